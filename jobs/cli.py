@@ -1,0 +1,109 @@
+"""What every job shares at the command line: common flags, presets, exit codes, errors in one line."""
+
+import logging
+import os
+import sys
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
+from typing import Any, TypeVar
+
+import tyro
+
+from rupantara.errors import UserError
+
+RUNTIME_FIELDS = frozenset({"preset", "overwrite", "dry_run", "workers", "cpus_per_worker", "gpus_per_worker"})
+"""Fields that never change a row, so that they are no part of a fingerprint."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Common:
+    """Flags of every job."""
+
+    preset: str = "default"
+    """Named set of values that the other flags then change."""
+    seed: int = 0
+    """Seed of every random choice."""
+    overwrite: bool = False
+    """Replace an output that another recipe made (the old one stays whole until the new one is complete)."""
+    dry_run: bool = False
+    """Print the resolved config and the plan, and stop."""
+    workers: int = 0
+    """Worker actors; 0 = one for each CPU of the cluster, less one where it has more than two."""
+    cpus_per_worker: float = 1.0
+    """Ray CPUs that each worker asks for."""
+    gpus_per_worker: float = 0.0
+    """Ray GPUs that each worker asks for (fractions are allowed)."""
+
+
+C = TypeVar("C", bound="Common")
+
+
+def row_config(config: Common, *exclude: str) -> dict[str, Any]:
+    """Return the part of a config that changes rows, as JSON values; `exclude` names URIs and other run-time fields."""
+    skip = RUNTIME_FIELDS | set(exclude)
+    return {f.name: _json(getattr(config, f.name)) for f in fields(config) if f.name not in skip}
+
+
+def _json(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple) else value
+
+
+def run(main: Callable[[C], None], presets: Mapping[str, C], description: str) -> None:
+    """Parse the command line and run a job: exit 0 = complete, 1 = not and why in one line, 2 = usage."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s: %(message)s", datefmt="%H:%M:%S", stream=sys.stderr)
+    name = _preset_name(sys.argv[1:])
+    if name not in presets:
+        print(f"error: --preset must be one of {', '.join(presets)}, got {name!r}", file=sys.stderr)
+        sys.exit(2)
+    default = presets[name]
+    program = f"python -m {sys.modules['__main__'].__spec__.name}" if sys.modules["__main__"].__spec__ else None
+    config = tyro.cli(type(default), default=default, prog=program, description=description)
+    started = time.monotonic()
+    try:
+        main(config)
+    except (UserError, FileNotFoundError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        print("error: interrupted; the same command goes on from here", file=sys.stderr)
+        sys.exit(1)
+    finally:
+        disconnect()
+    logging.getLogger("jobs").info("done in %.1f s", time.monotonic() - started)
+
+
+def _preset_name(arguments: list[str]) -> str:
+    for i, argument in enumerate(arguments):
+        if argument.startswith("--preset="):
+            return argument.partition("=")[2]
+        if argument == "--preset" and i + 1 < len(arguments):
+            return arguments[i + 1]
+    return "default"
+
+
+def disconnect() -> None:
+    """Leave Ray, if this process joined or started one."""
+    ray = sys.modules.get("ray")
+    if ray is not None and ray.is_initialized():
+        ray.shutdown()
+
+
+def connect() -> None:
+    """Join the cluster that `RAY_ADDRESS` or `ray job submit` names, else start one on this machine."""
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ.setdefault("RAY_TRAIN_HEALTH_CHECK_INTERVAL_S", "0.5")
+    os.environ.setdefault("RAY_DATA_DISABLE_PROGRESS_BARS", "1")
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    import ray
+
+    if ray.is_initialized():
+        return
+    level = logging.WARNING
+    if os.environ.get("RAY_ADDRESS"):
+        ray.init(logging_level=level)
+        return
+    # A private cluster on loopback needs no token, and none should be left in the user's home.
+    os.environ.setdefault("RAY_AUTH_MODE", "disabled")
+    cpus = max(4, os.cpu_count() or 1)
+    ray.init(address="local", num_cpus=cpus, include_dashboard=False, logging_level=level, log_to_driver=False)

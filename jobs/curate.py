@@ -1,0 +1,162 @@
+"""Photographs to faces: decode, detect, align, measure and split; every failure is a reject row with its reason.
+
+    ray job submit --working-dir . -- python -m jobs.curate --photos s3://bucket/photos --weights s3://bucket/weights \
+        --faces s3://bucket/faces
+"""
+
+import hashlib
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from functools import partial
+
+import numpy as np
+import pyarrow as pa
+
+from jobs import cli, parts
+from rupantara import schema
+from rupantara.errors import UserError
+from rupantara.stages.curate import CuratePhotos, CurateRules, load_known_keypoints
+from rupantara.stages.paths import DEFAULT_RULES, compile_rules
+from rupantara.storage import uris, weights
+from rupantara.storage.recipe import Recipe, code_version
+from rupantara.storage.uris import FileEntry
+
+CODE = ("imaging", "landmarks", "stages/curate.py", "stages/paths.py", "schema.py")
+PART_BYTES = 128 * 2**20
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config(cli.Common):
+    """Curate photographs into a faces table."""
+
+    photos: str
+    """Folder or s3:// prefix, listed recursively."""
+    faces: str
+    """Output table."""
+    weights: str = ""
+    """Folder or s3:// prefix with yunet_n_dynamic.onnx and pfld.onnx; without it, only known keypoints are used."""
+    keypoints: str = ""
+    """JSON of known keypoints; empty = every *keypoints.json in the photographs' folder or its parent."""
+    extensions: tuple[str, ...] = ("jpg", "jpeg", "png", "webp", "bmp", "tif", "tiff", "gif")
+    """Names that count as photographs; others are only counted."""
+    rules: tuple[str, ...] = DEFAULT_RULES
+    """Regular expressions over the path; named groups: domain, species, identity, any attribute. The first found decides."""
+    size: int = 256
+    """Side of the aligned crop in pixels."""
+    max_pixels: int = CurateRules.max_pixels
+    """Largest photograph that is decoded, width times height."""
+    min_interocular_px: float = CurateRules.min_interocular_px
+    """Smallest distance between the eyes in the photograph (reject: too_small)."""
+    min_coverage: float = CurateRules.min_coverage
+    """Smallest share of the crop that lies inside the photograph (reject: out_of_frame)."""
+    min_sharpness: float = CurateRules.min_sharpness
+    """Smallest sharpness (reject: blurred); see rupantara.imaging.quality."""
+    min_brightness: float = CurateRules.min_brightness
+    """Smallest mean luma, 0..255 (reject: too_dark)."""
+    max_brightness: float = CurateRules.max_brightness
+    """Largest mean luma, 0..255 (reject: too_bright)."""
+    max_yaw: float = CurateRules.max_yaw
+    """Largest turn of the head in degrees (reject: turned_away)."""
+    license: str = "unknown"
+    """Licence of the photographs, kept with every row."""
+    split_percent: tuple[int, int, int] = (80, 10, 10)
+    """Shares of train, val and test, by the hash of the identity."""
+    part_photos: int = 256
+    """Most photographs in one part, the unit of work and of resuming."""
+
+
+def default() -> Config:
+    """Any folder of photographs."""
+    return Config(photos=tyro_missing(), faces=tyro_missing())
+
+
+def strict() -> Config:
+    """Near-frontal, large, well lit faces wholly inside the photograph."""
+    bounds = {"max_yaw": 20.0, "min_interocular_px": 32.0, "min_coverage": 0.9, "min_sharpness": 0.004}
+    return Config(photos=tyro_missing(), faces=tyro_missing(), preset="strict", **bounds)
+
+
+def tyro_missing() -> str:
+    """Stand for a required flag."""
+    import tyro
+
+    return tyro.MISSING
+
+
+def plan(config: Config, entries: Sequence[FileEntry]) -> list[parts.Part]:
+    """Cut the sorted listing into parts of bounded count and bytes."""
+    planned: list[parts.Part] = []
+    rows: list[FileEntry] = []
+    for entry in entries:
+        if rows and (len(rows) >= config.part_photos or sum(r.size for r in rows) + entry.size > PART_BYTES):
+            planned.append(_part(len(planned), rows))
+            rows = []
+        rows.append(entry)
+    return [*planned, _part(len(planned), rows)] if rows else planned
+
+
+def _part(index: int, rows: Sequence[FileEntry]) -> parts.Part:
+    columns = {"path": [r.path for r in rows], "bytes": [r.size for r in rows], "mtime_ns": [r.mtime_ns for r in rows]}
+    return parts.Part(index, rows=pa.table(columns, schema=schema.PHOTOS))
+
+
+def find_keypoints(config: Config) -> dict[str, bytes]:
+    """Read the known keypoints: the given file, else those beside the photographs."""
+    if config.keypoints:
+        return {config.keypoints: uris.read_bytes(config.keypoints)}
+    folders = [config.photos.rstrip("/")]
+    if uris.is_local(config.photos):
+        folders.append(uris.resolve(config.photos)[1].rpartition("/")[0])
+    found = {}
+    for folder in folders:
+        for entry in uris.list_files(folder, recursive=False):
+            if entry.path.endswith("keypoints.json"):
+                found[uris.join(folder, entry.path)] = uris.read_bytes(uris.join(folder, entry.path))
+    return found
+
+
+def curate_rules(config: Config) -> CurateRules:
+    """Copy the row-deciding flags."""
+    return CurateRules(**{f.name: getattr(config, f.name) for f in fields(CurateRules) if hasattr(config, f.name)})
+
+
+def build(config: Config) -> tuple[Recipe, list[parts.Part], partial[CuratePhotos], dict[str, int]]:
+    """List, plan, and describe the run."""
+    compile_rules(config.rules)
+    uris.require_folder(config.photos, "--photos")
+    listed = uris.list_files(config.photos)
+    entries = [e for e in listed if e.path.rpartition(".")[2].lower() in config.extensions]
+    if not entries:
+        raise UserError(f"--photos holds no file named *.{'/'.join(config.extensions)}, got {config.photos!r}")
+    sidecars = find_keypoints(config)
+    known: dict[str, np.ndarray] = {}
+    for name, data in sidecars.items():
+        known |= load_known_keypoints(data, name)
+    models = {}
+    if config.weights:
+        models = {n: hashlib.sha256(weights.load(config.weights, n)).hexdigest() for n in ("yunet", "pfld")}
+    inputs = {"photos": uris.fingerprint_files(entries)}
+    inputs["keypoints"] = hashlib.sha256(b"".join(sidecars[k] for k in sorted(sidecars))).hexdigest()
+    settings = cli.row_config(config, "photos", "faces", "weights", "keypoints", "extensions")
+    recipe = Recipe("curate", code_version(CODE), settings, inputs, models)
+    make_stage = partial(CuratePhotos, config.photos, curate_rules(config), config.weights or None, _shared(known))
+    return recipe, plan(config, entries), make_stage, {"listed": len(listed), "not_photographs": len(listed) - len(entries)}
+
+
+def _shared(known: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    return dict(known)
+
+
+def main(config: Config) -> None:
+    """Run the job."""
+    recipe, planned, make_stage, listing = build(config)
+    if config.dry_run:
+        print(config, f"\nfingerprint {recipe.fingerprint}\n{len(planned)} parts, {listing}")
+        return
+    logging.getLogger("jobs").info("%d files listed, %d are no photographs", listing["listed"], listing["not_photographs"])
+    parts.run_parts(config, config.faces, "faces", recipe, planned, make_stage, version=schema.VERSION, **listing)
+
+
+if __name__ == "__main__":
+    cli.run(main, {"default": default(), "strict": strict()}, __doc__ or "")

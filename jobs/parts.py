@@ -1,0 +1,139 @@
+"""Run a plan of deterministic parts through Ray Data: each part is read, worked and written by one actor call.
+
+A part that is on storage is done; a killed run loses only the parts in flight, and no part can be written twice under
+another name. See docs/decisions/0002.
+"""
+
+import logging
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+import ray
+
+from jobs.cli import Common, connect
+from rupantara.storage import manifest, tables
+from rupantara.storage.manifest import Manifest
+from rupantara.storage.recipe import Recipe
+
+log = logging.getLogger("jobs")
+
+NO_PROGRESS_TIMEOUT_S = 600
+"""Ray Data waits for ever for a CPU that never comes; this turns the silence into an error that names the operator."""
+
+Stage = Callable[[pa.Table], pa.Table]
+
+
+@dataclass(frozen=True)
+class Part:
+    """One unit of work: rows given here, or a file of an input table."""
+
+    index: int
+    rows: pa.Table | None = None
+    table: str = ""
+    file: str = ""
+
+
+class PartWorker:
+    """The actor: a stage, loaded once, applied to each part that comes, written as one file."""
+
+    def __init__(self, make_stage: Callable[[], Stage], output: str, fingerprint: str, columns: Sequence[str] | None) -> None:
+        """Build the stage on the worker."""
+        self._stage, self._output, self._fingerprint, self._columns = make_stage(), output, fingerprint, columns
+
+    def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
+        """Work one part (a batch of one) and return its counts."""
+        part: Part = batch["part"][0]
+        started = time.monotonic()
+        rows = part.rows if part.rows is not None else tables.read_file(part.table, part.file, self._columns)
+        counts = tables.write_part(self._output, self._fingerprint, part.index, self._stage(rows), rows.num_rows)
+        return {"index": [part.index], "rows": [counts["in"]], "seconds": [time.monotonic() - started]}
+
+
+def parts_of(table_uri: str, found: Manifest) -> list[Part]:
+    """Plan one part for each file of an input table."""
+    return [Part(i, table=table_uri, file=f.path) for i, f in enumerate(found.files)]
+
+
+def run_parts(
+    config: Common,
+    output: str,
+    schema: str,
+    recipe: Recipe,
+    plan: Sequence[Part],
+    make_stage: Callable[[], Stage],
+    *,
+    version: int,
+    columns: Sequence[str] | None = None,
+    **extra: Any,
+) -> Manifest:
+    """Make a table out of a plan: all of it, the rest of it, or nothing when it is complete."""
+    running = manifest.begin(output, schema, recipe, version=version, overwrite=config.overwrite)
+    if running is None:
+        log.info("nothing to do: %s is complete with the same recipe (%s)", output, recipe.fingerprint[:12])
+        found = manifest.read(output)
+        assert found is not None
+        return found
+    done = tables.done_parts(output, running.fingerprint)
+    pending = [part for part in plan if part.index not in done]
+    if done:
+        log.info("%s: resuming, %d of %d parts are done", output, len(plan) - len(pending), len(plan))
+    started = time.monotonic()
+    if pending:
+        _stream(config, pending, make_stage, output, running.fingerprint, columns)
+    complete = tables.commit_parts(output, running, len(plan), time.monotonic() - started, **extra)
+    log.info("%s: %s", output, _summary(complete.counts))
+    return complete
+
+
+def _summary(counts: dict[str, Any]) -> str:
+    reasons = ", ".join(f"{reason} {n}" for reason, n in counts["rejected"].items())
+    return f"{counts['in']} in, {counts['accepted']} rows accepted, {sum(counts['rejected'].values())} rejected" + (
+        f" ({reasons})" if reasons else ""
+    )
+
+
+def _stream(
+    config: Common,
+    pending: Sequence[Part],
+    make_stage: Callable[[], Stage],
+    output: str,
+    fingerprint: str,
+    columns: Sequence[str] | None,
+) -> None:
+    connect()
+    ray.data.DataContext.get_current().execution_no_progress_timeout_s = NO_PROGRESS_TIMEOUT_S
+    workers = num_workers(config, len(pending))
+    results = ray.data.from_items([{"part": part} for part in pending], override_num_blocks=len(pending)).map_batches(
+        PartWorker,
+        fn_constructor_args=(make_stage, output, fingerprint, columns),
+        batch_size=1,
+        batch_format="numpy",
+        compute=ray.data.ActorPoolStrategy(size=workers),
+        num_cpus=config.cpus_per_worker,
+        num_gpus=config.gpus_per_worker or None,
+    )
+    started, last, parts, rows = time.monotonic(), 0.0, 0, 0
+    for result in results.iter_rows():
+        parts, rows = parts + 1, rows + int(result["rows"])
+        elapsed = time.monotonic() - started
+        if elapsed - last > 5 or parts == len(pending):
+            last = elapsed
+            eta = elapsed / parts * (len(pending) - parts)
+            log.info("%d of %d parts, %d rows, %.0f rows/s, %.0f s to go", parts, len(pending), rows, rows / elapsed, eta)
+
+
+def num_workers(config: Common, most: int) -> int:
+    """Resolve `--workers 0`, and check that the cluster can ever place them, instead of waiting for ever."""
+    total = ray.cluster_resources()
+    cpus = int(total.get("CPU", 1))
+    import os
+
+    wanted = config.workers or max(1, min(cpus - 1, os.cpu_count() or 1) if cpus <= 4 else cpus - 1)
+    workers = max(1, min(wanted, most))
+    need = workers * config.cpus_per_worker
+    if config.workers and need > total.get("CPU", 0):
+        log.warning("%d workers of %g CPUs want %g CPUs, the cluster has %g now", workers, config.cpus_per_worker, need, cpus)
+    return workers

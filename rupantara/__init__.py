@@ -1,0 +1,3 @@
+"""Faces in, hybrids and cross-species analyses out: the library, without Ray, command line or environment."""
+
+__version__ = "0.1.0"

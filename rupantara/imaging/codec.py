@@ -1,0 +1,83 @@
+"""Bytes of any photograph to RGB and back; what cannot be decoded says why."""
+
+import io
+import warnings
+
+import cv2
+import numpy as np
+from PIL import Image, ImageOps, PngImagePlugin, UnidentifiedImageError
+
+from rupantara.errors import Rejected
+from rupantara.types import Picture
+
+MAX_PIXELS = 50_000_000
+"""Largest photograph decoded by default: about 8,700 x 5,800, over three times a 16-megapixel camera's."""
+
+
+def decode(data: bytes, max_pixels: int = MAX_PIXELS) -> Picture:
+    """Decode any still picture that PIL reads (of an animation its first frame), upright by its EXIF orientation.
+
+    16-bit, CMYK, palette and grey pictures become 8-bit RGB; transparency is laid on mid grey. Raise Rejected with reason
+    `empty`, `undecodable`, `truncated` or `too_large` (checked in the header, before anything is decoded).
+    """
+    if not data:
+        raise Rejected("decode", "empty", "0 bytes")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            image = Image.open(io.BytesIO(data))
+            width, height = image.size
+            if width * height > max_pixels:
+                raise Rejected("decode", "too_large", f"{width} x {height} is over {max_pixels} pixels")
+            image.load()
+            return _to_rgb(ImageOps.exif_transpose(image))
+    except Image.DecompressionBombError as error:
+        raise Rejected("decode", "too_large", str(error)) from error
+    except UnidentifiedImageError as error:
+        raise Rejected("decode", "undecodable", "not a picture in a known format") from error
+    except (OSError, SyntaxError, ValueError, EOFError, IndexError) as error:
+        reason = "truncated" if "truncated" in str(error).lower() else "undecodable"
+        raise Rejected("decode", reason, " ".join(str(error).split())[:200]) from error
+
+
+def _to_rgb(image: Image.Image) -> Picture:
+    if image.mode.startswith("I") or image.mode == "F":
+        levels = np.asarray(image, np.float64)
+        top = 65535.0 if image.mode.startswith("I") else max(float(levels.max()), 1.0)
+        gray = np.clip(np.nan_to_num(levels) * (255.0 / top), 0, 255).astype(np.uint8)
+        return np.repeat(gray[:, :, None], 3, axis=2)
+    if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
+        rgba = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", rgba.size, (128, 128, 128, 255)), rgba)
+    return np.array(image.convert("RGB"))
+
+
+def encode_jpeg(picture: Picture, quality: int = 95) -> bytes:
+    """Encode RGB as JPEG."""
+    ok, data = cv2.imencode(".jpg", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, quality])
+    if not ok:
+        raise ValueError(f"picture of shape {picture.shape} could not be encoded as JPEG")
+    return data.tobytes()
+
+
+def decode_jpeg(data: bytes) -> Picture:
+    """Decode a picture that this project wrote (no checks, three times as fast as `decode`)."""
+    return cv2.cvtColor(cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
+
+
+def encode_png(picture: Picture, text: dict[str, str] | None = None) -> bytes:
+    """Encode RGB as PNG with `text` as tEXt/iTXt metadata."""
+    info = PngImagePlugin.PngInfo()
+    for key, value in (text or {}).items():
+        info.add_itxt(key, value)
+    sink = io.BytesIO()
+    Image.fromarray(picture).save(sink, "PNG", pnginfo=info)
+    return sink.getvalue()
+
+
+def resize(picture: Picture, size: int) -> Picture:
+    """Resize a square picture by area averaging (down) or cubic interpolation (up)."""
+    if picture.shape[0] == size:
+        return picture
+    how = cv2.INTER_AREA if size < picture.shape[0] else cv2.INTER_CUBIC
+    return cv2.resize(picture, (size, size), interpolation=how)

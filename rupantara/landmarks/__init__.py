@@ -1,0 +1,1 @@
+"""Where a face is: detection, 68 points, alignment and the five regions."""

@@ -1,0 +1,95 @@
+"""Alignment: the least-squares similarity that carries a face's keypoints to the canonical crop."""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from rupantara.types import Keypoints, Picture, Points, Similarity
+
+TEMPLATES = {
+    "human": ((0.365, 0.43), (0.635, 0.43), (0.5, 0.572), (0.392, 0.708), (0.608, 0.708)),
+    "animal": ((0.38, 0.475), (0.62, 0.475), (0.5, 0.66)),
+}
+"""Fractions of the crop. Humans: five points, eyes 0.27 apart, room for ears and forehead. Animals: eyes and nose only
+(the mouth's place varies most between species), lower and smaller, so that upright ears fit in."""
+
+
+@dataclass(frozen=True)
+class Aligned:
+    """A crop, the transform source px -> crop px, and the share of the crop that lies inside the photograph."""
+
+    crop: Picture
+    transform: Similarity
+    coverage: float
+
+
+def fit_similarity(source: Points, target: Points) -> Similarity:
+    """Fit scale, rotation and shift in the least-squares sense (no reflection); at least two distinct points."""
+    centre, goal = source.mean(0), target.mean(0)
+    s, t = source - centre, target - goal
+    norm = float((s**2).sum())
+    if norm < 1e-6:
+        raise ValueError("keypoints must be distinct points, got all the same")
+    a = float((s * t).sum()) / norm
+    b = float((s[:, 0] * t[:, 1] - s[:, 1] * t[:, 0]).sum()) / norm
+    linear = np.array([[a, -b], [b, a]])
+    return np.concatenate([linear, (goal - linear @ centre)[:, None]], axis=1)
+
+
+def transform_points(points: Points, transform: Similarity) -> Points:
+    """Carry points [n, 2] through a similarity."""
+    return (points @ transform[:, :2].T + transform[:, 2]).astype(np.float32)
+
+
+def align(picture: Picture, keypoints: Keypoints, domain: str, size: int = 256) -> Aligned:
+    """Cut the canonical crop of a face; what lies outside the photograph is its blurred reflection."""
+    template = np.array(TEMPLATES[domain]) * size
+    transform = fit_similarity(keypoints[: len(template)].astype(np.float64), template)
+    scale = float(np.hypot(transform[0, 0], transform[1, 0]))
+    source, warp = _prefilter(picture, transform, scale)
+    crop = cv2.warpAffine(source, warp, (size, size), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT_101)
+    inside = cv2.warpAffine(np.ones(source.shape[:2], np.float32), warp, (size, size))
+    coverage = float(inside.mean())
+    if coverage < 0.999:
+        crop = _blur_outside(crop, inside)
+    return Aligned(crop, transform, coverage)
+
+
+def _prefilter(picture: Picture, transform: Similarity, scale: float) -> tuple[Picture, Similarity]:
+    """Shrink large photographs by area first, so that the warp does not alias."""
+    if scale > 0.6:
+        return picture, transform
+    small = cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+    fx, fy = small.shape[1] / picture.shape[1], small.shape[0] / picture.shape[0]
+    # Pixel centres: x_small = fx * (x + 0.5) - 0.5, undone before the transform.
+    undo = np.array([[1 / fx, 0, 0.5 / fx - 0.5], [0, 1 / fy, 0.5 / fy - 0.5], [0, 0, 1]])
+    return small, transform @ undo
+
+
+def _blur_outside(crop: Picture, inside: np.ndarray) -> Picture:
+    blurred = cv2.GaussianBlur(crop, (0, 0), crop.shape[0] / 24).astype(np.float32)
+    weight = cv2.GaussianBlur(cv2.erode(inside, np.ones((5, 5))), (0, 0), 2.0)[:, :, None]
+    return np.clip(crop * weight + blurred * (1 - weight) + 0.5, 0, 255).astype(np.uint8)
+
+
+def yaw_degrees(keypoints: Keypoints) -> float:
+    """Estimate yaw from the nose tip's offset along the eye line: 0 frontal, positive to the picture's right.
+
+    A nose tip stands out by about half the distance between the eyes, so tan(yaw) = offset / (0.5 distance).
+    """
+    across = keypoints[1] - keypoints[0]
+    distance = max(float(np.hypot(*across)), 1e-6)
+    offset = float((keypoints[2] - (keypoints[0] + keypoints[1]) / 2) @ across) / distance
+    return float(np.degrees(np.arctan2(offset, 0.5 * distance)))
+
+
+def roll_degrees(keypoints: Keypoints) -> float:
+    """Return the eye line's angle, clockwise in the picture positive."""
+    across = keypoints[1] - keypoints[0]
+    return float(np.degrees(np.arctan2(across[1], across[0])))
+
+
+def interocular(keypoints: Keypoints) -> float:
+    """Return the distance between the eyes in pixels."""
+    return float(np.hypot(*(keypoints[1] - keypoints[0])))

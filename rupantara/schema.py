@@ -1,0 +1,148 @@
+"""Arrow schemas of every table: the only file that spells a column.
+
+Vectors are FixedSizeList with field metadata `shape` (JSON), `model_sha256` and `normalized`, because pyarrow, pandas,
+polars, duckdb and HF datasets all open that. Images are encoded bytes. `reject` is null in a sound row.
+"""
+
+import json
+import math
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+VERSION = 1
+REJECT = pa.struct([("stage", pa.string()), ("reason", pa.string()), ("detail", pa.string())])
+QUALITY_FIELDS = (
+    "sharpness",
+    "chroma",
+    "brightness",
+    "coverage",
+    "interocular_px",
+    "yaw",
+    "pitch",
+    "roll",
+    "expression",
+)
+SPLITS = ("train", "val", "test")
+IMAGE_COLUMNS = ("image",)
+
+
+def vector_field(
+    name: str, *shape: int, model_sha256: str = "", normalized: bool = False, dtype: pa.DataType | None = None
+) -> pa.Field:
+    """Describe a fixed-length numeric column whose row-major shape is `shape`."""
+    metadata = {"shape": json.dumps(shape), "model_sha256": model_sha256, "normalized": json.dumps(normalized)}
+    return pa.field(name, pa.list_(dtype or pa.float32(), math.prod(shape)), metadata=metadata)
+
+
+PHOTOS = pa.schema([("path", pa.string()), ("bytes", pa.int64()), ("mtime_ns", pa.int64())])
+
+FACES = pa.schema(
+    [
+        ("face_id", pa.string()),
+        ("uri", pa.string()),
+        ("sha256", pa.string()),
+        ("license", pa.string()),
+        ("domain", pa.string()),
+        ("species", pa.string()),
+        ("identity", pa.string()),
+        ("attributes", pa.map_(pa.string(), pa.string())),
+        ("image", pa.binary()),
+        vector_field("keypoints", 5, 2),
+        vector_field("landmarks", 68, 2),
+        ("detector_score", pa.float32()),
+        ("quality", pa.struct([(name, pa.float32()) for name in QUALITY_FIELDS])),
+        ("parents", pa.list_(pa.string())),
+        ("split", pa.string()),
+        ("reject", REJECT),
+    ]
+)
+
+GENERATED = pa.schema(
+    [
+        ("request_id", pa.string()),
+        ("kind", pa.string()),
+        ("face_ids", pa.list_(pa.string())),
+        ("species", pa.string()),
+        ("bank_ids", pa.list_(pa.string())),
+        ("parameters", pa.string()),
+        ("seed", pa.int64()),
+        ("image", pa.binary()),
+        ("model_sha256", pa.list_(pa.string())),
+        ("scores", pa.list_(pa.float32())),
+        ("reject", REJECT),
+    ]
+)
+
+AFFINITY = pa.schema(
+    [
+        ("face_id", pa.string()),
+        ("region", pa.string()),
+        ("species", pa.string()),
+        ("mean", pa.float32()),
+        ("max", pa.float32()),
+        ("percentile_95", pa.float32()),
+        ("top_ids", pa.list_(pa.string())),
+        ("top_scores", pa.list_(pa.float32())),
+    ]
+)
+
+METRICS = pa.schema(
+    [
+        ("face_id", pa.string()),
+        ("domain", pa.string()),
+        ("species", pa.string()),
+        ("method", pa.string()),
+        ("mse", pa.float64()),
+        ("psnr", pa.float64()),
+        ("ssim", pa.float64()),
+    ]
+)
+
+
+def features(global_dim: int, num_regions: int, region_dim: int, model_sha256: str) -> pa.Schema:
+    """Describe the features table of one region VAE."""
+    return pa.schema(
+        [
+            ("face_id", pa.string()),
+            ("domain", pa.string()),
+            ("species", pa.string()),
+            ("split", pa.string()),
+            vector_field("global_mu", global_dim, model_sha256=model_sha256),
+            vector_field("regions_mu", num_regions, region_dim, model_sha256=model_sha256),
+        ]
+    )
+
+
+def bank(region_dim: int, model_sha256: str) -> pa.Schema:
+    """Describe the bank's rows; `vector` times `norm` is the region code that the decoder takes."""
+    return pa.schema(
+        [
+            ("feature_id", pa.string()),
+            ("face_id", pa.string()),
+            ("species", pa.string()),
+            ("region", pa.string()),
+            vector_field("vector", region_dim, model_sha256=model_sha256, normalized=True),
+            ("norm", pa.float32()),
+            ("mean", pa.float32()),
+            ("std", pa.float32()),
+        ]
+    )
+
+
+def accepted(table: pa.Table) -> pa.Table:
+    """Keep the rows that no stage rejected."""
+    return table.filter(pc.is_null(table["reject"]))
+
+
+def dense(column: pa.ChunkedArray | pa.Array, *shape: int) -> np.ndarray:
+    """Read a vector column without nulls as an array [rows, *shape]."""
+    array = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+    return array.flatten().to_numpy(zero_copy_only=False).reshape(len(array), *shape)
+
+
+def vector_array(rows: np.ndarray) -> pa.FixedSizeListArray:
+    """Turn an array [rows, ...] into a float32 FixedSizeList column, row-major."""
+    flat = np.ascontiguousarray(rows, np.float32).reshape(len(rows), -1)
+    return pa.FixedSizeListArray.from_arrays(pa.array(flat.ravel()), flat.shape[1])

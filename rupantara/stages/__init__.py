@@ -1,0 +1,1 @@
+"""Callables over Arrow batches: what Ray Data maps, each testable by calling it."""

@@ -1,0 +1,196 @@
+"""Photographs to faces: decode, find, align, measure; every failure is a row with its reason."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any
+
+import cv2
+import numpy as np
+import pyarrow as pa
+
+from rupantara import schema
+from rupantara.errors import Rejected, UserError
+from rupantara.imaging import codec, quality
+from rupantara.landmarks import align as alignment
+from rupantara.landmarks.detector import Detection, YuNet
+from rupantara.landmarks.pfld import PFLD
+from rupantara.stages.paths import DEFAULT_RULES, Origin, origin
+from rupantara.storage import uris, weights
+from rupantara.types import Picture
+
+READ_THREADS = 8
+
+
+@dataclass(frozen=True)
+class CurateRules:
+    """Everything about curation that decides rows."""
+
+    rules: tuple[str, ...] = DEFAULT_RULES
+    size: int = 256
+    max_pixels: int = codec.MAX_PIXELS
+    min_interocular_px: float = 16.0
+    min_coverage: float = 0.35
+    min_sharpness: float = 0.0
+    min_brightness: float = 15.0
+    max_brightness: float = 245.0
+    max_yaw: float = 60.0
+    license: str = "unknown"
+    split_percent: tuple[int, int, int] = (80, 10, 10)
+    jpeg_quality: int = 95
+    seed: int = 0
+
+
+@dataclass
+class Face:
+    """One face on its way to a row."""
+
+    keypoints: np.ndarray
+    landmarks: np.ndarray | None
+    score: float
+    aligned: alignment.Aligned
+    quality: dict[str, float | None] = field(default_factory=dict)
+
+
+def load_known_keypoints(data: bytes, name: str) -> dict[str, np.ndarray]:
+    """Read `[{"file": path, "points": [[x, y], …]}, …]` with 3 (eyes, nose), 5 or 68 points a picture."""
+    try:
+        known = {row["file"]: np.array(row["points"], np.float32) for row in json.loads(data)}
+    except (ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{name} must be a JSON list of {{file, points}}: {error!r}") from error
+    for file, points in known.items():
+        if points.shape not in ((3, 2), (5, 2), (68, 2)):
+            raise UserError(f"{name}: points of {file} must be [3, 2], [5, 2] or [68, 2], got {list(points.shape)}")
+    return known
+
+
+def split_of(identity: str, percent: tuple[int, int, int], seed: int) -> str:
+    """Put an identity into train, val or test by its hash, so that no person is in two of them."""
+    bucket = int.from_bytes(hashlib.sha256(f"{seed}/{identity}".encode()).digest()[:8], "big") % sum(percent)
+    return schema.SPLITS[int(np.searchsorted(np.cumsum(percent), bucket, side="right"))]
+
+
+class CuratePhotos:
+    """Batch of `schema.PHOTOS` -> batch of `schema.FACES`, one row a photograph (its main face)."""
+
+    def __init__(
+        self, photos: str, rules: CurateRules, weights_folder: str | None, known: Mapping[str, np.ndarray] | None = None
+    ) -> None:
+        """Load the networks from a folder (without one only pictures with known keypoints can be aligned)."""
+        cv2.setNumThreads(1)
+        self._photos, self._rules, self._known = photos, rules, known or {}
+        self._yunet = YuNet(weights.load(weights_folder, "yunet")) if weights_folder else None
+        self._pfld = PFLD(weights.load(weights_folder, "pfld")) if weights_folder else None
+
+    def __call__(self, batch: pa.Table) -> pa.Table:
+        """Curate each photograph of the batch."""
+        paths = batch["path"].to_pylist()
+        with ThreadPoolExecutor(READ_THREADS) as pool:
+            contents = list(pool.map(self._read, paths))
+        rows = [self._row(path, data) for path, data in zip(paths, contents, strict=True)]
+        return pa.Table.from_pylist(rows, schema=schema.FACES)
+
+    def _read(self, path: str) -> bytes | Rejected:
+        try:
+            return uris.read_bytes(uris.join(self._photos, path))
+        except (OSError, ValueError) as error:
+            return Rejected("read", "unreadable", " ".join(str(error).split())[:200])
+
+    def _row(self, path: str, data: bytes | Rejected) -> dict[str, Any]:
+        # A name that is not UTF-8 cannot stand in an Arrow string: its odd bytes are shown as escapes.
+        shown = path.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+        digest = hashlib.sha256(shown.encode() if isinstance(data, Rejected) else data or shown.encode()).hexdigest()
+        row: dict[str, Any] = {"face_id": f"{digest[:32]}-0", "uri": uris.join(self._photos, shown), "sha256": digest}
+        row |= {"license": self._rules.license, "parents": [], "reject": None}
+        try:
+            if isinstance(data, Rejected):
+                row["sha256"] = None
+                raise data
+            source = origin(shown, self._rules.rules)
+            if source is None:
+                raise Rejected("path", "no_rule", shown)
+            identity = f"{source.species}/{source.identity or digest[:32]}"
+            row |= {"domain": source.domain, "species": source.species, "identity": identity}
+            row |= {"attributes": list(source.attributes.items())}
+            row["split"] = split_of(identity, self._rules.split_percent, self._rules.seed)
+            face = self._face(path, codec.decode(data, self._rules.max_pixels), source)
+            return row | self._face_columns(face) | {"reject": self._judge(face)}
+        except Rejected as reason:
+            return row | {"reject": reason.as_row()}
+
+    def _face(self, path: str, picture: Picture, source: Origin) -> Face:
+        found, points = self._find(path, picture, source)
+        aligned = alignment.align(picture, found.keypoints, source.domain, self._rules.size)
+        landmarks = None if points is None else alignment.transform_points(points, aligned.transform)
+        keypoints = alignment.transform_points(found.keypoints, aligned.transform)
+        gray = quality.to_gray(aligned.crop)
+        measures = {
+            "sharpness": quality.sharpness(gray),
+            "chroma": quality.chroma(aligned.crop),
+            "brightness": quality.brightness(gray),
+            "coverage": aligned.coverage,
+            "interocular_px": alignment.interocular(found.keypoints),
+            "yaw": alignment.yaw_degrees(found.keypoints),
+            "pitch": None,
+            "roll": alignment.roll_degrees(found.keypoints),
+            "expression": None,
+        }
+        return Face(keypoints, landmarks, found.score, aligned, measures)
+
+    def _find(self, path: str, picture: Picture, source: Origin) -> tuple[Detection, np.ndarray | None]:
+        """Return the main face and, for humans, its 68 points: the known ones, else the networks'."""
+        known = self._known.get(path)
+        if known is not None:
+            keypoints = keypoints_from(known)
+            box = np.concatenate([known.min(0), np.ptp(known, axis=0)])
+            return Detection(box, keypoints, 1.0), known if len(known) == 68 else None
+        if self._yunet is None or self._pfld is None:
+            raise Rejected("detect", "no_detector", "no known keypoints, and no --weights to find a face with")
+        faces = self._yunet.detect(picture, source.domain)
+        if not faces:
+            raise Rejected("detect", "no_face")
+        if source.domain != "human":
+            return faces[0], None
+        return faces[0], self._pfld.locate(picture, faces[0])
+
+    def _face_columns(self, face: Face) -> dict[str, Any]:
+        return {
+            "image": codec.encode_jpeg(face.aligned.crop, self._rules.jpeg_quality),
+            "keypoints": face.keypoints.ravel().tolist(),
+            "landmarks": None if face.landmarks is None else face.landmarks.ravel().tolist(),
+            "detector_score": face.score,
+            "quality": face.quality,
+        }
+
+    def _judge(self, face: Face) -> dict[str, str] | None:
+        """Return why a found face is rejected, by the first bound that it breaks."""
+        rules, measured = self._rules, face.quality
+        bounds = (
+            ("interocular_px", "too_small", rules.min_interocular_px, None),
+            ("coverage", "out_of_frame", rules.min_coverage, None),
+            ("brightness", "too_dark", rules.min_brightness, None),
+            ("brightness", "too_bright", None, rules.max_brightness),
+            ("sharpness", "blurred", rules.min_sharpness, None),
+            ("yaw", "turned_away", -rules.max_yaw, rules.max_yaw),
+        )
+        for name, reason, low, high in bounds:
+            value = measured[name]
+            if value is not None and ((low is not None and value < low) or (high is not None and value > high)):
+                rule = f"{name} {value:.4g} is outside [{low if low is not None else ''}, {high if high is not None else ''}]"
+                return Rejected("quality", reason, rule).as_row()
+        return None
+
+
+def keypoints_from(points: np.ndarray) -> np.ndarray:
+    """Return five keypoints from 3, 5 or 68 points; missing mouth corners are put where the template has them."""
+    if len(points) == 5:
+        return points
+    if len(points) == 68:
+        eyes = (points[36:42].mean(0), points[42:48].mean(0))
+        return np.array([*eyes, points[30], points[48], points[54]], np.float32)
+    across = points[1] - points[0]
+    down = np.array([-across[1], across[0]])
+    middle = (points[0] + points[1]) / 2 + 1.25 * down
+    return np.array([*points, middle - 0.35 * across, middle + 0.35 * across], np.float32)

@@ -1,0 +1,52 @@
+"""Domain, species, identity and attributes of a photograph from its path, by rules that a config can replace."""
+
+import re
+from dataclasses import dataclass, field
+from functools import lru_cache
+
+from rupantara.errors import UserError
+
+DEFAULT_RULES = (
+    r"(^|/)human/lfw/(?P<identity>[^/]+)_\d+\.\w+$",
+    r"(^|/)human/utkface/(?P<age>\d+)_(?P<sex>[01])_(?P<group>[0-4])_[^/]*$",
+    r"(^|/)human/drawn/(?P<identity>[^/]+)_\d+\.\w+$",
+    r"(^|/)animals/(?P<species>[^/]+)/[^/]+$",
+    r".",
+)
+"""The first rule that is found in the path decides; its named groups are `domain`, `species`, `identity`, and any other
+name is an attribute. A species without a domain is an animal; without both the picture is taken for a human's. The last rule
+takes any folder of people."""
+
+
+@dataclass(frozen=True)
+class Origin:
+    """What a path says; `identity` is empty when it says nothing (then each picture counts as its own person)."""
+
+    domain: str
+    species: str
+    identity: str
+    attributes: dict[str, str] = field(default_factory=dict)
+
+
+@lru_cache(maxsize=8)
+def compile_rules(rules: tuple[str, ...]) -> tuple[re.Pattern[str], ...]:
+    """Compile rules; raise UserError for one that is not a regular expression."""
+    compiled = []
+    for rule in rules:
+        try:
+            compiled.append(re.compile(rule))
+        except re.error as error:
+            raise UserError(f"each rule must be a regular expression, got {rule!r}: {error}") from error
+    return tuple(compiled)
+
+
+def origin(path: str, rules: tuple[str, ...] = DEFAULT_RULES) -> Origin | None:
+    """Read a path by the first rule that fits; None when none does."""
+    for rule in compile_rules(rules):
+        match = rule.search(path)
+        if match:
+            named = {key: value for key, value in match.groupdict().items() if value is not None}
+            species = named.pop("species", "")
+            domain = named.pop("domain", "animal" if species and species != "human" else "human")
+            return Origin(domain, species or domain, named.pop("identity", ""), named)
+    return None

@@ -1,0 +1,1 @@
+"""Bytes, tables, checkpoints and pretrained networks at any URI: a local folder or `s3://`."""

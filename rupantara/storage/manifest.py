@@ -1,0 +1,120 @@
+"""manifest.json: what made an output, from what, and which files are it. Writing it is the commit."""
+
+import json
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from rupantara.errors import MissingError, RefusedError, UserError
+from rupantara.storage import uris
+from rupantara.storage.recipe import Recipe
+
+NAME = "manifest.json"
+RUNNING = "_checkpoint/manifest.json"
+
+
+@dataclass(frozen=True)
+class DataFile:
+    """One committed file: path relative to the output, rows (0 where it has none) and size."""
+
+    path: str
+    rows: int
+    bytes: int
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """The record beside an output; `counts` = {in, accepted, rejected: {reason: rows}}."""
+
+    schema: str
+    schema_version: int
+    recipe: Recipe
+    state: str
+    counts: dict[str, Any] = field(default_factory=dict)
+    seconds: float = 0.0
+    files: tuple[DataFile, ...] = ()
+    extra: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def fingerprint(self) -> str:
+        """Return the fingerprint of the recipe."""
+        return self.recipe.fingerprint
+
+    def to_json(self) -> bytes:
+        """Encode as indented JSON, the fingerprint first."""
+        return json.dumps({"fingerprint": self.fingerprint, **asdict(self)}, indent=1).encode()
+
+    @staticmethod
+    def from_json(data: bytes) -> "Manifest":
+        """Decode; raise UserError when it is not a manifest."""
+        try:
+            fields = json.loads(data)
+            fields.pop("fingerprint")
+            recipe = Recipe(**fields.pop("recipe"))
+            files = tuple(DataFile(**f) for f in fields.pop("files"))
+            return Manifest(recipe=recipe, files=files, **fields)
+        except (ValueError, KeyError, TypeError) as error:
+            raise UserError(f"manifest.json is not a manifest of this project: {error!r}") from error
+
+
+def read(uri: str, *, running: bool = False) -> Manifest | None:
+    """Read an output's manifest (or that of its unfinished run); None when there is none."""
+    path = uris.join(uri, RUNNING if running else NAME)
+    return Manifest.from_json(uris.read_bytes(path)) if uris.exists(path) else None
+
+
+def require(uri: str, *schemas: str) -> Manifest:
+    """Read the manifest of a complete output of one of these schemas, or say in one line what is wrong with it."""
+    found = read(uri)
+    if found is None:
+        unfinished = read(uri, running=True) is not None
+        why = "its job has not finished: run it again" if unfinished else "there is no manifest.json"
+        raise MissingError(f"{'/'.join(schemas)} must be a complete output of this project, got {uri!r}: {why}")
+    if found.schema not in schemas:
+        raise UserError(f"{uri!r} must hold {' or '.join(schemas)}, got {found.schema}")
+    return found
+
+
+def begin(uri: str, schema: str, recipe: Recipe, *, version: int, overwrite: bool) -> Manifest | None:
+    """Claim an output for a recipe: None when it is complete already, else the running manifest.
+
+    An unfinished run of the same recipe is taken up again. Raise RefusedError when another recipe's output, complete or
+    not, is there and `overwrite` is off; with it, the old one stays whole until the new one is committed.
+    """
+    complete, unfinished = read(uri), read(uri, running=True)
+    if complete is not None and complete.fingerprint == recipe.fingerprint:
+        return None
+    for found in (complete, unfinished):
+        if found is not None and found.fingerprint != recipe.fingerprint and not overwrite:
+            raise RefusedError(
+                f"{uri} holds {found.schema} made by another recipe ({found.fingerprint[:12]}, this one is"
+                f" {recipe.fingerprint[:12]}): {'; '.join(found.recipe.differences(recipe))}. Use --overwrite to replace it."
+            )
+    if complete is None and unfinished is None:
+        _require_empty(uri)
+    running = Manifest(schema, version, recipe, "running")
+    uris.write_bytes(uris.join(uri, RUNNING), running.to_json())
+    return running
+
+
+def _require_empty(uri: str) -> None:
+    entries = uris.list_files(uri, recursive=False)
+    if entries:
+        raise UserError(f"the output folder must be empty or an output of this project, got {uri!r} with {entries[0].path!r}")
+
+
+def commit(uri: str, manifest: Manifest) -> None:
+    """Write the manifest last, once: readers see the whole output from here on; then clear what no longer belongs."""
+    path = uris.join(uri, NAME)
+    old = read(uri)
+    try:
+        uris.write_bytes(path, manifest.to_json(), if_absent=old is None)
+    except FileExistsError:
+        winner = read(uri)
+        if winner is None or winner.fingerprint != manifest.fingerprint:
+            raise RefusedError(f"{uri} was committed by another run meanwhile") from None
+    uris.delete(uris.join(uri, RUNNING))
+    if old is not None:
+        kept = {f.path for f in manifest.files}
+        for stale in old.files:
+            if stale.path not in kept:
+                uris.delete(uris.join(uri, stale.path))

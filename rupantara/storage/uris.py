@@ -1,0 +1,173 @@
+"""URIs to pyarrow filesystems, and the few whole-object verbs that everything else is written with.
+
+Local paths and `s3://bucket/key`; the endpoint, region and credentials of S3 come from the standard AWS variables, which
+pyarrow and boto3 read by themselves.
+"""
+
+import contextlib
+import hashlib
+import os
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import pyarrow.fs as pafs
+
+from rupantara.errors import MissingError, UserError
+
+
+@dataclass(frozen=True)
+class FileEntry:
+    """One listed file: `path` is relative to the listed folder, with `/`; `size` is -1 for a link that leads nowhere."""
+
+    path: str
+    size: int
+    mtime_ns: int
+
+
+@lru_cache(maxsize=1)
+def _s3() -> pafs.FileSystem:
+    return pafs.S3FileSystem()
+
+
+def is_local(uri: str) -> bool:
+    """Tell whether the URI names a path of this machine."""
+    return "://" not in uri or uri.startswith("file://")
+
+
+def resolve(uri: str) -> tuple[pafs.FileSystem, str]:
+    """Split a URI into its filesystem and the path there."""
+    if not uri:
+        raise UserError("a path or URI is needed, got ''")
+    if is_local(uri):
+        return pafs.LocalFileSystem(), str(Path(uri.removeprefix("file://")).absolute())
+    scheme, _, path = uri.partition("://")
+    if scheme != "s3":
+        raise UserError(f"URI must be a local path or s3://, got {uri!r}")
+    if not path.strip("/"):
+        raise UserError(f"an s3 URI names a bucket, got {uri!r}")
+    return _s3(), path.rstrip("/")
+
+
+def join(uri: str, *parts: str) -> str:
+    """Append path parts to a URI."""
+    return "/".join([uri.rstrip("/"), *parts])
+
+
+@contextlib.contextmanager
+def _named_errors(uri: str) -> Iterator[None]:
+    """Say which URI an error of the object store belongs to, in one line."""
+    try:
+        yield
+    except (FileNotFoundError, FileExistsError, UserError):
+        raise
+    except OSError as error:
+        raise UserError(f"{uri}: {' '.join(str(error).split())}") from error
+
+
+def exists(uri: str) -> bool:
+    """Tell whether a file is there."""
+    fs, path = resolve(uri)
+    with _named_errors(uri):
+        return fs.get_file_info(path).type == pafs.FileType.File
+
+
+def read_bytes(uri: str) -> bytes:
+    """Read a whole file."""
+    fs, path = resolve(uri)
+    with fs.open_input_stream(path) as stream:
+        return stream.read()
+
+
+def write_bytes(uri: str, data: bytes, *, if_absent: bool = False) -> None:
+    """Write a whole file so that it is either wholly there or not at all.
+
+    With `if_absent`, raise FileExistsError when it is there already (S3: `If-None-Match: *`).
+    """
+    fs, path = resolve(uri)
+    if is_local(uri):
+        _write_local(Path(path), data, if_absent)
+    elif if_absent:
+        _put_if_absent(path, data)
+    else:
+        with _named_errors(uri), fs.open_output_stream(path) as stream:
+            stream.write(data)
+
+
+def _write_local(path: Path, data: bytes, if_absent: bool) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(f".draft-{uuid.uuid4().hex}")
+    try:
+        draft.write_bytes(data)
+        if if_absent:
+            os.link(draft, path)
+        else:
+            os.replace(draft, path)
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+def _put_if_absent(path: str, data: bytes) -> None:
+    import boto3
+    from botocore.exceptions import ClientError
+
+    bucket, _, key = path.partition("/")
+    try:
+        boto3.client("s3").put_object(Bucket=bucket, Key=key, Body=data, IfNoneMatch="*")
+    except ClientError as error:
+        if error.response["Error"]["Code"] in ("PreconditionFailed", "412"):
+            raise FileExistsError(f"s3://{path}") from error
+        raise UserError(f"s3://{path}: {error}") from error
+
+
+def delete(uri: str) -> None:
+    """Delete one file; nothing happens when it is not there."""
+    fs, path = resolve(uri)
+    with contextlib.suppress(FileNotFoundError):
+        fs.delete_file(path)
+
+
+def list_files(uri: str, *, recursive: bool = True) -> list[FileEntry]:
+    """List the files below a folder, sorted by path; an absent folder has none. Links that lead nowhere are listed."""
+    fs, root = resolve(uri)
+    if is_local(uri):
+        return sorted(_walk_local(Path(root), recursive), key=lambda entry: entry.path)
+    with _named_errors(uri):
+        infos = fs.get_file_info(pafs.FileSelector(root, recursive=recursive, allow_not_found=True))
+    files = [info for info in infos if info.type == pafs.FileType.File]
+    entries = [FileEntry(info.path[len(root) + 1 :], info.size, info.mtime_ns or 0) for info in files]
+    return sorted(entries, key=lambda entry: entry.path)
+
+
+def _walk_local(root: Path, recursive: bool) -> Iterator[FileEntry]:
+    seen: set[str] = set()
+    for folder, subfolders, names in os.walk(root, followlinks=True):
+        seen.add(os.path.realpath(folder))
+        subfolders[:] = [s for s in subfolders if recursive and os.path.realpath(os.path.join(folder, s)) not in seen]
+        for name in names:
+            path = Path(folder, name)
+            try:
+                stat = path.stat()
+            except OSError:
+                stat = None
+            size, mtime_ns = (stat.st_size, stat.st_mtime_ns) if stat else (-1, 0)
+            yield FileEntry(path.relative_to(root).as_posix(), size, mtime_ns)
+
+
+def fingerprint_files(entries: list[FileEntry]) -> str:
+    """Hash names, sizes and times of listed files: the identity of a folder that nobody wrote a manifest for."""
+    digest = hashlib.sha256()
+    for entry in entries:
+        digest.update(f"{entry.path}\0{entry.size}\0{entry.mtime_ns}\n".encode("utf-8", "surrogateescape"))
+    return digest.hexdigest()
+
+
+def require_folder(uri: str, what: str) -> None:
+    """Raise MissingError unless a folder (or an S3 prefix with something in it) is there."""
+    fs, path = resolve(uri)
+    with _named_errors(uri):
+        kind = fs.get_file_info(path).type
+    if kind != pafs.FileType.Directory:
+        raise MissingError(f"{what} must be a folder that exists, got {uri!r}")

@@ -1,0 +1,122 @@
+"""The catalogue of pretrained networks: what each is, its licence, its hash and where a user can fetch it.
+
+Nothing is fetched at import or inside a job. `python -m rupantara.storage.weights pull NAME --to FOLDER` is for users with a
+network; a job takes the folder.
+"""
+
+import argparse
+import hashlib
+import sys
+import urllib.request
+from dataclasses import dataclass
+
+from rupantara.errors import MissingError, UserError
+from rupantara.storage import uris
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One file of a pretrained network."""
+
+    name: str
+    file: str
+    sha256: str
+    license: str
+    format: str
+    loader: str
+    urls: tuple[str, ...] = ()
+
+
+CATALOGUE = {
+    entry.name: entry
+    for entry in (
+        Entry(
+            "yunet",
+            "yunet_n_dynamic.onnx",
+            "104ee26c71d5c270ce79a6b3dced91c91013260d29a6bf18f9296c5b8c4c2b12",
+            "BSD-3-Clause (libfacedetection.train)",
+            "onnx",
+            "rupantara.landmarks.detector.YuNet",
+            ("https://raw.githubusercontent.com/ShiqiYu/libfacedetection.train/master/onnx/yunet_n_dynamic.onnx",),
+        ),
+        Entry(
+            "pfld",
+            "pfld.onnx",
+            "7d7bbd5c6a1d9272e58d9773898284a1905d872eba9a662df9b5f20f1ba6f83e",
+            "unstated by its publisher",
+            "onnx",
+            "rupantara.landmarks.pfld.PFLD",
+        ),
+        Entry(
+            "mobilefacenet",
+            "mobilefacenet.npz",
+            "460e6cb82029744d79f7b66b36dde1d1d3401bde4138c30721f51fa03b5b4a2e",
+            "unstated by its publisher",
+            "npz",
+            "",
+        ),
+        Entry(
+            "squeezenet",
+            "squeezenet_v1.1.npz",
+            "177d5346e6812c2283088c4225790dc9dd7e3fc940a3589344d78b0e27c0be83",
+            "BSD-2-Clause",
+            "npz",
+            "",
+        ),
+    )
+}
+
+
+def load(folder: str, name: str) -> bytes:
+    """Read a network's file from a folder or bucket and check its hash; MissingError names the command that fetches it."""
+    entry = CATALOGUE[name]
+    uri = uris.join(folder, entry.file)
+    if not uris.exists(uri):
+        raise MissingError(
+            f"{name} is needed and {uri} is not there; fetch it with"
+            f" `python -m rupantara.storage.weights pull {name} --to {folder}`"
+        )
+    data = uris.read_bytes(uri)
+    digest = hashlib.sha256(data).hexdigest()
+    if digest != entry.sha256:
+        raise UserError(f"{uri} must have SHA-256 {entry.sha256[:16]}…, got {digest[:16]}…: it is not the known {name}")
+    return data
+
+
+def pull(name: str, folder: str) -> str:
+    """Fetch a network's file into a folder, checking its hash, and return where it lies."""
+    entry = CATALOGUE.get(name)
+    if entry is None:
+        raise UserError(f"network must be one of {', '.join(CATALOGUE)}, got {name!r}")
+    for url in entry.urls:
+        with urllib.request.urlopen(url, timeout=60) as answer:
+            data = answer.read()
+        if hashlib.sha256(data).hexdigest() == entry.sha256:
+            uris.write_bytes(uris.join(folder, entry.file), data)
+            return uris.join(folder, entry.file)
+    raise UserError(f"{name} has no address that serves the file with SHA-256 {entry.sha256[:16]}…; put {entry.file} there")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """List the catalogue or pull from it."""
+    parser = argparse.ArgumentParser(prog="python -m rupantara.storage.weights", description=__doc__)
+    verbs = parser.add_subparsers(dest="verb", required=True)
+    verbs.add_parser("list", help="names, files, hashes and licences")
+    fetch = verbs.add_parser("pull", help="fetch one network")
+    fetch.add_argument("name")
+    fetch.add_argument("--to", default="weights", help="folder or s3:// prefix")
+    args = parser.parse_args(arguments)
+    if args.verb == "list":
+        for entry in CATALOGUE.values():
+            print(f"{entry.name:15} {entry.file:22} {entry.sha256}  {entry.license}")
+        return 0
+    try:
+        print(pull(args.name, args.to))
+    except (UserError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
