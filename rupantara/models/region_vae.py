@@ -1,0 +1,213 @@
+"""The region-aware VAE of *Rupantara* (III.B): a global code and five region codes, a human and an animal decoder.
+
+What differs from the paper: the encoders are shared by both domains, so that a cosine between a human nose and a fox nose
+compares like with like, and domain and species enter the decoders only; region codes see their region's pixels alone, and the
+decoder places them back at the region's box; GroupNorm in place of BatchNorm (small batches, and no running statistics to
+average). A linear path beside the convolutions carries the coarse picture: warm-started from a PCA of small pictures it gives
+the low frequencies of a face before the first step, and the convolutions learn what is finer and what regions change.
+"""
+
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from rupantara.landmarks.regions import REGIONS
+from rupantara.models import placement
+from rupantara.models.blocks import ResBlock, SelfAttention, Upsample, downsample, reparameterize
+from rupantara.tensors import GlobalCodes, Images, PartBoxes, RegionCodes, SpeciesIndex
+
+
+@dataclass(frozen=True)
+class RegionVAEConfig:
+    """Sizes of the network; `channels` holds one entry a stage, finest first, and `size` is divisible by 2 to their number."""
+
+    size: int = 128
+    channels: tuple[int, ...] = (64, 128, 192, 256, 256)
+    global_dim: int = 512
+    region_dim: int = 128
+    region_side: int = 48
+    region_channels: int = 64
+    species: tuple[str, ...] = field(default_factory=tuple)
+    species_dim: int = 32
+    base_side: int = 32
+
+
+class Posterior(NamedTuple):
+    """Means and log variances of the codes: global [batch, global_dim], regions [batch, 5, region_dim]."""
+
+    global_mu: GlobalCodes
+    global_logvar: Tensor
+    regions_mu: RegionCodes
+    regions_logvar: Tensor
+
+    def sample(self, generator: torch.Generator | None = None) -> tuple[GlobalCodes, RegionCodes]:
+        """Draw codes by the reparameterization trick."""
+        noise = [torch.randn(m.shape, generator=generator, device=m.device) for m in (self.global_mu, self.regions_mu)]
+        return (
+            reparameterize(self.global_mu, self.global_logvar, noise[0]),
+            reparameterize(self.regions_mu, self.regions_logvar, noise[1]),
+        )
+
+
+class Encoder(nn.Module):
+    """Strided stages of residual blocks, then one linear layer to means and log variances."""
+
+    def __init__(self, size: int, channels: tuple[int, ...], outputs: int, heads: int, attention: bool) -> None:
+        """Build for square inputs of side `size`; `heads` linear layers of `outputs` each."""
+        super().__init__()
+        layers: list[nn.Module] = []
+        previous = 3
+        for depth, width in enumerate(channels):
+            layers += [downsample(previous, width), ResBlock(width)]
+            if attention and size // 2 ** (depth + 1) == 16:
+                layers.append(SelfAttention(width))
+            previous = width
+        self.stages = nn.Sequential(*layers, nn.GroupNorm(8, previous), nn.SiLU(), nn.Flatten())
+        side = -(-size // 2 ** len(channels))
+        self.heads = nn.ModuleList(nn.Linear(previous * side * side, outputs) for _ in range(heads))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Encode [batch, 3, size, size] with the first head."""
+        return self.heads[0](self.stages(x))
+
+
+class RegionEncoder(Encoder):
+    """One stack for all regions and both domains, one linear head a region."""
+
+    def forward(self, crops: Tensor) -> Tensor:
+        """Encode crops [batch, 5, 3, side, side] to [batch, 5, outputs]."""
+        batch = len(crops)
+        seen = self.stages(crops.flatten(0, 1)).unflatten(0, (batch, len(REGIONS)))
+        return torch.stack([head(seen[:, i]) for i, head in enumerate(self.heads)], dim=1)
+
+
+def _step(before: int, after: int, side: int) -> nn.Sequential:
+    """Build one decoder stage that ends at `side`, with attention at 16."""
+    attention = [SelfAttention(after)] if side == 16 else []
+    return nn.Sequential(Upsample(before, after), ResBlock(after), *attention)
+
+
+class Decoder(nn.Module):
+    """Global code up through the stages; region codes join at a quarter of the output's size, each at its box."""
+
+    def __init__(self, config: RegionVAEConfig, condition_dim: int) -> None:
+        """Build; `condition_dim` numbers (a species embedding) are joined to every code."""
+        super().__init__()
+        c, self.size, self.quarter = config.channels, config.size, config.size // 4
+        self.coarse = config.size // 2 ** len(c)
+        self.region_channels, self.base_side = config.region_channels, config.base_side
+        self.base = nn.Linear(config.global_dim, 3 * config.base_side**2)
+        self.from_global = nn.Linear(config.global_dim + condition_dim, c[-1] * self.coarse**2)
+        self.from_regions = nn.ModuleList(
+            nn.Linear(config.region_dim + condition_dim, config.region_channels * 64) for _ in REGIONS
+        )
+        self.region_up = nn.Sequential(
+            ResBlock(config.region_channels), Upsample(config.region_channels, config.region_channels)
+        )
+        widths = tuple(reversed(c))
+        steps = [_step(widths[i], widths[i + 1], self.coarse * 2 ** (i + 1)) for i in range(len(c) - 1)]
+        joined = c[1]
+        self.low = nn.Sequential(*steps[:-1])
+        self.join = nn.Conv2d(joined + config.region_channels + 4, joined, 1)
+        self.high = nn.Sequential(ResBlock(joined), ResBlock(joined), steps[-1], ResBlock(c[0]))
+        # The last stage is a pixel shuffle: convolutions at full size would cost half of the whole step.
+        self.out = nn.Sequential(
+            nn.GroupNorm(8, c[0]), nn.SiLU(), nn.Conv2d(c[0], 16, 3, padding=1), nn.PixelShuffle(2)
+        )
+        nn.init.zeros_(self.out[2].weight)
+
+    def forward(self, global_z: Tensor, region_z: Tensor, boxes: PartBoxes, condition: Tensor) -> Images:
+        """Decode codes to images [batch, 3, size, size]."""
+        h = self.from_global(torch.cat([global_z, condition], dim=1)).unflatten(1, (-1, self.coarse, self.coarse))
+        maps = torch.stack(
+            [layer(torch.cat([region_z[:, i], condition], dim=1)) for i, layer in enumerate(self.from_regions)], dim=1
+        )
+        maps = self.region_up(maps.reshape(-1, self.region_channels, 8, 8)).unflatten(0, (-1, len(REGIONS)))
+        weights = placement.part_weights(boxes, self.quarter).to(maps.dtype)
+        placed, coverage = placement.blend_parts(placement.place_parts(maps, boxes, self.quarter), weights)
+        base = self.base(global_z).unflatten(1, (3, self.base_side, self.base_side))
+        at_join = _resized(base, self.quarter)
+        h = self.join(torch.cat([self.low(h), placed, coverage.to(placed.dtype), at_join], dim=1))
+        painted = self.out(self.high(h))
+        gate = torch.sigmoid(painted[:, 3:] - GATE_BIAS)
+        return (_resized(base, self.size) * (1 - gate) + painted[:, :3]).float()
+
+
+GATE_BIAS = 3.0
+"""The gate that lets the convolutions paint over the coarse picture starts at sigmoid(-3): almost closed."""
+
+
+def _resized(x: Tensor, size: int) -> Tensor:
+    return F.interpolate(x, size=(size, size), mode="bilinear", align_corners=False)
+
+
+START_LOGVAR = -4.0
+
+
+@torch.no_grad()
+def _start_certain(head: nn.Linear) -> None:
+    """Start log variances at START_LOGVAR, and what the convolutions add to the means small."""
+    half = head.out_features // 2
+    head.weight[half:].zero_()
+    head.bias[half:].fill_(START_LOGVAR)
+    head.weight[:half].mul_(0.3)
+
+
+class RegionVAE(nn.Module):
+    """Shared encoders; a human decoder and a species-conditional animal decoder."""
+
+    def __init__(self, config: RegionVAEConfig) -> None:
+        """Build with random weights."""
+        super().__init__()
+        if config.size % 2 ** len(config.channels) or len(config.channels) < 4:
+            raise ValueError(f"size must be divisible by 2**stages, stages at least 4, got {config.size}, {config.channels}")
+        self.config = config
+        self.base_encoder = nn.Linear(3 * config.base_side**2, config.global_dim)
+        self.global_encoder = Encoder(config.size, config.channels, 2 * config.global_dim, 1, attention=True)
+        self.region_encoder = RegionEncoder(
+            config.region_side, (48, 96, 160), 2 * config.region_dim, len(REGIONS), attention=False
+        )
+        self.human_decoder = Decoder(config, 0)
+        self.animal_decoder = Decoder(config, config.species_dim)
+        self.species_embedding = nn.Embedding(max(1, len(config.species)), config.species_dim)
+        for head in (*self.global_encoder.heads, *self.region_encoder.heads):
+            _start_certain(head)
+
+    def encode(self, images: Images, boxes: PartBoxes) -> Posterior:
+        """Encode aligned images with their part boxes; log variances are kept within [-10, 4]."""
+        global_mu, global_logvar = self.global_encoder(images).float().chunk(2, dim=1)
+        small = F.adaptive_avg_pool2d(images, self.config.base_side).flatten(1)
+        global_mu = global_mu + self.base_encoder(small).float()
+        crops = placement.cut_regions(images, boxes, self.config.region_side)
+        regions_mu, regions_logvar = self.region_encoder(crops).float().chunk(2, dim=2)
+        return Posterior(global_mu, global_logvar.clamp(-10, 4), regions_mu, regions_logvar.clamp(-10, 4))
+
+    @torch.no_grad()
+    def warm_start(self, mean: Tensor, components: Tensor, deviations: Tensor) -> None:
+        """Set the linear path to a PCA of pictures of side `base_side`: codes are whitened scores.
+
+        mean [3 * base_side²], components [k, 3 * base_side²] (orthonormal rows), deviations [k] of the scores; k at most
+        `global_dim`, the rest of the path is set to zero.
+        """
+        k = len(components)
+        encode = torch.zeros_like(self.base_encoder.weight)
+        encode[:k] = components / deviations[:, None]
+        self.base_encoder.weight.copy_(encode)
+        self.base_encoder.bias.copy_(-(encode @ mean))
+        for decoder in (self.human_decoder, self.animal_decoder):
+            decoder.base.weight.zero_()
+            decoder.base.weight[:, :k] = (components * deviations[:, None]).T
+            decoder.base.bias.copy_(mean)
+
+    def decode_human(self, global_z: GlobalCodes, region_z: RegionCodes, boxes: PartBoxes) -> Images:
+        """Decode with the human decoder; hybrids are human codes with some region codes of animals."""
+        return self.human_decoder(global_z, region_z, boxes, global_z.new_zeros(len(global_z), 0))
+
+    def decode_animal(
+        self, global_z: GlobalCodes, region_z: RegionCodes, boxes: PartBoxes, species: SpeciesIndex
+    ) -> Images:
+        """Decode with the animal decoder, conditioned on species."""
+        return self.animal_decoder(global_z, region_z, boxes, self.species_embedding(species))

@@ -1,0 +1,1 @@
+"""One optimiser step, the running average of weights, schedules and balanced sampling; no Ray."""
