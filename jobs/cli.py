@@ -12,6 +12,9 @@ import tyro
 
 from rupantara.errors import UserError
 
+REQUIRED: Any = tyro.MISSING
+"""Stands for a flag that has no default."""
+
 RUNTIME_FIELDS = frozenset({"preset", "overwrite", "dry_run", "workers", "cpus_per_worker", "gpus_per_worker"})
 """Fields that never change a row, so that they are no part of a fingerprint."""
 
@@ -51,7 +54,8 @@ def _json(value: Any) -> Any:
 
 def run(main: Callable[[C], None], presets: Mapping[str, C], description: str) -> None:
     """Parse the command line and run a job: exit 0 = complete, 1 = not and why in one line, 2 = usage."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s: %(message)s", datefmt="%H:%M:%S", stream=sys.stderr)
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", stream=sys.stderr)
+    logging.getLogger("jobs").setLevel(logging.INFO)
     name = _preset_name(sys.argv[1:])
     if name not in presets:
         print(f"error: --preset must be one of {', '.join(presets)}, got {name!r}", file=sys.stderr)
@@ -100,6 +104,8 @@ def connect() -> None:
     if ray.is_initialized():
         return
     level = logging.WARNING
+    for name in ("ray.data", "ray.train", "ray.serve"):
+        logging.getLogger(name).setLevel(level)
     if os.environ.get("RAY_ADDRESS"):
         ray.init(logging_level=level)
         return

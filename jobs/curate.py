@@ -68,20 +68,13 @@ class Config(cli.Common):
 
 def default() -> Config:
     """Any folder of photographs."""
-    return Config(photos=tyro_missing(), faces=tyro_missing())
+    return Config(photos=cli.REQUIRED, faces=cli.REQUIRED)
 
 
 def strict() -> Config:
     """Near-frontal, large, well lit faces wholly inside the photograph."""
     bounds = {"max_yaw": 20.0, "min_interocular_px": 32.0, "min_coverage": 0.9, "min_sharpness": 0.004}
-    return Config(photos=tyro_missing(), faces=tyro_missing(), preset="strict", **bounds)
-
-
-def tyro_missing() -> str:
-    """Stand for a required flag."""
-    import tyro
-
-    return tyro.MISSING
+    return Config(photos=cli.REQUIRED, faces=cli.REQUIRED, preset="strict", **bounds)
 
 
 def plan(config: Config, entries: Sequence[FileEntry]) -> list[parts.Part]:

@@ -12,9 +12,14 @@ def repeats(counts: Mapping[str, int]) -> dict[str, float]:
     return {name: mean / count for name, count in counts.items() if count}
 
 
+def draw(row_id: str, seed: int) -> float:
+    """Return a number in [0, 1) that depends on the id and the seed alone."""
+    digest = hashlib.blake2b(f"{seed}/{row_id}".encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "big") / 2**64
+
+
 def show_times(ids: Sequence[str], classes: Sequence[str], factors: Mapping[str, float], seed: int) -> np.ndarray:
     """Return how many times each row is shown: the whole part of its factor, and one more by a hash of its id."""
     times = np.array([factors[name] for name in classes])
-    digests = [hashlib.blake2b(f"{seed}/{i}".encode(), digest_size=8).digest() for i in ids]
-    draws = np.array([int.from_bytes(d, "big") / 2**64 for d in digests])
+    draws = np.array([draw(i, seed) for i in ids])
     return (np.floor(times) + (draws < times - np.floor(times))).astype(np.int64)

@@ -6,7 +6,9 @@ makes a region code mean its region, and only its region, and what makes codes o
 """
 
 import copy
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, NamedTuple
 
 import torch
@@ -49,7 +51,7 @@ class FaceBatch(NamedTuple):
 
 @dataclass
 class TrainState:
-    """Everything that a resumed run needs to equal the unbroken one."""
+    """Everything that a resumed run needs to equal the unbroken one; randomness is seeded anew each epoch."""
 
     model: RegionVAE
     average: RegionVAE
@@ -69,14 +71,13 @@ class TrainState:
     def state_dict(self) -> dict[str, Any]:
         """Collect the state for `torch.save`."""
         parts = {name: getattr(self, name).state_dict() for name in ("model", "average", "optimizer")}
-        return {**parts, "seen": self.seen, "step": self.step, "rng": torch.get_rng_state()}
+        return {**parts, "seen": self.seen, "step": self.step}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take up a saved state."""
         for name in ("model", "average", "optimizer"):
             getattr(self, name).load_state_dict(state[name])
         self.seen, self.step = state["seen"], state["step"]
-        torch.set_rng_state(state["rng"].cpu())
 
 
 def augment(batch: FaceBatch) -> FaceBatch:
@@ -88,9 +89,18 @@ def augment(batch: FaceBatch) -> FaceBatch:
 
 
 def train_step(
-    state: TrainState, objective: Objective, humans: FaceBatch, animals: FaceBatch, total_images: int
+    state: TrainState,
+    objective: Objective,
+    humans: FaceBatch,
+    animals: FaceBatch,
+    total_images: int,
+    losses_of: Callable[[FaceBatch, FaceBatch, int], dict[str, Tensor]] | None = None,
 ) -> dict[str, float]:
-    """Take one step on a batch of each domain and return the losses."""
+    """Take one step on a batch of each domain and return the losses.
+
+    `losses_of` stands for `compute_losses` where a wrapper (DDP) has to see the forward pass.
+    """
+    losses_of = losses_of or partial(compute_losses, state.model, objective)
     state.model.train()
     rate = objective.learning_rate * cosine(
         state.seen, total_images, warm_up_images=objective.lr_warm_up_images
@@ -98,7 +108,7 @@ def train_step(
     for group in state.optimizer.param_groups:
         group["lr"] = rate
     with torch.autocast(humans.images.device.type, torch.bfloat16, enabled=objective.bfloat16):
-        losses = compute_losses(state.model, objective, augment(humans), augment(animals), state.seen)
+        losses = losses_of(augment(humans), augment(animals), state.seen)
     state.optimizer.zero_grad(set_to_none=True)
     losses["loss"].backward()
     norm = torch.nn.utils.clip_grad_norm_(state.model.parameters(), objective.gradient_clip)

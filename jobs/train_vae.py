@@ -1,0 +1,230 @@
+"""Train the region VAE on a faces table with Ray Train; killed and started again it goes on from its last epoch.
+
+    ray job submit --working-dir . -- python -m jobs.train_vae --preset 128 --faces s3://bucket/faces \
+        --checkpoint s3://bucket/region_vae
+"""
+
+import hashlib
+import json
+import logging
+from collections import Counter
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import ray
+import ray.train
+import ray.train.torch
+import torch
+
+from jobs import cli
+from jobs.train_worker import DOMAINS, Plan, train
+from rupantara import schema
+from rupantara.errors import UserError
+from rupantara.imaging import codec
+from rupantara.models.region_vae import RegionVAE, RegionVAEConfig
+from rupantara.reports.cards import model_card
+from rupantara.stages import faces as face_rows
+from rupantara.storage import checkpoints, manifest, tables, uris
+from rupantara.storage.recipe import Recipe, code_version
+from rupantara.training.balance import repeats
+from rupantara.training.region_vae import Objective
+from rupantara.training.warm_start import Pca, fit_pca
+
+log = logging.getLogger("jobs")
+CODE = ("models", "losses", "training", "stages/faces.py", "landmarks/regions.py")
+MALLOC = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": "17179869184", "MALLOC_TOP_PAD_": "268435456"}
+"""Keep freed buffers: on a CPU page faults of fresh mappings cost a quarter of a step."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config(cli.Common):
+    """Train the region VAE."""
+
+    faces: str
+    """Faces table (a complete output of jobs.curate)."""
+    checkpoint: str
+    """Output folder: config.json, model.safetensors, README.md, log.jsonl, grids/."""
+    size: int = 128
+    """Side of the pictures in pixels."""
+    channels: tuple[int, ...] = RegionVAEConfig.channels
+    """Channels of the stages, finest first."""
+    epochs: int = 10
+    """Passes over the human faces; as many animals as the batch sizes say are shown beside them, species balanced."""
+    human_batch: int = 10
+    """Human faces in a step, each worker."""
+    animal_batch: int = 6
+    """Animal faces in a step, each worker."""
+    max_faces: int = 0
+    """Train on at most this many faces of each domain, chosen by hash (0 = all)."""
+    max_validation_faces: int = 192
+    """Validate on at most this many faces of each domain."""
+    learning_rate: float = Objective.learning_rate
+    """Peak of the cosine schedule (AdamW)."""
+    kl_weight: float = Objective.kl_weight
+    """Weight of the KL divergence: twice the variance of the pixels' noise model."""
+    kl_warm_up_images: int = Objective.kl_warm_up_images
+    """Images over which the KL weight rises from zero."""
+    swap_share: float = Objective.swap_share
+    """Share of the human faces that are trained as hybrids, with transplanted regions."""
+    bfloat16: bool = True
+    """Run the network in bfloat16 autocast."""
+    threads: int = 0
+    """Torch threads of each worker (0 = all of the machine)."""
+    num_to_keep: int = 2
+    """Training states kept."""
+
+
+def presets() -> dict[str, Config]:
+    """64 and 128 pixels; smoke is for tests."""
+    base = Config(faces=cli.REQUIRED, checkpoint=cli.REQUIRED, workers=1)
+    small = {"size": 64, "channels": (48, 96, 128, 192, 192)}
+    smoke = {"epochs": 2, "channels": (16, 32, 32, 32, 32), "human_batch": 8, "animal_batch": 8, "learning_rate": 1e-3}
+    return {
+        "default": base,
+        "128": replace(base, preset="128"),
+        "64": replace(base, preset="64", **small),
+        "smoke": replace(base, preset="smoke", size=64, **smoke),
+    }
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """Face ids and species of each set that a training reads."""
+
+    train: dict[str, dict[str, str]]
+    val: dict[str, dict[str, str]]
+
+    @property
+    def species(self) -> tuple[str, ...]:
+        """Return the animal species, sorted: the order of the embedding."""
+        return tuple(sorted(set(self.train["animal"].values())))
+
+
+def choose(config: Config) -> Chosen:
+    """Choose the faces; UserError when a set is too small to train or validate with."""
+    sets = {}
+    for split, most in (("train", config.max_faces), ("val", config.max_validation_faces)):
+        sets[split] = {d: face_rows.choose(config.faces, d, split, most, config.seed) for d in DOMAINS}
+        for domain, found in sets[split].items():
+            least = {"human": config.human_batch, "animal": config.animal_batch}[domain] if split == "train" else 1
+            if len(found) < least:
+                raise UserError(f"{config.faces} must have at least {least} accepted {split} {domain} faces, got {len(found)}")
+    return Chosen(sets["train"], sets["val"])
+
+
+def build(config: Config) -> tuple[Recipe, RegionVAEConfig, Objective, Chosen]:
+    """Resolve the model, the objective and the data."""
+    source = manifest.require(config.faces, "faces")
+    chosen = choose(config)
+    model = RegionVAEConfig(
+        size=config.size, channels=config.channels, region_side=config.size * 3 // 8, species=chosen.species
+    )
+    objective = Objective(
+        learning_rate=config.learning_rate,
+        kl_weight=config.kl_weight,
+        kl_warm_up_images=config.kl_warm_up_images,
+        swap_share=config.swap_share,
+        bfloat16=config.bfloat16,
+    )
+    settings = cli.row_config(config, "faces", "checkpoint", "threads", "num_to_keep") | {"num_workers": config.workers}
+    recipe = Recipe("train_vae", code_version(CODE), settings, {"faces": source.fingerprint})
+    return recipe, model, objective, chosen
+
+
+def datasets(config: Config, model: RegionVAEConfig, chosen: Chosen) -> dict[str, ray.data.Dataset]:
+    """Lay out the four streams: read and decoded once, kept in the object store (49 KB a face at 128 pixels)."""
+    sets = {d: chosen.train[d] for d in DOMAINS} | {f"val_{d}": chosen.val[d] for d in DOMAINS}
+    factors = repeats(Counter(sets["animal"].values()))
+    stage = face_rows.TrainingFaces(model.size, model.species, sets, {"animal": factors}, config.seed)
+    files = [{"path": f.path} for f in manifest.require(config.faces, "faces").files]
+    rows = ray.data.from_items(files, override_num_blocks=len(files))
+    rows = rows.map_batches(face_rows.ReadFile(config.faces, face_rows.COLUMNS), batch_format="numpy", batch_size=1)
+    decoded = rows.map_batches(stage, batch_format="pyarrow", batch_size=None).materialize()
+    return {name: decoded.filter(expr=f"set == '{name}'").drop_columns(["set"]).materialize() for name in sets}
+
+
+def warm_start(streams: dict[str, ray.data.Dataset], model: RegionVAEConfig, most: int = 3000) -> Pca:
+    """Fit the linear path's PCA on small pictures of both domains."""
+    rows: list[np.ndarray] = []
+    for name in DOMAINS:
+        for batch in streams[name].limit(most).iter_batches(batch_size=256):
+            rows += [codec.resize(picture, model.base_side).transpose(2, 0, 1) for picture in batch["image"]]
+    return fit_pca(np.stack(rows).reshape(len(rows), -1).astype(np.float32) / 127.5 - 1, model.global_dim)
+
+
+def fit(config: Config, plan: Plan, streams: dict[str, ray.data.Dataset], fingerprint: str) -> ray.train.Result:
+    """Run Ray Train; the same storage path and name resume."""
+    fs, path = uris.resolve(uris.join(config.checkpoint, "_train"))
+    options = ray.data.ExecutionOptions(preserve_order=True)
+    trainer = ray.train.torch.TorchTrainer(
+        train,
+        train_loop_config={"plan": plan},
+        datasets=streams,
+        dataset_config=ray.train.DataConfig(datasets_to_split=list(DOMAINS), execution_options=options),
+        scaling_config=ray.train.ScalingConfig(
+            num_workers=config.workers,
+            use_gpu=config.gpus_per_worker > 0,
+            resources_per_worker={"CPU": config.cpus_per_worker} | ({"GPU": config.gpus_per_worker} if config.gpus_per_worker else {}),
+        ),
+        run_config=ray.train.RunConfig(
+            name=fingerprint[:12],
+            storage_path=path,
+            storage_filesystem=fs,
+            failure_config=ray.train.FailureConfig(max_failures=2, controller_failure_limit=2),
+            checkpoint_config=ray.train.CheckpointConfig(num_to_keep=config.num_to_keep),
+            worker_runtime_env={"env_vars": MALLOC},
+        ),
+    )
+    return trainer.fit()
+
+
+def publish(config: Config, model: RegionVAEConfig, result: ray.train.Result, running: manifest.Manifest) -> None:
+    """Write the averaged weights in the hub's layout and commit."""
+    assert result.checkpoint is not None
+    with result.checkpoint.as_directory() as folder:
+        saved = torch.load(Path(folder, "state.pt"), weights_only=True)
+    net = RegionVAE(model)
+    net.load_state_dict(saved["state"]["average"])
+    last = saved["history"][-1]
+    card = model_card(model, running.recipe, last)
+    files = checkpoints.save_model(config.checkpoint, net, card)
+    digest = hashlib.sha256(uris.read_bytes(uris.join(config.checkpoint, "model.safetensors"))).hexdigest()
+    done = replace(
+        running,
+        state="complete",
+        files=tuple(files.values()),
+        counts={"in": int(last["images"]), "accepted": int(last["images"]), "rejected": {}},
+        seconds=round(sum(row["seconds"] for row in saved["history"]), 1),
+        extra={"model_sha256": digest, "metrics": last},
+    )
+    manifest.commit(config.checkpoint, done)
+
+
+def main(config: Config) -> None:
+    """Run the job."""
+    recipe, model, objective, chosen = build(config)
+    if config.dry_run:
+        parameters = sum(p.numel() for p in RegionVAE(model).parameters())
+        print(json.dumps({"config": asdict(config), "model": asdict(model), "objective": asdict(objective)}, indent=1))
+        print(f"fingerprint {recipe.fingerprint}\n{parameters} parameters")
+        return
+    running = manifest.begin(config.checkpoint, checkpoints.SCHEMA, recipe, version=schema.VERSION, overwrite=config.overwrite)
+    if running is None:
+        log.info("nothing to do: %s is complete with the same recipe (%s)", config.checkpoint, recipe.fingerprint[:12])
+        return
+    cli.connect()
+    streams = datasets(config, model, chosen)
+    humans = streams["human"].count() // config.human_batch * config.human_batch
+    total = config.epochs * humans * (config.human_batch + config.animal_batch) // config.human_batch
+    log.info("%d human and %d animal rows an epoch", streams["human"].count(), streams["animal"].count())
+    batch = {"human": config.human_batch, "animal": config.animal_batch}
+    plan = Plan(
+        model, objective, batch, config.epochs, total, config.seed, config.threads, config.checkpoint, warm_start(streams, model)
+    )
+    publish(config, model, fit(config, plan, streams, recipe.fingerprint), running)
+    log.info("%s: trained on %d images", config.checkpoint, total)
+
+
+if __name__ == "__main__":
+    cli.run(main, presets(), __doc__ or "")

@@ -1,0 +1,1 @@
+"""Metrics as update -> mergeable float64 sums -> compute."""

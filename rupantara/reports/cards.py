@@ -1,0 +1,30 @@
+"""Cards in Markdown: what a model or table was made from, and what may be done with it."""
+
+from collections.abc import Mapping
+
+from rupantara.models.region_vae import RegionVAEConfig
+from rupantara.storage.recipe import Recipe
+
+
+def model_card(config: RegionVAEConfig, recipe: Recipe, metrics: Mapping[str, float]) -> str:
+    """Describe a trained region VAE."""
+    rows = "\n".join(f"| {name} | {value:.5g} |" for name, value in metrics.items())
+    return f"""---
+library_name: rupantara
+tags: [faces, vae, region-aware]
+license: other
+---
+# Region VAE, {config.size} x {config.size}
+
+A global code of {config.global_dim} and five region codes of {config.region_dim} (eyes, nose, mouth, ears, forehead), a human
+decoder and an animal decoder for {", ".join(config.species) or "no species"}.
+
+Pictures from it are synthetic. Its licence follows the photographs it was trained on (faces table
+`{recipe.inputs.get("faces", "")[:16]}`; the `license` column says): where those are for research only, so is this model.
+
+Recipe `{recipe.fingerprint}`, seed {recipe.config.get("seed")}.
+
+| metric (last epoch, averaged weights; val_ = held-out identities) | value |
+| --- | --- |
+{rows}
+"""

@@ -1,0 +1,111 @@
+"""Rows of the faces table as arrays and tensors: what training, extraction, generation and evaluation read."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import torch
+
+from rupantara import schema
+from rupantara.imaging import codec
+from rupantara.landmarks.regions import part_boxes
+from rupantara.storage import tables
+from rupantara.training.balance import draw, show_times
+
+COLUMNS = ("face_id", "domain", "species", "identity", "image", "landmarks", "split", "reject")
+
+@dataclass(frozen=True)
+class FaceArrays:
+    """Pictures uint8 [n, size, size, 3] RGB, boxes [n, 6, 4] and the rows they came from."""
+
+    rows: pa.Table
+    pictures: np.ndarray
+    boxes: np.ndarray
+
+    def images(self) -> torch.Tensor:
+        """Return the pictures as `Images`."""
+        return to_images(self.pictures)
+
+
+def to_images(pictures: np.ndarray) -> torch.Tensor:
+    """Turn uint8 RGB [n, h, w, 3] into `Images` [n, 3, h, w] in [-1, 1], in one pass into a contiguous buffer."""
+    out = torch.empty((len(pictures), 3, *pictures.shape[1:3]))
+    out.copy_(torch.from_numpy(np.ascontiguousarray(pictures)).permute(0, 3, 1, 2))
+    return out.mul_(1 / 127.5).sub_(1)
+
+
+def to_pictures(images: torch.Tensor) -> np.ndarray:
+    """Turn `Images` into uint8 RGB [n, h, w, 3], values outside [-1, 1] clipped."""
+    levels = images.float().clamp(-1, 1).add(1).mul(127.5).round().to(torch.uint8)
+    return levels.permute(0, 2, 3, 1).contiguous().cpu().numpy()
+
+
+def load(rows: pa.Table, size: int) -> FaceArrays:
+    """Decode accepted rows to `size` and find their part boxes."""
+    pictures = np.empty((rows.num_rows, size, size, 3), np.uint8)
+    boxes = np.empty((rows.num_rows, 6, 4), np.float32)
+    columns = (rows[name].to_pylist() for name in ("image", "landmarks", "domain"))
+    for i, (image, landmarks, domain) in enumerate(zip(*columns, strict=True)):
+        picture = codec.decode_jpeg(image)
+        points = None if landmarks is None else np.array(landmarks, np.float32).reshape(68, 2)
+        boxes[i] = part_boxes(points, domain, picture.shape[0])
+        pictures[i] = codec.resize(picture, size)
+    return FaceArrays(rows, pictures, boxes)
+
+
+class TrainingFaces:
+    """Batch of `schema.FACES` -> rows of every set that a face is in.
+
+    Columns: `set`, `image` uint8 [size, size, 3], `boxes` float32 [6, 4], `species` int64 (index, 0 for humans).
+    """
+
+    def __init__(
+        self,
+        size: int,
+        species: Sequence[str],
+        sets: Mapping[str, Mapping[str, str]],
+        factors: Mapping[str, Mapping[str, float]],
+        seed: int,
+    ) -> None:
+        """Take the face ids of each named set; in a set with `factors` each row is shown by its species' factor."""
+        self._size, self._species, self._sets, self._factors, self._seed = size, tuple(species), sets, factors, seed
+
+    def __call__(self, batch: pa.Table) -> dict[str, np.ndarray]:
+        """Decode each face once and repeat it for balance."""
+        ids = batch["face_id"].to_pylist()
+        places = [next((name for name, members in self._sets.items() if i in members), "") for i in ids]
+        kept = [bool(place) for place in places]
+        batch, places = batch.filter(pa.array(kept)), [place for place in places if place]
+        faces, times = load(batch, self._size), np.ones(len(places), np.int64)
+        ids, names = batch["face_id"].to_pylist(), batch["species"].to_pylist()
+        for name, factors in self._factors.items():
+            rows = [i for i, place in enumerate(places) if place == name]
+            times[rows] = show_times([ids[i] for i in rows], [names[i] for i in rows], factors, self._seed)
+        index = np.array([self._species.index(n) if n in self._species else 0 for n in names], np.int64)
+        order = np.repeat(np.arange(len(names)), times)
+        columns = {"image": faces.pictures[order], "boxes": faces.boxes[order], "species": index[order]}
+        return {"set": np.array(places, dtype=str)[order], **columns}
+
+
+class ReadFile:
+    """Row with the `path` of a Parquet file -> its rows."""
+
+    def __init__(self, table: str, columns: Sequence[str]) -> None:
+        """Read these columns of files of one table."""
+        self._table, self._columns = table, tuple(columns)
+
+    def __call__(self, batch: dict[str, np.ndarray]) -> pa.Table:
+        """Read the files of the batch."""
+        return pa.concat_tables([tables.read_file(self._table, path, self._columns) for path in batch["path"]])
+
+
+def choose(uri: str, domain: str, split: str, most: int, seed: int) -> dict[str, str]:
+    """Choose accepted faces of a domain ("" = any) and split ("" = any), at most `most` by hash (0 = all): id -> species."""
+    table = schema.accepted(tables.read(uri, ("face_id", "domain", "species", "split", "reject"), schema="faces"))
+    for column, value in (("domain", domain), ("split", split)):
+        table = table.filter(pc.equal(table[column], value)) if value else table
+    ids, species = table["face_id"].to_pylist(), table["species"].to_pylist()
+    rank = sorted(zip(ids, species, strict=True), key=lambda row: draw(row[0], seed))
+    return dict(rank[: most or None])
