@@ -67,6 +67,7 @@ def run_parts(
     *,
     version: int,
     columns: Sequence[str] | None = None,
+    beside: str = "",
     **extra: Any,
 ) -> Manifest:
     """Make a table out of a plan: all of it, the rest of it, or nothing when it is complete."""
@@ -83,7 +84,7 @@ def run_parts(
     started = time.monotonic()
     if pending:
         _stream(config, pending, make_stage, output, running.fingerprint, columns)
-    complete = tables.commit_parts(output, running, len(plan), time.monotonic() - started, **extra)
+    complete = tables.commit_parts(output, running, len(plan), time.monotonic() - started, beside=beside, **extra)
     log.info("%s: %s", output, _summary(complete.counts))
     return complete
 

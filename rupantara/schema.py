@@ -146,3 +146,8 @@ def vector_array(rows: np.ndarray) -> pa.FixedSizeListArray:
     """Turn an array [rows, ...] into a float32 FixedSizeList column, row-major."""
     flat = np.ascontiguousarray(rows, np.float32).reshape(len(rows), -1)
     return pa.FixedSizeListArray.from_arrays(pa.array(flat.ravel()), flat.shape[1])
+
+
+def bank_dim(columns: pa.Schema) -> int:
+    """Return the length of the bank's vectors."""
+    return columns.field("vector").type.list_size

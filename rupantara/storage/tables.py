@@ -77,8 +77,13 @@ def done_parts(uri: str, fingerprint: str) -> dict[int, int]:
     return {int(match[1]): entry.size for entry, match in found.items() if match}
 
 
-def commit_parts(uri: str, running: Manifest, num_parts: int, seconds: float, **extra: Any) -> Manifest:
-    """Commit a table whose parts are all written; raise RuntimeError if one is missing."""
+def commit_parts(
+    uri: str, running: Manifest, num_parts: int, seconds: float, *, beside: str = "", **extra: Any
+) -> Manifest:
+    """Commit a table whose parts are all written; raise RuntimeError if one is missing.
+
+    `beside` names a folder of further files of this recipe, named after its fingerprint, that belong to the output.
+    """
     sizes = done_parts(uri, running.fingerprint)
     missing = sorted(set(range(num_parts)) - sizes.keys())
     if missing:
@@ -89,6 +94,8 @@ def commit_parts(uri: str, running: Manifest, num_parts: int, seconds: float, **
         metadata = _footer(uris.join(uri, path))
         files.append(DataFile(path, metadata.num_rows, sizes[index]))
         counts.append(json.loads(metadata.metadata[b"rupantara_counts"]))
+    others = uris.list_files(uris.join(uri, beside)) if beside else []
+    files += [DataFile(f"{beside}/{e.path}", 0, e.size) for e in others if e.path.startswith(running.fingerprint[:12])]
     done = replace(
         running, state="complete", counts=add_counts(counts), seconds=round(seconds, 1), files=tuple(files), extra=extra
     )

@@ -1,0 +1,1 @@
+"""Actors of the bank: plain classes, and the clients that alone speak `.remote`."""

@@ -1,0 +1,94 @@
+"""Features to the bank: animals' region codes as unit vectors, sharded by face, with a FAISS index a region and shard.
+
+    ray job submit --working-dir . -- python -m jobs.build_bank --features s3://bucket/features --bank s3://bucket/bank
+"""
+
+import logging
+from collections import Counter
+from dataclasses import dataclass
+from functools import partial
+
+import pyarrow as pa
+
+from jobs import cli, parts
+from rupantara import schema
+from rupantara.errors import UserError
+from rupantara.landmarks.regions import REGIONS
+from rupantara.stages.bank import BuildShard
+from rupantara.storage import manifest, tables
+from rupantara.storage.recipe import Recipe, code_version
+
+CODE = ("bank", "stages/bank.py")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config(cli.Common):
+    """Build the bank."""
+
+    features: str
+    """Features table."""
+    bank: str
+    """Output: rows by shard, and FAISS files in index/."""
+    num_shards: int = 2
+    """Shards, by the hash of face_id; one actor each serves them."""
+    splits: tuple[str, ...] = schema.SPLITS
+    """Splits of the animals that go in."""
+
+
+def build(config: Config) -> tuple[Recipe, list[parts.Part], partial[BuildShard]]:
+    """Plan one part for each shard."""
+    if config.num_shards < 1:
+        raise UserError(f"--num-shards must be at least 1, got {config.num_shards}")
+    features = manifest.require(config.features, "features")
+    model = features.extra["model_sha256"]
+    settings = cli.row_config(config, "features", "bank")
+    recipe = Recipe("build_bank", code_version(CODE), settings, {"features": features.fingerprint}, {"region_vae": model})
+    dim = tables.read_file(config.features, features.files[0].path, ("regions_mu",)).schema.field(0).type.list_size
+    make_stage = partial(
+        BuildShard,
+        config.features,
+        config.bank,
+        recipe.fingerprint[:12],
+        config.num_shards,
+        dim // len(REGIONS),
+        model,
+        config.splits,
+    )
+    plan = [parts.Part(i, rows=pa.table({"shard": [i]})) for i in range(config.num_shards)]
+    return recipe, plan, make_stage
+
+
+def count_species(config: Config) -> dict[str, int]:
+    """Count the animals that go into the bank; UserError when there are none."""
+    rows = tables.read(config.features, ("domain", "species", "split"), schema="features")
+    counts = Counter(r["species"] for r in rows.to_pylist() if r["domain"] == "animal" and r["split"] in config.splits)
+    if not counts:
+        raise UserError(f"{config.features} must have animals of the splits {', '.join(config.splits)}, got none")
+    return dict(sorted(counts.items()))
+
+
+def main(config: Config) -> None:
+    """Run the job."""
+    recipe, plan, make_stage = build(config)
+    species = count_species(config)
+    if config.dry_run:
+        print(config, f"\nfingerprint {recipe.fingerprint}\n{len(plan)} shards, faces by species {species}")
+        return
+    model = recipe.models["region_vae"]
+    parts.run_parts(
+        config,
+        config.bank,
+        "bank",
+        recipe,
+        plan,
+        make_stage,
+        version=schema.VERSION,
+        beside="index",
+        model_sha256=model,
+        species=species,
+    )
+    logging.getLogger("jobs").info("features by species: %s", {s: n * len(REGIONS) for s, n in species.items()})
+
+
+if __name__ == "__main__":
+    cli.run(main, {"default": Config(features=cli.REQUIRED, bank=cli.REQUIRED)}, __doc__ or "")

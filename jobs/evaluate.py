@@ -1,0 +1,101 @@
+"""Evaluate a region VAE on held-out faces against two trivial baselines: the mean face, and a PCA with as many components.
+
+    ray job submit --working-dir . -- python -m jobs.evaluate --faces s3://bucket/faces --checkpoint s3://bucket/region_vae \
+        --metrics s3://bucket/metrics
+"""
+
+import logging
+import os
+from dataclasses import dataclass
+from functools import partial
+from typing import Literal
+
+import ray
+
+from jobs import cli, parts
+from rupantara import schema
+from rupantara.errors import UserError
+from rupantara.landmarks.regions import REGIONS
+from rupantara.reports import html, sections
+from rupantara.stages.evaluate import MeasureFaces, fit_baselines
+from rupantara.stages.faces import COLUMNS, choose
+from rupantara.storage import checkpoints, manifest, uris
+from rupantara.storage.recipe import Recipe, code_version
+
+CODE = ("models", "metrics", "training/warm_start.py", "stages/evaluate.py", "stages/faces.py", "landmarks/regions.py")
+FIT_TIMEOUT_S = 3600
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config(cli.Common):
+    """Evaluate reconstructions."""
+
+    faces: str
+    """Faces table."""
+    checkpoint: str
+    """Checkpoint of jobs.train_vae."""
+    metrics: str
+    """Output: the metrics table (a row a face and method) and report.html."""
+    split: Literal["val", "test"] = "test"
+    """Held-out split."""
+    limit: int = 500
+    """Most faces of each domain, chosen by hash (0 = all)."""
+    max_train_faces: int = 3000
+    """Most train faces of each domain that the baselines are fitted on (0 = all)."""
+    pca_components: int = 0
+    """Components of the PCA (0 = as many numbers as the model's code)."""
+
+
+def build(config: Config) -> tuple[Recipe, list[parts.Part], dict[str, dict[str, str]], frozenset[str], int]:
+    """Choose train and held-out faces; plan one part for each file of the faces."""
+    faces = manifest.require(config.faces, "faces")
+    model = checkpoints.read_config(config.checkpoint)
+    train = {d: choose(config.faces, d, "train", config.max_train_faces, config.seed) for d in ("human", "animal")}
+    held = {d: choose(config.faces, d, config.split, config.limit, config.seed) for d in ("human", "animal")}
+    for domain in train:
+        if len(train[domain]) < 2 or not held[domain]:
+            raise UserError(f"{config.faces} must have accepted {domain} faces in train and {config.split}")
+    strange = sorted(set(held["animal"].values()) - set(model.species))
+    if strange:
+        raise UserError(f"{config.checkpoint} knows {', '.join(model.species)}; the faces have {', '.join(strange)} too")
+    components = config.pca_components or model.global_dim + len(REGIONS) * model.region_dim
+    settings = cli.row_config(config, "faces", "checkpoint", "metrics")
+    models = {"region_vae": checkpoints.model_sha256(config.checkpoint)}
+    recipe = Recipe("evaluate", code_version(CODE), settings, {"faces": faces.fingerprint}, models)
+    chosen = frozenset(held["human"]) | frozenset(held["animal"])
+    return recipe, parts.parts_of(config.faces, faces), train, chosen, components
+
+
+def fit(config: Config, train: dict[str, dict[str, str]], components: int, uri: str, cpus: float) -> dict[str, int]:
+    """Fit the baselines in one Ray task, and wait for it."""
+    size = checkpoints.read_config(config.checkpoint).size
+    task = ray.remote(fit_baselines).options(num_cpus=cpus)
+    return ray.get(task.remote(config.faces, train, size, components, uri), timeout=FIT_TIMEOUT_S)
+
+
+def main(config: Config) -> None:
+    """Run the job."""
+    recipe, plan, train, chosen, components = build(config)
+    if config.dry_run:
+        print(config, f"\nfingerprint {recipe.fingerprint}\n{len(chosen)} faces, PCA with {components} components")
+        return
+    baselines = uris.join(config.metrics, f"baselines-{recipe.fingerprint[:12]}.safetensors")
+    fitted: dict[str, int] = {}
+    found = manifest.read(config.metrics)
+    if found is None or found.fingerprint != recipe.fingerprint:
+        manifest.begin(config.metrics, "metrics", recipe, version=schema.VERSION, overwrite=config.overwrite)
+        cli.connect()
+        fitted = fit(config, train, components, baselines, cpus=min(2.0, os.cpu_count() or 1))
+    size = checkpoints.read_config(config.checkpoint).size
+    make_stage = partial(MeasureFaces, config.checkpoint, baselines, chosen)
+    extra = {"pca_components": fitted, "size": size}
+    parts.run_parts(config, config.metrics, "metrics", recipe, plan, make_stage, version=schema.VERSION, columns=COLUMNS, **extra)
+    uris.delete(baselines)
+    report = uris.join(config.metrics, "report.html")
+    uris.write_bytes(report, html.render("Evaluation", [sections.evaluation(config.metrics)]))
+    logging.getLogger("jobs").info("report: %s", report)
+
+
+if __name__ == "__main__":
+    required = Config(faces=cli.REQUIRED, checkpoint=cli.REQUIRED, metrics=cli.REQUIRED)
+    cli.run(main, {"default": required}, __doc__ or "")

@@ -1,0 +1,133 @@
+"""Generate pictures in bulk; `--kind hybrid` mixes each human's region codes with those the bank finds in animals.
+
+    ray job submit --working-dir . -- python -m jobs.generate --kind hybrid --faces s3://bucket/faces \
+        --checkpoint s3://bucket/region_vae --bank s3://bucket/bank --generated s3://bucket/generated
+"""
+
+import logging
+import os
+from dataclasses import dataclass
+from functools import partial
+from typing import Literal
+
+from actors.sharded_bank import ShardedBank
+from jobs import cli, parts
+from rupantara import schema
+from rupantara.errors import UserError
+from rupantara.generation.hybrid import Mixing
+from rupantara.landmarks.regions import REGIONS
+from rupantara.reports.contact_sheet import write_contact_sheet, write_pngs
+from rupantara.stages.faces import COLUMNS, choose
+from rupantara.stages.generate import NEAREST, GenerateHybrids
+from rupantara.storage import checkpoints, manifest
+from rupantara.storage.recipe import Recipe, code_version
+
+log = logging.getLogger("jobs")
+CODE = ("models", "bank", "generation", "stages/generate.py", "stages/extract.py", "stages/faces.py", "landmarks/regions.py")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config(cli.Common):
+    """Generate pictures."""
+
+    faces: str
+    """Faces table; its accepted humans are the sources."""
+    checkpoint: str
+    """Checkpoint of jobs.train_vae."""
+    bank: str
+    """Bank of jobs.build_bank, made with the same checkpoint."""
+    generated: str
+    """Output: the generated table, contact_sheet.png, and png/ with --export."""
+    kind: Literal["hybrid"] = "hybrid"
+    """What to generate."""
+    species: tuple[str, ...] = ("each", NEAREST)
+    """Species to mix with: names, `each` (one hybrid for every species of the bank), `nearest` (by region, by the bank)."""
+    regions: tuple[str, ...] = REGIONS
+    """Regions to mix."""
+    weight: float = Mixing.weight
+    """0 = the human's region, 1 = the animal's."""
+    top_k: int = Mixing.top_k
+    """Features retrieved for each region."""
+    temperature: float = Mixing.temperature
+    """Temperature of the softmax that weighs them by similarity."""
+    split: Literal["train", "val", "test", ""] = "test"
+    """Split of the source faces ("" = all)."""
+    limit: int = 32
+    """Most source faces, chosen by hash (0 = all)."""
+    export: bool = True
+    """Write each picture as a PNG file too."""
+    sheet_rows: int = 12
+    """Faces on the contact sheet."""
+
+
+def check(config: Config, available: tuple[str, ...]) -> tuple[str, ...]:
+    """Check the mixing flags and resolve `each`."""
+    unknown = [r for r in config.regions if r not in REGIONS]
+    if unknown or not config.regions:
+        raise UserError(f"--regions must be of {', '.join(REGIONS)}, got {', '.join(unknown) or 'none'}")
+    if not 0 <= config.weight <= 1 or config.top_k < 1 or config.temperature <= 0:
+        raise UserError(
+            f"--weight must be in [0, 1], --top-k at least 1 and --temperature above 0, got {config.weight},"
+            f" {config.top_k}, {config.temperature}"
+        )
+    wanted: list[str] = []
+    for name in config.species:
+        if name not in (*available, "each", NEAREST):
+            raise UserError(f"--species must be of {', '.join(available)}, each, {NEAREST}, got {name!r}")
+        wanted += available if name == "each" else (name,)
+    return tuple(dict.fromkeys(wanted))
+
+
+def build(config: Config) -> tuple[Recipe, list[parts.Part], dict[str, str], tuple[str, ...], tuple[str, ...]]:
+    """Check that the bank fits the model, choose the sources, plan one part for each file of the faces."""
+    faces, bank = manifest.require(config.faces, "faces"), manifest.require(config.bank, "bank")
+    model = checkpoints.model_sha256(config.checkpoint)
+    if bank.extra["model_sha256"] != model:
+        raise UserError(
+            f"--bank must be made with --checkpoint: {config.bank} has model {bank.extra['model_sha256'][:12]},"
+            f" {config.checkpoint} is {model[:12]}"
+        )
+    available = tuple(bank.extra["species"])
+    wanted = check(config, available)
+    chosen = choose(config.faces, "human", config.split, config.limit, config.seed)
+    if not chosen:
+        raise UserError(f"{config.faces} must have accepted humans of split {config.split!r}, got none")
+    settings = cli.row_config(config, "faces", "checkpoint", "bank", "generated", "export", "sheet_rows")
+    inputs = {"faces": faces.fingerprint, "bank": bank.fingerprint}
+    recipe = Recipe("generate", code_version(CODE), settings, inputs, {"region_vae": model})
+    return recipe, parts.parts_of(config.faces, faces), chosen, wanted, available
+
+
+def main(config: Config) -> None:
+    """Run the job."""
+    recipe, plan, chosen, wanted, available = build(config)
+    if config.dry_run:
+        print(config, f"\nfingerprint {recipe.fingerprint}\n{len(chosen)} faces x {len(wanted)} hybrids")
+        return
+    cli.connect()
+    bank = ShardedBank.start(config.bank)
+    mixing = Mixing(config.regions, config.weight, config.top_k, config.temperature)
+    make_stage = partial(
+        GenerateHybrids,
+        config.checkpoint,
+        bank,
+        wanted,
+        mixing,
+        frozenset(chosen),
+        available=available,
+        seed=config.seed,
+        threads=max(1, (os.cpu_count() or 1) // 2),
+    )
+    parts.run_parts(
+        config, config.generated, "generated", recipe, plan, make_stage, version=schema.VERSION, columns=COLUMNS
+    )
+    bank.close()
+    sheet = write_contact_sheet(config.generated, config.faces, sorted(chosen), config.sheet_rows)
+    log.info("contact sheet: %s", sheet)
+    if config.export:
+        log.info("%d PNG files in %s/png", write_pngs(config.generated), config.generated)
+
+
+if __name__ == "__main__":
+    required = Config(faces=cli.REQUIRED, checkpoint=cli.REQUIRED, bank=cli.REQUIRED, generated=cli.REQUIRED)
+    cli.run(main, {"default": required}, __doc__ or "")

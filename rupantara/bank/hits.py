@@ -1,0 +1,54 @@
+"""Answers of a search, and their exact merging."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Hits:
+    """The best features of each query, best first, ties by feature id.
+
+    scores float32 [queries, k] (cosine, -inf where there are fewer than k), ids object [queries, k] ("" there),
+    vectors float32 [queries, k, dim] (the unit vectors) and norms [queries, k]; `partial` when a shard did not answer.
+    """
+
+    scores: np.ndarray
+    ids: np.ndarray
+    vectors: np.ndarray
+    norms: np.ndarray
+    partial: bool = False
+
+    @property
+    def codes(self) -> np.ndarray:
+        """Return the region codes as the decoder takes them: unit vectors times their norms."""
+        return self.vectors * self.norms[:, :, None]
+
+
+def merge_hits(parts: Sequence[Hits], k: int, *, partial: bool = False) -> Hits:
+    """Merge shards' answers into the k best of all: exactly what one index over all rows would answer."""
+    if not parts:
+        raise ValueError("merging needs the answer of at least one shard, got none")
+    scores = np.concatenate([p.scores for p in parts], axis=1)
+    ids = np.concatenate([p.ids for p in parts], axis=1)
+    vectors = np.concatenate([p.vectors for p in parts], axis=1)
+    norms = np.concatenate([p.norms for p in parts], axis=1)
+    order = np.stack([np.lexsort((ids[q].astype(str), -scores[q]))[:k] for q in range(len(scores))])
+    rows = np.arange(len(scores))[:, None]
+    return Hits(scores[rows, order], ids[rows, order], vectors[rows, order], norms[rows, order], partial)
+
+
+def pad_hits(hits: Hits, k: int) -> Hits:
+    """Fill answers up to k columns with -inf and ""."""
+    missing = k - hits.scores.shape[1]
+    if missing <= 0:
+        return hits
+    q, dim = len(hits.scores), hits.vectors.shape[2]
+    return Hits(
+        np.concatenate([hits.scores, np.full((q, missing), -np.inf, np.float32)], 1),
+        np.concatenate([hits.ids, np.full((q, missing), "", object)], 1),
+        np.concatenate([hits.vectors, np.zeros((q, missing, dim), np.float32)], 1),
+        np.concatenate([hits.norms, np.zeros((q, missing), np.float32)], 1),
+        hits.partial,
+    )

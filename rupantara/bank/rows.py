@@ -1,0 +1,47 @@
+"""Rows of the bank: one a face and region, unit vectors with the norm they had."""
+
+import hashlib
+from collections.abc import Sequence
+
+import numpy as np
+import pyarrow as pa
+
+from rupantara import schema
+from rupantara.landmarks.regions import REGIONS
+
+
+def shard_of(face_id: str, num_shards: int) -> int:
+    """Return the shard of a face: the first 8 bytes of its id's SHA-256, modulo the number of shards."""
+    return int.from_bytes(hashlib.sha256(face_id.encode()).digest()[:8], "big") % num_shards
+
+
+def unit(vectors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return float32 vectors of length 1 and the lengths they had; a zero vector stays zero."""
+    norms = np.linalg.norm(vectors.astype(np.float64), axis=-1, keepdims=True)
+    return (vectors / np.maximum(norms, 1e-12)).astype(np.float32), norms[..., 0].astype(np.float32)
+
+
+def bank_rows(features: pa.Table, columns: pa.Schema) -> pa.Table:
+    """Turn rows of the features table into rows of the bank, five a face, sorted by species and feature id."""
+    dim = schema.bank_dim(columns)
+    codes = schema.dense(features["regions_mu"], len(REGIONS), dim)
+    vectors, norms = unit(codes)
+    faces, species = features["face_id"].to_pylist(), features["species"].to_pylist()
+    n = len(faces)
+    table = {
+        "feature_id": [f"{face}/{region}" for face in faces for region in REGIONS],
+        "face_id": [face for face in faces for _ in REGIONS],
+        "species": [name for name in species for _ in REGIONS],
+        "region": list(REGIONS) * n,
+        "vector": schema.vector_array(vectors.reshape(-1, dim)),
+        "norm": norms.ravel(),
+        "mean": codes.mean(-1).ravel().astype(np.float32),
+        "std": codes.std(-1).ravel().astype(np.float32),
+    }
+    return pa.table(table, schema=columns).sort_by([("species", "ascending"), ("feature_id", "ascending")])
+
+
+def select_shard(features: pa.Table, shard: int, num_shards: int) -> pa.Table:
+    """Keep the rows whose face belongs to a shard."""
+    ids: Sequence[str] = features["face_id"].to_pylist()
+    return features.filter(pa.array([shard_of(i, num_shards) == shard for i in ids], pa.bool_()))

@@ -1,0 +1,1 @@
+"""Models and latents to images."""

@@ -1,0 +1,131 @@
+"""Sections of the report, each read from a finished output alone."""
+
+import json
+from collections import Counter, defaultdict
+
+import numpy as np
+
+from rupantara import schema
+from rupantara.landmarks.regions import REGIONS
+from rupantara.reports import figures
+from rupantara.reports.html import Figure, Section, Table
+from rupantara.storage import manifest, tables, uris
+
+
+def funnel(faces: str) -> Section:
+    """Count photographs in, accepted and rejected, by reason and species: in = accepted + rejected in every row."""
+    found = manifest.require(faces, "faces")
+    rows = tables.read(faces, ("domain", "species", "split", "reject"), schema="faces").to_pylist()
+    by_species: dict[str, Counter[str]] = defaultdict(Counter)
+    reasons = sorted({r["reject"]["reason"] for r in rows if r["reject"]})
+    for row in rows:
+        by_species[row["species"] or "unknown"][row["reject"]["reason"] if row["reject"] else "accepted"] += 1
+    names = sorted(by_species, key=lambda s: (s != "human", s))
+    lines = [[s, sum(by_species[s].values()), *(by_species[s][c] for c in ("accepted", *reasons))] for s in names]
+    total = ["all", *(sum(line[i] for line in lines) for i in range(1, len(reasons) + 3))]
+    splits = Counter((r["domain"], r["split"]) for r in rows if not r["reject"])
+    split_rows = [[d, *(splits[d, s] for s in schema.SPLITS)] for d in sorted({d for d, _ in splits})]
+    rejected = sum(found.counts["rejected"].values())
+    summary = f"{found.counts['in']} photographs in = {found.counts['accepted']} accepted + {rejected} rejected."
+    note = f"{found.extra.get('not_photographs', 0)} further files have names that are no photographs'."
+    return Section(
+        "Photographs",
+        [summary, note],
+        [
+            Table("Photographs by species", ["species", "in", "accepted", *reasons], [*lines, total]),
+            Table("Accepted faces by split (no identity is in two)", ["domain", *schema.SPLITS], split_rows),
+        ],
+    )
+
+
+def training(checkpoint: str) -> Section:
+    """Show the training curves and the last grid of sources and reconstructions."""
+    found = manifest.require(checkpoint, "region_vae")
+    log = [json.loads(line) for line in uris.read_bytes(uris.join(checkpoint, "log.jsonl")).splitlines()]
+    seen = [row["images"] for row in log]
+    psnr = {name: [row[f"val_{name}_psnr"] for row in log] for name in ("human", "animal")}
+    loss = {name: [row[f"{name}_mse"] for row in log] for name in ("human", "animal")}
+    grid = uris.read_bytes(uris.join(checkpoint, f"grids/epoch_{int(log[-1]['epoch']):04d}.png"))
+    text = f"{seen[-1]} images seen in {found.seconds:.0f} s; weights {found.extra['model_sha256'][:16]}; recipe {found.fingerprint[:16]}."
+    return Section(
+        "Training",
+        [text],
+        [],
+        [
+            Figure("PSNR of the validation split, averaged weights", figures.curves(psnr, seen, "Validation", "images seen", "PSNR (dB)")),
+            Figure("Training error (human: hybrids included)", figures.curves(loss, seen, "Training", "images seen", "MSE")),
+            Figure("Validation faces and animals: source above, reconstruction below", grid),
+        ],
+    )
+
+
+def hybrids(generated: str) -> Section:
+    """Show the contact sheet."""
+    found = manifest.require(generated, "generated")
+    text = (
+        f"{found.counts['accepted']} pictures. Each row: a held-out face, its reconstruction, and hybrids whose regions come from"
+        " each species' nearest features in the bank; `nearest` takes for each region the nearest species."
+    )
+    sheet = uris.read_bytes(uris.join(generated, "contact_sheet.png"))
+    return Section("Hybrids", [text], [], [Figure("source | reconstruction | hybrids by species", sheet)])
+
+
+def affinity(uri: str) -> Section:
+    """Show mean and best similarity of each region to each species, and the ranking of species over all regions."""
+    table = tables.read(uri, ("face_id", "region", "species", "mean", "max"), schema="affinity")
+    faces = len(set(table["face_id"].to_pylist()))
+    regions, species = np.array(table["region"].to_pylist()), np.array(table["species"].to_pylist())
+    names = sorted(set(species.tolist()))
+    values = {c: table[c].to_numpy().astype(np.float64) for c in ("mean", "max")}
+    cells = {c: np.array([[v[(regions == r) & (species == s)].mean() for s in names] for r in REGIONS]) for c, v in values.items()}
+    ids = np.array(table["face_id"].to_pylist())
+    overall, errors = [], []
+    for name in names:
+        rows = species == name
+        _, groups = np.unique(ids[rows], return_inverse=True)
+        per_face = np.bincount(groups, values["mean"][rows]) / np.bincount(groups)
+        overall.append(float(per_face.mean()))
+        errors.append(1.96 * float(per_face.std(ddof=1) / np.sqrt(len(per_face))) if len(per_face) > 1 else 0.0)
+    best = [[r, *(f"{names[j]} ({cells['mean'][i, j]:.3f})" for j in np.argsort(-cells["mean"][i])[:3])] for i, r in enumerate(REGIONS)]
+    ranked = [[i + 1, names[j], f"{overall[j]:.4f}", f"± {errors[j]:.4f}"] for i, j in enumerate(np.argsort(-np.array(overall)))]
+    ranked = [[row[1], row[0], *row[2:]] for row in ranked]
+    text = (
+        f"Cosine similarity of the region codes of {faces} human faces with the animal features of the bank. Similarities are those of"
+        " this model's codes: they rank species for it, and say nothing about biology."
+    )
+    return Section(
+        "Reverse mapping",
+        [text],
+        [
+            Table("Nearest species by region (mean cosine)", ["region", "first", "second", "third"], best),
+            Table("Species over all regions (mean cosine, 95 % interval over faces)", ["species", "rank", "mean", "interval"], ranked),
+        ],
+        [
+            Figure("Mean cosine by region and species", figures.heatmap(cells["mean"], REGIONS, names, "Mean similarity")),
+            Figure("Best match by region and species", figures.heatmap(cells["max"], REGIONS, names, "Best match, mean over faces")),
+            Figure("Regions by species", figures.radar(cells["mean"].T, REGIONS, names, "Mean similarity")),
+            Figure("Ranking over all regions", figures.ranking(names, overall, errors, "Affinity", "mean cosine")),
+        ],
+    )
+
+
+def evaluation(uri: str) -> Section:
+    """Compare reconstructions of held-out faces with the mean face and a PCA, by domain and species."""
+    found = manifest.require(uri, "metrics")
+    table = tables.read(uri, schema="metrics").to_pandas()
+    methods, rows = ("model", "pca", "mean_face"), []
+    for group in ("human", "animal", *sorted(set(table["species"]) - {"human"})):
+        part = table[(table["domain"] == group) | (table["species"] == group)]
+        for method in methods:
+            measured = part[part["method"] == method]
+            if len(measured):
+                spread = 1.96 * measured["psnr"].std() / np.sqrt(len(measured))
+                numbers = (f"{measured['psnr'].mean():.2f} ± {spread:.2f}", f"{measured['ssim'].mean():.3f}", f"{measured['mse'].mean():.5f}")
+                rows.append([group, method, len(measured), *numbers])
+    fitted = found.extra.get("pca_components", {})
+    text = (
+        f"Held-out identities (split {found.recipe.config['split']}), {found.extra['size']} x {found.extra['size']} pixels. The mean face and"
+        f" the PCA ({', '.join(f'{d} {n}' for d, n in fitted.items())} components, as many numbers as the model's code where the faces"
+        " suffice) are fitted on the train split of each domain. MSE on the scale [0, 1]; ± is a 95 % interval over faces."
+    )
+    return Section("Evaluation", [text], [Table("Reconstruction", ["faces", "method", "n", "PSNR (dB)", "SSIM", "MSE"], rows)])

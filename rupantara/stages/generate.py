@@ -1,0 +1,124 @@
+"""Faces to hybrids: encode, retrieve from the bank, mix, decode, record."""
+
+import json
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import torch
+
+from rupantara import schema
+from rupantara.generation import hybrid, provenance
+from rupantara.generation.hybrid import Bank, Mixing, Retrieved
+from rupantara.landmarks.regions import REGIONS
+from rupantara.stages.extract import encode
+from rupantara.stages.faces import FaceArrays, load, to_pictures
+from rupantara.storage import checkpoints
+from rupantara.types import Pictures
+
+NEAREST = "nearest"
+
+
+class GenerateHybrids:
+    """Batch of `schema.FACES` -> batch of `schema.GENERATED`.
+
+    For each chosen human a reconstruction, and a hybrid for each wanted species; `nearest` takes for every region the
+    species that the bank finds nearest.
+    """
+
+    def __init__(
+        self,
+        checkpoint: str,
+        bank: Bank,
+        species: tuple[str, ...],
+        mixing: Mixing,
+        chosen: frozenset[str],
+        *,
+        available: tuple[str, ...],
+        seed: int = 0,
+        threads: int = 1,
+    ) -> None:
+        """Load the model; `available` are the species of the bank, `chosen` the face ids to work on."""
+        torch.set_num_threads(threads)
+        self._loaded, self._bank, self._species, self._mixing = checkpoints.load(checkpoint), bank, species, mixing
+        self._chosen, self._available, self._seed = pa.array(sorted(chosen), pa.string()), available, seed
+
+    def __call__(self, batch: pa.Table) -> pa.Table:
+        """Generate for the chosen faces of the batch."""
+        rows = batch.filter(pc.is_in(batch["face_id"], self._chosen))
+        out: list[dict[str, Any]] = []
+        if rows.num_rows:
+            faces = load(rows, self._loaded.model.config.size)
+            out = self.generate(faces, rows["face_id"].to_pylist())
+        return pa.Table.from_pylist(out, schema=schema.GENERATED)
+
+    def generate(self, faces: FaceArrays, face_ids: list[str]) -> list[dict[str, Any]]:
+        """Return the rows of `schema.GENERATED` for decoded faces."""
+        global_mu, regions_mu = encode(self._loaded, faces)
+        decoded = hybrid.decode(self._loaded.model, global_mu, regions_mu, faces.boxes)
+        out = self._rows("reconstruction", "human", face_ids, to_pictures(decoded), {}, [[] for _ in face_ids])
+        found = self._retrieve(regions_mu.numpy())
+        for name in self._species:
+            per_region = {r: self._pick(found[r], name) for r in self._mixing.regions}
+            animal = np.zeros(tuple(regions_mu.shape), np.float32)
+            for region, (retrieved, _) in per_region.items():
+                animal[:, REGIONS.index(region)] = retrieved.codes
+            mixed = hybrid.mix(regions_mu, animal, self._mixing)
+            pictures = to_pictures(hybrid.decode(self._loaded.model, global_mu, mixed, faces.boxes))
+            names = [[names[i] for _, names in per_region.values()] for i in range(len(face_ids))]
+            out += self._rows("hybrid", name, face_ids, pictures, {r: v[0] for r, v in per_region.items()}, names)
+        return out
+
+    def _retrieve(self, regions_mu: np.ndarray) -> dict[str, dict[str, Retrieved]]:
+        """Search each wanted region and species once for all faces."""
+        wanted = self._available if NEAREST in self._species else tuple(s for s in self._species if s != NEAREST)
+        return {
+            region: {
+                s: hybrid.retrieve(self._bank, regions_mu[:, REGIONS.index(region)], region, s, self._mixing) for s in wanted
+            }
+            for region in self._mixing.regions
+        }
+
+    @staticmethod
+    def _pick(found: dict[str, Retrieved], name: str) -> tuple[Retrieved, list[str]]:
+        """Return what was retrieved for a species, or for each face's nearest one, and the species' names."""
+        n = len(next(iter(found.values())).codes)
+        names = hybrid.nearest_species(found) if name == NEAREST else [name] * n
+        fields = ("codes", "ids", "scores", "weights")
+        picked = {f: np.stack([getattr(found[s], f)[i] for i, s in enumerate(names)]) for f in fields}
+        return Retrieved(**picked), names
+
+    def _rows(
+        self,
+        kind: str,
+        species: str,
+        face_ids: list[str],
+        pictures: Pictures,
+        retrieved: dict[str, Retrieved],
+        names: list[list[str]],
+    ) -> list[dict[str, Any]]:
+        mixing = self._mixing
+        settings = {"weight": mixing.weight, "top_k": mixing.top_k, "temperature": mixing.temperature}
+        out = []
+        for i, face_id in enumerate(face_ids):
+            regions = {
+                region: {"species": name, "bank_ids": v.ids[i].tolist(), "weights": [round(float(w), 5) for w in v.weights[i]]}
+                for (region, v), name in zip(retrieved.items(), names[i], strict=True)
+            }
+            parameters = {"kind": kind, "species": species, "regions": regions} | (settings if regions else {})
+            parameters |= {"face_id": face_id, "model_sha256": self._loaded.sha256, "seed": self._seed}
+            row = {
+                "request_id": provenance.request_id(**parameters),
+                "kind": kind,
+                "face_ids": [face_id],
+                "species": species,
+                "bank_ids": [b for v in retrieved.values() for b in v.ids[i] if b],
+                "parameters": json.dumps(parameters, sort_keys=True),
+                "seed": self._seed,
+                "model_sha256": [self._loaded.sha256],
+                "scores": [float(s) for v in retrieved.values() for s in v.scores[i] if np.isfinite(s)],
+                "reject": None,
+            }
+            out.append(row | {"image": provenance.png(pictures[i], kind, parameters)})
+        return out
