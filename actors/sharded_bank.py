@@ -63,9 +63,7 @@ class ShardedBank:
         assert self._moments is not None
         return species_means(self._moments, region)
 
-    def search(
-        self, queries: Vectors, region: str, k: int, species: str = "", *, allow_partial: bool = False
-    ) -> Hits:
+    def search(self, queries: Vectors, region: str, k: int, species: str = "", *, allow_partial: bool = False) -> Hits:
         """Find the k best rows of the whole bank for each unit query.
 
         Raise BankUnavailableError when a shard does not answer, unless `allow_partial`: then the answer says so.
@@ -84,7 +82,9 @@ class ShardedBank:
                     raise BankUnavailableError(f"a bank shard failed: {error}") from error
         missing = len(refs) - len(answers)
         if missing and (not allow_partial or not answers):
-            raise BankUnavailableError(f"{missing} of {len(refs)} bank shards did not answer within {SEARCH_TIMEOUT_S:g} s")
+            raise BankUnavailableError(
+                f"{missing} of {len(refs)} bank shards did not answer within {SEARCH_TIMEOUT_S:g} s"
+            )
         return merge_hits(answers, k, partial=missing > 0)
 
     def close(self) -> None:

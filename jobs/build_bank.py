@@ -1,6 +1,6 @@
 """Features to the bank: animals' region codes as unit vectors, sharded by face, with a FAISS index a region and shard.
 
-    ray job submit --working-dir . -- python -m jobs.build_bank --features s3://bucket/features --bank s3://bucket/bank
+ray job submit --working-dir . -- python -m jobs.build_bank --features s3://bucket/features --bank s3://bucket/bank
 """
 
 import logging
@@ -42,7 +42,9 @@ def build(config: Config) -> tuple[Recipe, list[parts.Part], partial[BuildShard]
     features = manifest.require(config.features, "features")
     model = features.extra["model_sha256"]
     settings = cli.row_config(config, "features", "bank")
-    recipe = Recipe("build_bank", code_version(CODE), settings, {"features": features.fingerprint}, {"region_vae": model})
+    recipe = Recipe(
+        "build_bank", code_version(CODE), settings, {"features": features.fingerprint}, {"region_vae": model}
+    )
     dim = tables.read_file(config.features, features.files[0].path, ("regions_mu",)).schema.field(0).type.list_size
     make_stage = partial(
         BuildShard,

@@ -134,7 +134,12 @@ def build(config: Config) -> tuple[Recipe, list[parts.Part], partial[CuratePhoto
     settings = cli.row_config(config, "photos", "faces", "weights", "keypoints", "extensions")
     recipe = Recipe("curate", code_version(CODE), settings, inputs, models)
     make_stage = partial(CuratePhotos, config.photos, curate_rules(config), config.weights or None, _shared(known))
-    return recipe, plan(config, entries), make_stage, {"listed": len(listed), "not_photographs": len(listed) - len(entries)}
+    return (
+        recipe,
+        plan(config, entries),
+        make_stage,
+        {"listed": len(listed), "not_photographs": len(listed) - len(entries)},
+    )
 
 
 def _shared(known: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -147,7 +152,9 @@ def main(config: Config) -> None:
     if config.dry_run:
         print(config, f"\nfingerprint {recipe.fingerprint}\n{len(planned)} parts, {listing}")
         return
-    logging.getLogger("jobs").info("%d files listed, %d are no photographs", listing["listed"], listing["not_photographs"])
+    logging.getLogger("jobs").info(
+        "%d files listed, %d are no photographs", listing["listed"], listing["not_photographs"]
+    )
     parts.run_parts(config, config.faces, "faces", recipe, planned, make_stage, version=schema.VERSION, **listing)
 
 

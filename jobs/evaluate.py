@@ -15,11 +15,12 @@ import ray
 from jobs import cli, parts
 from rupantara import schema
 from rupantara.errors import UserError
+from rupantara.generation import loading
 from rupantara.landmarks.regions import REGIONS
 from rupantara.reports import html, sections
 from rupantara.stages.evaluate import MeasureFaces, fit_baselines
 from rupantara.stages.faces import COLUMNS, choose
-from rupantara.storage import checkpoints, manifest, uris
+from rupantara.storage import manifest, uris
 from rupantara.storage.recipe import Recipe, code_version
 
 CODE = ("models", "metrics", "training/warm_start.py", "stages/evaluate.py", "stages/faces.py", "landmarks/regions.py")
@@ -49,7 +50,7 @@ class Config(cli.Common):
 def build(config: Config) -> tuple[Recipe, list[parts.Part], dict[str, dict[str, str]], frozenset[str], int]:
     """Choose train and held-out faces; plan one part for each file of the faces."""
     faces = manifest.require(config.faces, "faces")
-    model = checkpoints.read_config(config.checkpoint)
+    model = loading.read_config(config.checkpoint)
     train = {d: choose(config.faces, d, "train", config.max_train_faces, config.seed) for d in ("human", "animal")}
     held = {d: choose(config.faces, d, config.split, config.limit, config.seed) for d in ("human", "animal")}
     for domain in train:
@@ -57,10 +58,12 @@ def build(config: Config) -> tuple[Recipe, list[parts.Part], dict[str, dict[str,
             raise UserError(f"{config.faces} must have accepted {domain} faces in train and {config.split}")
     strange = sorted(set(held["animal"].values()) - set(model.species))
     if strange:
-        raise UserError(f"{config.checkpoint} knows {', '.join(model.species)}; the faces have {', '.join(strange)} too")
+        raise UserError(
+            f"{config.checkpoint} knows {', '.join(model.species)}; the faces have {', '.join(strange)} too"
+        )
     components = config.pca_components or model.global_dim + len(REGIONS) * model.region_dim
     settings = cli.row_config(config, "faces", "checkpoint", "metrics")
-    models = {"region_vae": checkpoints.model_sha256(config.checkpoint)}
+    models = {"region_vae": loading.model_sha256(config.checkpoint)}
     recipe = Recipe("evaluate", code_version(CODE), settings, {"faces": faces.fingerprint}, models)
     chosen = frozenset(held["human"]) | frozenset(held["animal"])
     return recipe, parts.parts_of(config.faces, faces), train, chosen, components
@@ -68,7 +71,7 @@ def build(config: Config) -> tuple[Recipe, list[parts.Part], dict[str, dict[str,
 
 def fit(config: Config, train: dict[str, dict[str, str]], components: int, uri: str, cpus: float) -> dict[str, int]:
     """Fit the baselines in one Ray task, and wait for it."""
-    size = checkpoints.read_config(config.checkpoint).size
+    size = loading.read_config(config.checkpoint).size
     task = ray.remote(fit_baselines).options(num_cpus=cpus)
     return ray.get(task.remote(config.faces, train, size, components, uri), timeout=FIT_TIMEOUT_S)
 
@@ -86,10 +89,12 @@ def main(config: Config) -> None:
         manifest.begin(config.metrics, "metrics", recipe, version=schema.VERSION, overwrite=config.overwrite)
         cli.connect()
         fitted = fit(config, train, components, baselines, cpus=min(2.0, os.cpu_count() or 1))
-    size = checkpoints.read_config(config.checkpoint).size
+    size = loading.read_config(config.checkpoint).size
     make_stage = partial(MeasureFaces, config.checkpoint, baselines, chosen)
     extra = {"pca_components": fitted, "size": size}
-    parts.run_parts(config, config.metrics, "metrics", recipe, plan, make_stage, version=schema.VERSION, columns=COLUMNS, **extra)
+    parts.run_parts(
+        config, config.metrics, "metrics", recipe, plan, make_stage, version=schema.VERSION, columns=COLUMNS, **extra
+    )
     uris.delete(baselines)
     report = uris.join(config.metrics, "report.html")
     uris.write_bytes(report, html.render("Evaluation", [sections.evaluation(config.metrics)]))

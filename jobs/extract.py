@@ -10,9 +10,10 @@ from functools import partial
 
 from jobs import cli, parts
 from rupantara import schema
+from rupantara.generation import loading
 from rupantara.stages.extract import ExtractCodes
 from rupantara.stages.faces import COLUMNS
-from rupantara.storage import checkpoints, manifest
+from rupantara.storage import manifest
 from rupantara.storage.recipe import Recipe, code_version
 
 CODE = ("models", "stages/extract.py", "stages/faces.py", "landmarks/regions.py")
@@ -35,7 +36,7 @@ class Config(cli.Common):
 def build(config: Config) -> tuple[Recipe, list[parts.Part], partial[ExtractCodes]]:
     """Plan one part for each file of the faces."""
     faces = manifest.require(config.faces, "faces")
-    models = {"region_vae": checkpoints.model_sha256(config.checkpoint)}
+    models = {"region_vae": loading.model_sha256(config.checkpoint)}
     recipe = Recipe("extract", code_version(CODE), {}, {"faces": faces.fingerprint}, models)
     threads = config.threads or max(1, (os.cpu_count() or 1) // max(1, config.workers or (os.cpu_count() or 1)))
     return recipe, parts.parts_of(config.faces, faces), partial(ExtractCodes, config.checkpoint, threads)
@@ -49,7 +50,15 @@ def main(config: Config) -> None:
         return
     model = recipe.models["region_vae"]
     parts.run_parts(
-        config, config.features, "features", recipe, plan, make_stage, version=schema.VERSION, columns=COLUMNS, model_sha256=model
+        config,
+        config.features,
+        "features",
+        recipe,
+        plan,
+        make_stage,
+        version=schema.VERSION,
+        columns=COLUMNS,
+        model_sha256=model,
     )
 
 

@@ -14,16 +14,25 @@ from actors.sharded_bank import ShardedBank
 from jobs import cli, parts
 from rupantara import schema
 from rupantara.errors import UserError
+from rupantara.generation import loading
 from rupantara.generation.hybrid import Mixing
 from rupantara.landmarks.regions import REGIONS
 from rupantara.reports.contact_sheet import write_contact_sheet, write_pngs
 from rupantara.stages.faces import COLUMNS, choose
 from rupantara.stages.generate import NEAREST, GenerateHybrids
-from rupantara.storage import checkpoints, manifest
+from rupantara.storage import manifest
 from rupantara.storage.recipe import Recipe, code_version
 
 log = logging.getLogger("jobs")
-CODE = ("models", "bank", "generation", "stages/generate.py", "stages/extract.py", "stages/faces.py", "landmarks/regions.py")
+CODE = (
+    "models",
+    "bank",
+    "generation",
+    "stages/generate.py",
+    "stages/extract.py",
+    "stages/faces.py",
+    "landmarks/regions.py",
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,7 +90,7 @@ def check(config: Config, available: tuple[str, ...]) -> tuple[str, ...]:
 def build(config: Config) -> tuple[Recipe, list[parts.Part], dict[str, str], tuple[str, ...], tuple[str, ...]]:
     """Check that the bank fits the model, choose the sources, plan one part for each file of the faces."""
     faces, bank = manifest.require(config.faces, "faces"), manifest.require(config.bank, "bank")
-    model = checkpoints.model_sha256(config.checkpoint)
+    model = loading.model_sha256(config.checkpoint)
     if bank.extra["model_sha256"] != model:
         raise UserError(
             f"--bank must be made with --checkpoint: {config.bank} has model {bank.extra['model_sha256'][:12]},"

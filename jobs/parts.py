@@ -39,7 +39,9 @@ class Part:
 class PartWorker:
     """The actor: a stage, loaded once, applied to each part that comes, written as one file."""
 
-    def __init__(self, make_stage: Callable[[], Stage], output: str, fingerprint: str, columns: Sequence[str] | None) -> None:
+    def __init__(
+        self, make_stage: Callable[[], Stage], output: str, fingerprint: str, columns: Sequence[str] | None
+    ) -> None:
         """Build the stage on the worker."""
         self._stage, self._output, self._fingerprint, self._columns = make_stage(), output, fingerprint, columns
 
@@ -123,7 +125,9 @@ def _stream(
         if elapsed - last > 5 or parts == len(pending):
             last = elapsed
             eta = elapsed / parts * (len(pending) - parts)
-            log.info("%d of %d parts, %d rows, %.0f rows/s, %.0f s to go", parts, len(pending), rows, rows / elapsed, eta)
+            log.info(
+                "%d of %d parts, %d rows, %.0f rows/s, %.0f s to go", parts, len(pending), rows, rows / elapsed, eta
+            )
 
 
 def num_workers(config: Common, most: int) -> int:
@@ -136,5 +140,7 @@ def num_workers(config: Common, most: int) -> int:
     workers = max(1, min(wanted, most))
     need = workers * config.cpus_per_worker
     if config.workers and need > total.get("CPU", 0):
-        log.warning("%d workers of %g CPUs want %g CPUs, the cluster has %g now", workers, config.cpus_per_worker, need, cpus)
+        log.warning(
+            "%d workers of %g CPUs want %g CPUs, the cluster has %g now", workers, config.cpus_per_worker, need, cpus
+        )
     return workers

@@ -48,7 +48,9 @@ def build(config: Config) -> tuple[Recipe, list[parts.Part], frozenset[str], int
     features, bank = manifest.require(config.features, "features"), manifest.require(config.bank, "bank")
     models = {m.extra["model_sha256"] for m in (features, bank)}
     if len(models) > 1:
-        raise UserError(f"--features and --bank must be of one model, got {' and '.join(sorted(m[:12] for m in models))}")
+        raise UserError(
+            f"--features and --bank must be of one model, got {' and '.join(sorted(m[:12] for m in models))}"
+        )
     rows = tables.read(config.features, ("face_id", "domain", "split"), schema="features")
     rows = rows.filter(pc.equal(rows["domain"], "human"))
     rows = rows.filter(pc.equal(rows["split"], config.split)) if config.split else rows
@@ -71,7 +73,9 @@ def main(config: Config) -> None:
     cli.connect()
     bank = ShardedBank.start(config.bank)
     make_stage = partial(MapAffinity, bank, chosen, dim, config.top)
-    parts.run_parts(config, config.affinity, "affinity", recipe, plan, make_stage, version=schema.VERSION, columns=COLUMNS)
+    parts.run_parts(
+        config, config.affinity, "affinity", recipe, plan, make_stage, version=schema.VERSION, columns=COLUMNS
+    )
     bank.close()
     report = uris.join(config.affinity, "report.html")
     uris.write_bytes(report, html.render("Reverse mapping", [sections.affinity(config.affinity)]))

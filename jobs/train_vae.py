@@ -4,7 +4,6 @@
         --checkpoint s3://bucket/region_vae
 """
 
-import hashlib
 import json
 import logging
 from collections import Counter
@@ -16,20 +15,21 @@ import ray
 import ray.train
 import ray.train.torch
 import torch
+from ray.data.expressions import col
 
 from jobs import cli
 from jobs.train_worker import DOMAINS, Plan, train
 from rupantara import schema
 from rupantara.errors import UserError
-from rupantara.imaging import codec
+from rupantara.generation import loading
 from rupantara.models.region_vae import RegionVAE, RegionVAEConfig
 from rupantara.reports.cards import model_card
 from rupantara.stages import faces as face_rows
-from rupantara.storage import checkpoints, manifest, tables, uris
+from rupantara.storage import checkpoints, manifest, uris
 from rupantara.storage.recipe import Recipe, code_version
 from rupantara.training.balance import repeats
 from rupantara.training.region_vae import Objective
-from rupantara.training.warm_start import Pca, fit_pca
+from rupantara.training.warm_start import Pca, fit_pca, small_views
 
 log = logging.getLogger("jobs")
 CODE = ("models", "losses", "training", "stages/faces.py", "landmarks/regions.py")
@@ -109,7 +109,9 @@ def choose(config: Config) -> Chosen:
         for domain, found in sets[split].items():
             least = {"human": config.human_batch, "animal": config.animal_batch}[domain] if split == "train" else 1
             if len(found) < least:
-                raise UserError(f"{config.faces} must have at least {least} accepted {split} {domain} faces, got {len(found)}")
+                raise UserError(
+                    f"{config.faces} must have at least {least} accepted {split} {domain} faces, got {len(found)}"
+                )
     return Chosen(sets["train"], sets["val"])
 
 
@@ -141,16 +143,21 @@ def datasets(config: Config, model: RegionVAEConfig, chosen: Chosen) -> dict[str
     rows = ray.data.from_items(files, override_num_blocks=len(files))
     rows = rows.map_batches(face_rows.ReadFile(config.faces, face_rows.COLUMNS), batch_format="numpy", batch_size=1)
     decoded = rows.map_batches(stage, batch_format="pyarrow", batch_size=None).materialize()
-    return {name: decoded.filter(expr=f"set == '{name}'").drop_columns(["set"]).materialize() for name in sets}
+    return {name: decoded.filter(expr=col("set") == name).drop_columns(["set"]).materialize() for name in sets}
 
 
-def warm_start(streams: dict[str, ray.data.Dataset], model: RegionVAEConfig, most: int = 3000) -> Pca:
-    """Fit the linear path's PCA on small pictures of both domains."""
-    rows: list[np.ndarray] = []
+def warm_start(streams: dict[str, ray.data.Dataset], model: RegionVAEConfig, most: int = 3000) -> tuple[Pca, list[Pca]]:
+    """Fit the linear path's PCAs on small pictures and region crops of both domains."""
+    whole: list[np.ndarray] = []
+    regions: list[np.ndarray] = []
     for name in DOMAINS:
         for batch in streams[name].limit(most).iter_batches(batch_size=256):
-            rows += [codec.resize(picture, model.base_side).transpose(2, 0, 1) for picture in batch["image"]]
-    return fit_pca(np.stack(rows).reshape(len(rows), -1).astype(np.float32) / 127.5 - 1, model.global_dim)
+            small, crops = small_views(batch["image"], batch["boxes"], model)
+            whole.append(small)
+            regions.append(crops)
+    crops = np.concatenate(regions)
+    per_region = [fit_pca(np.ascontiguousarray(crops[:, i]), model.region_dim) for i in range(crops.shape[1])]
+    return fit_pca(np.concatenate(whole), model.global_dim), per_region
 
 
 def fit(config: Config, plan: Plan, streams: dict[str, ray.data.Dataset], fingerprint: str) -> ray.train.Result:
@@ -165,7 +172,8 @@ def fit(config: Config, plan: Plan, streams: dict[str, ray.data.Dataset], finger
         scaling_config=ray.train.ScalingConfig(
             num_workers=config.workers,
             use_gpu=config.gpus_per_worker > 0,
-            resources_per_worker={"CPU": config.cpus_per_worker} | ({"GPU": config.gpus_per_worker} if config.gpus_per_worker else {}),
+            resources_per_worker={"CPU": config.cpus_per_worker}
+            | ({"GPU": config.gpus_per_worker} if config.gpus_per_worker else {}),
         ),
         run_config=ray.train.RunConfig(
             name=fingerprint[:12],
@@ -187,13 +195,14 @@ def publish(config: Config, model: RegionVAEConfig, result: ray.train.Result, ru
     net = RegionVAE(model)
     net.load_state_dict(saved["state"]["average"])
     last = saved["history"][-1]
-    card = model_card(model, running.recipe, last)
-    files = checkpoints.save_model(config.checkpoint, net, card)
-    digest = hashlib.sha256(uris.read_bytes(uris.join(config.checkpoint, "model.safetensors"))).hexdigest()
+    config_json = loading.config_dict(model)
+    files, digest = checkpoints.write(
+        config.checkpoint, config_json, saved["state"]["average"], model_card(model, running.recipe, last)
+    )
     done = replace(
         running,
         state="complete",
-        files=tuple(files.values()),
+        files=tuple(files),
         counts={"in": int(last["images"]), "accepted": int(last["images"]), "rejected": {}},
         seconds=round(sum(row["seconds"] for row in saved["history"]), 1),
         extra={"model_sha256": digest, "metrics": last},
@@ -209,7 +218,9 @@ def main(config: Config) -> None:
         print(json.dumps({"config": asdict(config), "model": asdict(model), "objective": asdict(objective)}, indent=1))
         print(f"fingerprint {recipe.fingerprint}\n{parameters} parameters")
         return
-    running = manifest.begin(config.checkpoint, checkpoints.SCHEMA, recipe, version=schema.VERSION, overwrite=config.overwrite)
+    running = manifest.begin(
+        config.checkpoint, loading.MODEL_TYPE, recipe, version=schema.VERSION, overwrite=config.overwrite
+    )
     if running is None:
         log.info("nothing to do: %s is complete with the same recipe (%s)", config.checkpoint, recipe.fingerprint[:12])
         return
@@ -220,7 +231,15 @@ def main(config: Config) -> None:
     log.info("%d human and %d animal rows an epoch", streams["human"].count(), streams["animal"].count())
     batch = {"human": config.human_batch, "animal": config.animal_batch}
     plan = Plan(
-        model, objective, batch, config.epochs, total, config.seed, config.threads, config.checkpoint, warm_start(streams, model)
+        model,
+        objective,
+        batch,
+        config.epochs,
+        total,
+        config.seed,
+        config.threads,
+        config.checkpoint,
+        warm_start(streams, model),
     )
     publish(config, model, fit(config, plan, streams, recipe.fingerprint), running)
     log.info("%s: trained on %d images", config.checkpoint, total)

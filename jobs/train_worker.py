@@ -19,7 +19,7 @@ from torch import nn
 
 from rupantara.imaging import codec
 from rupantara.metrics.image import ImageStats
-from rupantara.models.region_vae import RegionVAE, RegionVAEConfig
+from rupantara.models.region_vae import Components, RegionVAE, RegionVAEConfig
 from rupantara.reports.grids import grid
 from rupantara.stages.faces import to_images, to_pictures
 from rupantara.storage import uris
@@ -42,7 +42,7 @@ class Plan:
     seed: int
     threads: int
     output: str
-    warm_start: Pca | None
+    warm_start: tuple[Pca, list[Pca]]
 
 
 class Losses(nn.Module):
@@ -65,8 +65,8 @@ def train(arguments: dict[str, Any]) -> dict[str, Any]:
     rank = ray.train.get_context().get_world_rank()
     torch.manual_seed(plan.seed)
     model = RegionVAE(plan.model)
-    if plan.warm_start:
-        model.warm_start(*(torch.from_numpy(a) for a in plan.warm_start))
+    whole, regions = plan.warm_start
+    model.warm_start(as_components(whole), [as_components(pca) for pca in regions])
     state = TrainState.create(model.to(device), plan.objective)
     losses = ray.train.torch.prepare_model(Losses(state.model, plan.objective), move_to_device=False)
     history = _resume(state)
@@ -82,6 +82,11 @@ def train(arguments: dict[str, Any]) -> dict[str, Any]:
         history.append(row)
         _report(plan, state, history, rank)
     return history[-1]
+
+
+def as_components(pca: Pca) -> Components:
+    """Turn a PCA's arrays into tensors."""
+    return Components(*(torch.tensor(array) for array in pca))
 
 
 def _resume(state: TrainState) -> list[dict[str, float]]:
@@ -103,7 +108,9 @@ def _report(plan: Plan, state: TrainState, history: list[dict[str, float]], rank
         lines = "".join(json.dumps(row) + "\n" for row in history)
         uris.write_bytes(uris.join(plan.output, "log.jsonl"), lines.encode())
     name = f"epoch_{len(history):04d}"
-    ray.train.report(history[-1], checkpoint=checkpoint, checkpoint_dir_name=name, delete_local_checkpoint_after_upload=True)
+    ray.train.report(
+        history[-1], checkpoint=checkpoint, checkpoint_dir_name=name, delete_local_checkpoint_after_upload=True
+    )
 
 
 def _one_epoch(plan: Plan, state: TrainState, losses: nn.Module, epoch: int, device: torch.device) -> dict[str, float]:

@@ -38,7 +38,9 @@ class BankIndex:
         self._ranges: dict[str, dict[str, tuple[int, int]]] = {}
         self._faiss: dict[str, faiss.Index] = {}
         for region in REGIONS:
-            part = rows.filter(pc.equal(rows["region"], region)).sort_by([("species", "ascending"), ("feature_id", "ascending")])
+            part = rows.filter(pc.equal(rows["region"], region)).sort_by(
+                [("species", "ascending"), ("feature_id", "ascending")]
+            )
             self._ids[region] = np.array(part["feature_id"].to_pylist(), dtype=object)
             self._ranks[region] = np.argsort(np.argsort(self._ids[region].astype(str)))
             self._norms[region] = part["norm"].to_numpy()
@@ -76,7 +78,9 @@ class BankIndex:
         low, high = self._ranges[region].get(species, (0, 0)) if species else (0, len(self._ids[region]))
         if k < 1 or high <= low:
             return pad_hits(self._empty(len(queries)), max(k, 0))
-        return pad_hits(self._exact(np.ascontiguousarray(queries, np.float32), region, min(k, high - low), low, high), k)
+        return pad_hits(
+            self._exact(np.ascontiguousarray(queries, np.float32), region, min(k, high - low), low, high), k
+        )
 
     def _empty(self, n: int) -> Hits:
         none = np.zeros((n, 0), np.float32)

@@ -3,22 +3,16 @@
 import hashlib
 from collections.abc import Sequence
 
-import numpy as np
 import pyarrow as pa
 
 from rupantara import schema
 from rupantara.landmarks.regions import REGIONS
+from rupantara.metrics.cosine import unit
 
 
 def shard_of(face_id: str, num_shards: int) -> int:
     """Return the shard of a face: the first 8 bytes of its id's SHA-256, modulo the number of shards."""
     return int.from_bytes(hashlib.sha256(face_id.encode()).digest()[:8], "big") % num_shards
-
-
-def unit(vectors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return float32 vectors of length 1 and the lengths they had; a zero vector stays zero."""
-    norms = np.linalg.norm(vectors.astype(np.float64), axis=-1, keepdims=True)
-    return (vectors / np.maximum(norms, 1e-12)).astype(np.float32), norms[..., 0].astype(np.float32)
 
 
 def bank_rows(features: pa.Table, columns: pa.Schema) -> pa.Table:

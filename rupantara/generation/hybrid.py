@@ -6,11 +6,29 @@ from typing import Protocol
 import numpy as np
 import torch
 
-from rupantara.bank.hits import Hits
-from rupantara.bank.rows import unit
 from rupantara.landmarks.regions import REGIONS
+from rupantara.metrics.cosine import unit
 from rupantara.models.region_vae import RegionVAE
 from rupantara.types import Vectors
+
+
+class Hits(Protocol):
+    """What a search answers (`rupantara.bank.hits.Hits`): best first, scores -inf and ids "" where there are fewer than k."""
+
+    @property
+    def scores(self) -> np.ndarray:
+        """Return the cosines [queries, k]."""
+        ...
+
+    @property
+    def ids(self) -> np.ndarray:
+        """Return the feature ids [queries, k]."""
+        ...
+
+    @property
+    def codes(self) -> np.ndarray:
+        """Return the region codes [queries, k, dim]."""
+        ...
 
 
 class Bank(Protocol):

@@ -20,12 +20,16 @@ class Detection:
 
 @dataclass(frozen=True)
 class Search:
-    """How to look: longest sides at which the photograph is shown to the network, lowest score, border as a share."""
+    """How to look: longest sides at which the photograph is shown to the network, lowest score, border as a share.
+
+    Sides are tried in turn until a face is found whose score, weighted by its size, is at least `sure`.
+    """
 
     sides: tuple[int, ...]
     threshold: float
     border: float
     check_geometry: bool
+    sure: float = 0.7
 
 
 SEARCHES = {
@@ -52,10 +56,14 @@ class YuNet:
         pad = round(max(height, width) * search.border)
         bgr = cv2.cvtColor(picture, cv2.COLOR_RGB2BGR)
         padded = cv2.copyMakeBorder(bgr, pad, pad, pad, pad, cv2.BORDER_REPLICATE)
-        found = [d for side in search.sides for d in self._at_side(padded, side, pad, search.threshold)]
-        if search.check_geometry:
-            found = [d for d in found if looks_like_a_face(d.keypoints)]
-        return sorted(found, key=lambda d: -d.score * _size_weight(d, min(height, width)))
+        found: list[Detection] = []
+        for side in search.sides:
+            seen = self._at_side(padded, side, pad, search.threshold)
+            found += [d for d in seen if not search.check_geometry or looks_like_a_face(d.keypoints)]
+            found.sort(key=lambda d: -d.score * _size_weight(d, min(height, width)))
+            if found and found[0].score * _size_weight(found[0], min(height, width)) >= search.sure:
+                break
+        return found
 
     def _at_side(self, bgr: np.ndarray, side: int, pad: int, threshold: float) -> list[Detection]:
         scale = side / max(bgr.shape[:2])

@@ -3,10 +3,11 @@
 What differs from the paper: the encoders are shared by both domains, so that a cosine between a human nose and a fox nose
 compares like with like, and domain and species enter the decoders only; region codes see their region's pixels alone, and the
 decoder places them back at the region's box; GroupNorm in place of BatchNorm (small batches, and no running statistics to
-average). A linear path beside the convolutions carries the coarse picture: warm-started from a PCA of small pictures it gives
-the low frequencies of a face before the first step, and the convolutions learn what is finer and what regions change.
+average). A linear path beside the convolutions carries the coarse picture and coarse regions: warm-started from PCAs it
+gives a face before the first step, and the convolutions learn what is finer and how regions meet.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -33,6 +34,7 @@ class RegionVAEConfig:
     species: tuple[str, ...] = field(default_factory=tuple)
     species_dim: int = 32
     base_side: int = 32
+    region_base_side: int = 24
 
 
 class Posterior(NamedTuple):
@@ -99,7 +101,9 @@ class Decoder(nn.Module):
         c, self.size, self.quarter = config.channels, config.size, config.size // 4
         self.coarse = config.size // 2 ** len(c)
         self.region_channels, self.base_side = config.region_channels, config.base_side
+        self.region_base_side = config.region_base_side
         self.base = nn.Linear(config.global_dim, 3 * config.base_side**2)
+        self.region_bases = nn.ModuleList(nn.Linear(config.region_dim, 3 * config.region_base_side**2) for _ in REGIONS)
         self.from_global = nn.Linear(config.global_dim + condition_dim, c[-1] * self.coarse**2)
         self.from_regions = nn.ModuleList(
             nn.Linear(config.region_dim + condition_dim, config.region_channels * 64) for _ in REGIONS
@@ -128,20 +132,28 @@ class Decoder(nn.Module):
         maps = self.region_up(maps.reshape(-1, self.region_channels, 8, 8)).unflatten(0, (-1, len(REGIONS)))
         weights = placement.part_weights(boxes, self.quarter).to(maps.dtype)
         placed, coverage = placement.blend_parts(placement.place_parts(maps, boxes, self.quarter), weights)
-        base = self.base(global_z).unflatten(1, (3, self.base_side, self.base_side))
-        at_join = _resized(base, self.quarter)
+        base = self._paint_base(global_z, region_z, boxes)
+        at_join = F.avg_pool2d(base, self.size // self.quarter).to(placed.dtype)
         h = self.join(torch.cat([self.low(h), placed, coverage.to(placed.dtype), at_join], dim=1))
-        painted = self.out(self.high(h))
+        painted = self.out(self.high(h)).float()
         gate = torch.sigmoid(painted[:, 3:] - GATE_BIAS)
-        return (_resized(base, self.size) * (1 - gate) + painted[:, :3]).float()
+        return base * (1 - gate) + painted[:, :3]
+
+    def _paint_base(self, global_z: Tensor, region_z: Tensor, boxes: Tensor) -> Tensor:
+        """Paint the linear path's picture: the global code's, and over it the regions' at their boxes."""
+        side = self.region_base_side
+        base = self.base(global_z).float().unflatten(1, (3, self.base_side, self.base_side))
+        base = F.interpolate(base, size=(self.size, self.size), mode="bilinear", align_corners=False)
+        patches = [
+            layer(region_z[:, i]).float().unflatten(1, (3, side, side)) for i, layer in enumerate(self.region_bases)
+        ]
+        layers = placement.place_parts(torch.stack(patches, dim=1), boxes, self.size)
+        placed, coverage = placement.blend_parts(layers, placement.part_weights(boxes, self.size))
+        return base * (1 - coverage) + placed
 
 
 GATE_BIAS = 3.0
 """The gate that lets the convolutions paint over the coarse picture starts at sigmoid(-3): almost closed."""
-
-
-def _resized(x: Tensor, size: int) -> Tensor:
-    return F.interpolate(x, size=(size, size), mode="bilinear", align_corners=False)
 
 
 START_LOGVAR = -4.0
@@ -156,6 +168,27 @@ def _start_certain(head: nn.Linear) -> None:
     head.weight[:half].mul_(0.3)
 
 
+class Components(NamedTuple):
+    """A PCA: mean [d], orthonormal components [k, d], deviations [k] of the scores."""
+
+    mean: Tensor
+    components: Tensor
+    deviations: Tensor
+
+
+@torch.no_grad()
+def set_linear_path(encoder: nn.Linear, decoders: Sequence[nn.Linear], pca: Components) -> None:
+    """Make an encoder whiten and decoders undo it; what the components leave over is zero."""
+    k = len(pca.components)
+    encoder.weight.zero_()
+    encoder.weight[:k] = pca.components / pca.deviations[:, None]
+    encoder.bias.copy_(-(encoder.weight @ pca.mean))
+    for decoder in decoders:
+        decoder.weight.zero_()
+        decoder.weight[:, :k] = (pca.components * pca.deviations[:, None]).T
+        decoder.bias.copy_(pca.mean)
+
+
 class RegionVAE(nn.Module):
     """Shared encoders; a human decoder and a species-conditional animal decoder."""
 
@@ -163,9 +196,14 @@ class RegionVAE(nn.Module):
         """Build with random weights."""
         super().__init__()
         if config.size % 2 ** len(config.channels) or len(config.channels) < 4:
-            raise ValueError(f"size must be divisible by 2**stages, stages at least 4, got {config.size}, {config.channels}")
+            raise ValueError(
+                f"size must be divisible by 2**stages, stages at least 4, got {config.size}, {config.channels}"
+            )
         self.config = config
         self.base_encoder = nn.Linear(3 * config.base_side**2, config.global_dim)
+        self.region_base_encoders = nn.ModuleList(
+            nn.Linear(3 * config.region_base_side**2, config.region_dim) for _ in REGIONS
+        )
         self.global_encoder = Encoder(config.size, config.channels, 2 * config.global_dim, 1, attention=True)
         self.region_encoder = RegionEncoder(
             config.region_side, (48, 96, 160), 2 * config.region_dim, len(REGIONS), attention=False
@@ -183,24 +221,20 @@ class RegionVAE(nn.Module):
         global_mu = global_mu + self.base_encoder(small).float()
         crops = placement.cut_regions(images, boxes, self.config.region_side)
         regions_mu, regions_logvar = self.region_encoder(crops).float().chunk(2, dim=2)
+        small = placement.cut_regions(images, boxes, self.config.region_base_side).flatten(2)
+        linear = [layer(small[:, i]).float() for i, layer in enumerate(self.region_base_encoders)]
+        regions_mu = regions_mu + torch.stack(linear, dim=1)
         return Posterior(global_mu, global_logvar.clamp(-10, 4), regions_mu, regions_logvar.clamp(-10, 4))
 
-    @torch.no_grad()
-    def warm_start(self, mean: Tensor, components: Tensor, deviations: Tensor) -> None:
-        """Set the linear path to a PCA of pictures of side `base_side`: codes are whitened scores.
+    def warm_start(self, whole: Components, regions: Sequence[Components]) -> None:
+        """Set the linear path to PCAs of small pictures and of each region's small crops: codes are whitened scores.
 
-        mean [3 * base_side²], components [k, 3 * base_side²] (orthonormal rows), deviations [k] of the scores; k at most
-        `global_dim`, the rest of the path is set to zero.
+        Pictures have side `base_side` and crops `region_base_side`, flattened from [3, side, side].
         """
-        k = len(components)
-        encode = torch.zeros_like(self.base_encoder.weight)
-        encode[:k] = components / deviations[:, None]
-        self.base_encoder.weight.copy_(encode)
-        self.base_encoder.bias.copy_(-(encode @ mean))
-        for decoder in (self.human_decoder, self.animal_decoder):
-            decoder.base.weight.zero_()
-            decoder.base.weight[:, :k] = (components * deviations[:, None]).T
-            decoder.base.bias.copy_(mean)
+        decoders = (self.human_decoder, self.animal_decoder)
+        set_linear_path(self.base_encoder, [d.base for d in decoders], whole)
+        for i, components in enumerate(regions):
+            set_linear_path(self.region_base_encoders[i], [d.region_bases[i] for d in decoders], components)
 
     def decode_human(self, global_z: GlobalCodes, region_z: RegionCodes, boxes: PartBoxes) -> Images:
         """Decode with the human decoder; hybrids are human codes with some region codes of animals."""

@@ -22,7 +22,9 @@ def heatmap(values: np.ndarray, rows: Sequence[str], columns: Sequence[str], tit
     axes.set_yticks(range(len(rows)), rows)
     middle = (float(values.min()) + float(values.max())) / 2
     for (i, j), value in np.ndenumerate(values):
-        axes.text(j, i, f"{value:.2f}", ha="center", va="center", color="white" if value < middle else "black", fontsize=8)
+        axes.text(
+            j, i, f"{value:.2f}", ha="center", va="center", color="white" if value < middle else "black", fontsize=8
+        )
     axes.set_title(title)
     figure.colorbar(image, ax=axes)
     return _png(figure)
@@ -47,7 +49,13 @@ def ranking(names: Sequence[str], values: Sequence[float], errors: Sequence[floa
     order = np.argsort(values)
     figure = Figure(figsize=(6.5, 0.8 + 0.4 * len(names)))
     axes = figure.subplots()
-    axes.barh([names[i] for i in order], [values[i] for i in order], xerr=[errors[i] for i in order], capsize=3, color="#3b7ea1")
+    axes.barh(
+        [names[i] for i in order],
+        [values[i] for i in order],
+        xerr=[errors[i] for i in order],
+        capsize=3,
+        color="#3b7ea1",
+    )
     axes.set_xlabel(unit)
     axes.set_title(title)
     return _png(figure)

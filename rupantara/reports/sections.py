@@ -52,8 +52,13 @@ def training(checkpoint: str) -> Section:
         [text],
         [],
         [
-            Figure("PSNR of the validation split, averaged weights", figures.curves(psnr, seen, "Validation", "images seen", "PSNR (dB)")),
-            Figure("Training error (human: hybrids included)", figures.curves(loss, seen, "Training", "images seen", "MSE")),
+            Figure(
+                "PSNR of the validation split, averaged weights",
+                figures.curves(psnr, seen, "Validation", "images seen", "PSNR (dB)"),
+            ),
+            Figure(
+                "Training error (human: hybrids included)", figures.curves(loss, seen, "Training", "images seen", "MSE")
+            ),
             Figure("Validation faces and animals: source above, reconstruction below", grid),
         ],
     )
@@ -77,7 +82,10 @@ def affinity(uri: str) -> Section:
     regions, species = np.array(table["region"].to_pylist()), np.array(table["species"].to_pylist())
     names = sorted(set(species.tolist()))
     values = {c: table[c].to_numpy().astype(np.float64) for c in ("mean", "max")}
-    cells = {c: np.array([[v[(regions == r) & (species == s)].mean() for s in names] for r in REGIONS]) for c, v in values.items()}
+    cells = {
+        c: np.array([[v[(regions == r) & (species == s)].mean() for s in names] for r in REGIONS])
+        for c, v in values.items()
+    }
     ids = np.array(table["face_id"].to_pylist())
     overall, errors = [], []
     for name in names:
@@ -86,8 +94,14 @@ def affinity(uri: str) -> Section:
         per_face = np.bincount(groups, values["mean"][rows]) / np.bincount(groups)
         overall.append(float(per_face.mean()))
         errors.append(1.96 * float(per_face.std(ddof=1) / np.sqrt(len(per_face))) if len(per_face) > 1 else 0.0)
-    best = [[r, *(f"{names[j]} ({cells['mean'][i, j]:.3f})" for j in np.argsort(-cells["mean"][i])[:3])] for i, r in enumerate(REGIONS)]
-    ranked = [[i + 1, names[j], f"{overall[j]:.4f}", f"± {errors[j]:.4f}"] for i, j in enumerate(np.argsort(-np.array(overall)))]
+    best = [
+        [r, *(f"{names[j]} ({cells['mean'][i, j]:.3f})" for j in np.argsort(-cells["mean"][i])[:3])]
+        for i, r in enumerate(REGIONS)
+    ]
+    ranked = [
+        [i + 1, names[j], f"{overall[j]:.4f}", f"± {errors[j]:.4f}"]
+        for i, j in enumerate(np.argsort(-np.array(overall)))
+    ]
     ranked = [[row[1], row[0], *row[2:]] for row in ranked]
     text = (
         f"Cosine similarity of the region codes of {faces} human faces with the animal features of the bank. Similarities are those of"
@@ -98,11 +112,20 @@ def affinity(uri: str) -> Section:
         [text],
         [
             Table("Nearest species by region (mean cosine)", ["region", "first", "second", "third"], best),
-            Table("Species over all regions (mean cosine, 95 % interval over faces)", ["species", "rank", "mean", "interval"], ranked),
+            Table(
+                "Species over all regions (mean cosine, 95 % interval over faces)",
+                ["species", "rank", "mean", "interval"],
+                ranked,
+            ),
         ],
         [
-            Figure("Mean cosine by region and species", figures.heatmap(cells["mean"], REGIONS, names, "Mean similarity")),
-            Figure("Best match by region and species", figures.heatmap(cells["max"], REGIONS, names, "Best match, mean over faces")),
+            Figure(
+                "Mean cosine by region and species", figures.heatmap(cells["mean"], REGIONS, names, "Mean similarity")
+            ),
+            Figure(
+                "Best match by region and species",
+                figures.heatmap(cells["max"], REGIONS, names, "Best match, mean over faces"),
+            ),
             Figure("Regions by species", figures.radar(cells["mean"].T, REGIONS, names, "Mean similarity")),
             Figure("Ranking over all regions", figures.ranking(names, overall, errors, "Affinity", "mean cosine")),
         ],
@@ -120,12 +143,18 @@ def evaluation(uri: str) -> Section:
             measured = part[part["method"] == method]
             if len(measured):
                 spread = 1.96 * measured["psnr"].std() / np.sqrt(len(measured))
-                numbers = (f"{measured['psnr'].mean():.2f} ± {spread:.2f}", f"{measured['ssim'].mean():.3f}", f"{measured['mse'].mean():.5f}")
+                numbers = (
+                    f"{measured['psnr'].mean():.2f} ± {spread:.2f}",
+                    f"{measured['ssim'].mean():.3f}",
+                    f"{measured['mse'].mean():.5f}",
+                )
                 rows.append([group, method, len(measured), *numbers])
     fitted = found.extra.get("pca_components", {})
     text = (
-        f"Held-out identities (split {found.recipe.config['split']}), {found.extra['size']} x {found.extra['size']} pixels. The mean face and"
+        f"Held-out identities (split {found.recipe.config['split']}), {found.extra['size']} pixels square. The mean face and"
         f" the PCA ({', '.join(f'{d} {n}' for d, n in fitted.items())} components, as many numbers as the model's code where the faces"
         " suffice) are fitted on the train split of each domain. MSE on the scale [0, 1]; ± is a 95 % interval over faces."
     )
-    return Section("Evaluation", [text], [Table("Reconstruction", ["faces", "method", "n", "PSNR (dB)", "SSIM", "MSE"], rows)])
+    return Section(
+        "Evaluation", [text], [Table("Reconstruction", ["faces", "method", "n", "PSNR (dB)", "SSIM", "MSE"], rows)]
+    )

@@ -9,8 +9,8 @@ import pyarrow.compute as pc
 from rupantara import schema
 from rupantara.bank.affinity import mean_affinity, percentile_of_top, top_needed
 from rupantara.bank.hits import Hits
-from rupantara.bank.rows import unit
 from rupantara.landmarks.regions import REGIONS
+from rupantara.metrics.cosine import unit
 from rupantara.types import Vectors
 
 

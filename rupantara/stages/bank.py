@@ -14,7 +14,14 @@ class BuildShard:
     """One-row batch with the column `shard` -> that shard's rows of `schema.bank`; writes the shard's FAISS files too."""
 
     def __init__(
-        self, features: str, bank: str, prefix: str, num_shards: int, region_dim: int, model_sha256: str, splits: tuple[str, ...]
+        self,
+        features: str,
+        bank: str,
+        prefix: str,
+        num_shards: int,
+        region_dim: int,
+        model_sha256: str,
+        splits: tuple[str, ...],
     ) -> None:
         """Read animals of these splits from a features table; index files are named `index/PREFIX-SHARD-REGION.faiss`."""
         self._features, self._bank, self._prefix, self._num_shards = features, bank, prefix, num_shards
@@ -33,5 +40,3 @@ class BuildShard:
         columns = zip(part["domain"].to_pylist(), part["split"].to_pylist(), strict=True)
         animals = part.filter(pa.array([d == "animal" and s in self._splits for d, s in columns], pa.bool_()))
         return select_shard(animals, shard, self._num_shards)
-
-

@@ -92,13 +92,17 @@ class CuratePhotos:
         rows = [self._row(path, data) for path, data in zip(paths, contents, strict=True)]
         return pa.Table.from_pylist(rows, schema=schema.FACES)
 
+    def one(self, data: bytes, points: np.ndarray | None = None, path: str = "upload") -> dict[str, Any]:
+        """Curate the bytes of one human's photograph; `points` are known keypoints [3, 5 or 68, 2]."""
+        return self._row(path, data, points)
+
     def _read(self, path: str) -> bytes | Rejected:
         try:
             return uris.read_bytes(uris.join(self._photos, path))
         except (OSError, ValueError) as error:
             return Rejected("read", "unreadable", " ".join(str(error).split())[:200])
 
-    def _row(self, path: str, data: bytes | Rejected) -> dict[str, Any]:
+    def _row(self, path: str, data: bytes | Rejected, points: np.ndarray | None = None) -> dict[str, Any]:
         # A name that is not UTF-8 cannot stand in an Arrow string: its odd bytes are shown as escapes.
         shown = path.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
         digest = hashlib.sha256(shown.encode() if isinstance(data, Rejected) else data or shown.encode()).hexdigest()
@@ -115,13 +119,14 @@ class CuratePhotos:
             row |= {"domain": source.domain, "species": source.species, "identity": identity}
             row |= {"attributes": list(source.attributes.items())}
             row["split"] = split_of(identity, self._rules.split_percent, self._rules.seed)
-            face = self._face(path, codec.decode(data, self._rules.max_pixels), source)
+            known = self._known.get(path) if points is None else points
+            face = self._face(codec.decode(data, self._rules.max_pixels), source, known)
             return row | self._face_columns(face) | {"reject": self._judge(face)}
         except Rejected as reason:
             return row | {"reject": reason.as_row()}
 
-    def _face(self, path: str, picture: Picture, source: Origin) -> Face:
-        found, points = self._find(path, picture, source)
+    def _face(self, picture: Picture, source: Origin, known: np.ndarray | None) -> Face:
+        found, points = self._find(picture, source, known)
         aligned = alignment.align(picture, found.keypoints, source.domain, self._rules.size)
         landmarks = None if points is None else alignment.transform_points(points, aligned.transform)
         keypoints = alignment.transform_points(found.keypoints, aligned.transform)
@@ -139,9 +144,8 @@ class CuratePhotos:
         }
         return Face(keypoints, landmarks, found.score, aligned, measures)
 
-    def _find(self, path: str, picture: Picture, source: Origin) -> tuple[Detection, np.ndarray | None]:
+    def _find(self, picture: Picture, source: Origin, known: np.ndarray | None) -> tuple[Detection, np.ndarray | None]:
         """Return the main face and, for humans, its 68 points: the known ones, else the networks'."""
-        known = self._known.get(path)
         if known is not None:
             keypoints = keypoints_from(known)
             box = np.concatenate([known.min(0), np.ptp(known, axis=0)])

@@ -9,16 +9,19 @@ import safetensors.numpy
 import torch
 
 from rupantara import schema
+from rupantara.generation import loading
 from rupantara.metrics.image import image_errors
 from rupantara.stages.extract import BATCH
 from rupantara.stages.faces import FaceArrays, load, to_images
-from rupantara.storage import checkpoints, tables, uris
+from rupantara.storage import tables, uris
 from rupantara.training.warm_start import Pca, fit_pca
 
 FIELDS = ("mean", "components", "deviations")
 
 
-def fit_baselines(faces: str, train: dict[str, dict[str, str]], size: int, num_components: int, uri: str) -> dict[str, int]:
+def fit_baselines(
+    faces: str, train: dict[str, dict[str, str]], size: int, num_components: int, uri: str
+) -> dict[str, int]:
     """Fit mean face and PCA on the train faces of each domain, write them as safetensors, and return the components fitted."""
     columns = ("face_id", "domain", "image", "landmarks", "reject")
     rows: dict[str, list[np.ndarray]] = {domain: [] for domain in train}
@@ -53,7 +56,7 @@ class MeasureFaces:
     def __init__(self, checkpoint: str, baselines: str, chosen: frozenset[str], threads: int = 1) -> None:
         """Load the model and the baselines."""
         torch.set_num_threads(threads)
-        self._loaded, self._baselines = checkpoints.load(checkpoint), load_baselines(baselines)
+        self._loaded, self._baselines = loading.load(checkpoint), load_baselines(baselines)
         self._chosen = pa.array(sorted(chosen), pa.string())
 
     def __call__(self, batch: pa.Table) -> pa.Table:
@@ -65,7 +68,9 @@ class MeasureFaces:
             faces = load(part, self._loaded.model.config.size)
             for start in range(0, part.num_rows, BATCH):
                 end = start + BATCH
-                out += self._measure(FaceArrays(part.slice(start, BATCH), faces.pictures[start:end], faces.boxes[start:end]), domain)
+                out += self._measure(
+                    FaceArrays(part.slice(start, BATCH), faces.pictures[start:end], faces.boxes[start:end]), domain
+                )
         return pa.Table.from_pylist(out, schema=schema.METRICS)
 
     def _measure(self, faces: FaceArrays, domain: str) -> list[dict[str, Any]]:

@@ -5,14 +5,14 @@ import pyarrow as pa
 import torch
 
 from rupantara import schema
+from rupantara.generation import loading
 from rupantara.landmarks.regions import REGIONS
 from rupantara.stages.faces import FaceArrays, load
-from rupantara.storage import checkpoints
 
 BATCH = 32
 
 
-def encode(model: checkpoints.Loaded, faces: FaceArrays) -> tuple[torch.Tensor, torch.Tensor]:
+def encode(model: loading.Loaded, faces: FaceArrays) -> tuple[torch.Tensor, torch.Tensor]:
     """Return the means of the codes of faces: global [n, global_dim], regions [n, 5, region_dim]; float32."""
     global_mu, regions_mu = [], []
     with torch.inference_mode():
@@ -33,7 +33,7 @@ class ExtractCodes:
     def __init__(self, checkpoint: str, threads: int = 1) -> None:
         """Load the model."""
         torch.set_num_threads(threads)
-        self._loaded = checkpoints.load(checkpoint)
+        self._loaded = loading.load(checkpoint)
         config = self._loaded.model.config
         self._schema = schema.features(config.global_dim, len(REGIONS), config.region_dim, self._loaded.sha256)
 

@@ -16,6 +16,7 @@ from rupantara.training.balance import draw, show_times
 
 COLUMNS = ("face_id", "domain", "species", "identity", "image", "landmarks", "split", "reject")
 
+
 @dataclass(frozen=True)
 class FaceArrays:
     """Pictures uint8 [n, size, size, 3] RGB, boxes [n, 6, 4] and the rows they came from."""

@@ -9,12 +9,11 @@ import pyarrow.compute as pc
 import torch
 
 from rupantara import schema
-from rupantara.generation import hybrid, provenance
+from rupantara.generation import hybrid, loading, provenance
 from rupantara.generation.hybrid import Bank, Mixing, Retrieved
 from rupantara.landmarks.regions import REGIONS
 from rupantara.stages.extract import encode
 from rupantara.stages.faces import FaceArrays, load, to_pictures
-from rupantara.storage import checkpoints
 from rupantara.types import Pictures
 
 NEAREST = "nearest"
@@ -29,7 +28,7 @@ class GenerateHybrids:
 
     def __init__(
         self,
-        checkpoint: str,
+        checkpoint: str | loading.Loaded,
         bank: Bank,
         species: tuple[str, ...],
         mixing: Mixing,
@@ -41,7 +40,8 @@ class GenerateHybrids:
     ) -> None:
         """Load the model; `available` are the species of the bank, `chosen` the face ids to work on."""
         torch.set_num_threads(threads)
-        self._loaded, self._bank, self._species, self._mixing = checkpoints.load(checkpoint), bank, species, mixing
+        self._loaded = loading.load(checkpoint) if isinstance(checkpoint, str) else checkpoint
+        self._bank, self._species, self._mixing = bank, species, mixing
         self._chosen, self._available, self._seed = pa.array(sorted(chosen), pa.string()), available, seed
 
     def __call__(self, batch: pa.Table) -> pa.Table:
@@ -75,7 +75,8 @@ class GenerateHybrids:
         wanted = self._available if NEAREST in self._species else tuple(s for s in self._species if s != NEAREST)
         return {
             region: {
-                s: hybrid.retrieve(self._bank, regions_mu[:, REGIONS.index(region)], region, s, self._mixing) for s in wanted
+                s: hybrid.retrieve(self._bank, regions_mu[:, REGIONS.index(region)], region, s, self._mixing)
+                for s in wanted
             }
             for region in self._mixing.regions
         }
@@ -103,7 +104,11 @@ class GenerateHybrids:
         out = []
         for i, face_id in enumerate(face_ids):
             regions = {
-                region: {"species": name, "bank_ids": v.ids[i].tolist(), "weights": [round(float(w), 5) for w in v.weights[i]]}
+                region: {
+                    "species": name,
+                    "bank_ids": v.ids[i].tolist(),
+                    "weights": [round(float(w), 5) for w in v.weights[i]],
+                }
                 for (region, v), name in zip(retrieved.items(), names[i], strict=True)
             }
             parameters = {"kind": kind, "species": species, "regions": regions} | (settings if regions else {})

@@ -2,60 +2,49 @@
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import safetensors.torch
+from torch import Tensor
 
-from rupantara.models.region_vae import RegionVAE, RegionVAEConfig
 from rupantara.storage import manifest, uris
-
-SCHEMA = "region_vae"
+from rupantara.storage.manifest import DataFile
 
 
 @dataclass(frozen=True)
-class Loaded:
-    """A model ready to run, and the SHA-256 of its weights."""
+class Checkpoint:
+    """What a complete checkpoint holds; `sha256` is of model.safetensors."""
 
-    model: RegionVAE
+    config: dict[str, Any]
+    tensors: dict[str, Tensor]
     sha256: str
 
 
-def config_json(config: RegionVAEConfig) -> bytes:
-    """Encode a model config."""
-    return json.dumps({"model_type": SCHEMA, **asdict(config)}, indent=1).encode()
+def read_config(uri: str, model_type: str) -> dict[str, Any]:
+    """Read the config of a complete checkpoint of this type."""
+    manifest.require(uri, model_type)
+    return json.loads(uris.read_bytes(uris.join(uri, "config.json")))
 
 
-def parse_config(data: bytes) -> RegionVAEConfig:
-    """Decode a model config."""
-    raw: dict[str, Any] = json.loads(data)
-    known = {f.name for f in fields(RegionVAEConfig)}
-    return RegionVAEConfig(**{k: tuple(v) if isinstance(v, list) else v for k, v in raw.items() if k in known})
-
-
-def read_config(uri: str) -> RegionVAEConfig:
-    """Read the config of a complete checkpoint."""
-    manifest.require(uri, SCHEMA)
-    return parse_config(uris.read_bytes(uris.join(uri, "config.json")))
-
-
-def model_sha256(uri: str) -> str:
+def model_sha256(uri: str, model_type: str) -> str:
     """Return the SHA-256 of the weights of a complete checkpoint, from its manifest."""
-    return manifest.require(uri, SCHEMA).extra["model_sha256"]
+    return manifest.require(uri, model_type).extra["model_sha256"]
 
 
-def load(uri: str) -> Loaded:
-    """Load a complete checkpoint for inference on the CPU."""
-    model = RegionVAE(read_config(uri))
+def read(uri: str, model_type: str) -> Checkpoint:
+    """Read a complete checkpoint."""
+    config = read_config(uri, model_type)
     data = uris.read_bytes(uris.join(uri, "model.safetensors"))
-    model.load_state_dict(safetensors.torch.load(data))
-    return Loaded(model.eval().requires_grad_(False), hashlib.sha256(data).hexdigest())
+    return Checkpoint(config, safetensors.torch.load(data), hashlib.sha256(data).hexdigest())
 
 
-def save_model(uri: str, model: RegionVAE, card: str) -> dict[str, manifest.DataFile]:
-    """Write the three files of the hub layout and return them; the manifest is the caller's to commit."""
-    weights = safetensors.torch.save({k: v.contiguous() for k, v in model.state_dict().items()})
-    contents = {"config.json": config_json(model.config), "model.safetensors": weights, "README.md": card.encode()}
+def write(uri: str, config: Mapping[str, Any], tensors: Mapping[str, Tensor], card: str) -> tuple[list[DataFile], str]:
+    """Write the files of the hub's layout; return them and the SHA-256 of the weights. The caller commits the manifest."""
+    weights = safetensors.torch.save({name: tensor.contiguous() for name, tensor in tensors.items()})
+    config_json = json.dumps(dict(config), indent=1).encode()
+    contents = {"config.json": config_json, "model.safetensors": weights, "README.md": card.encode()}
     for name, data in contents.items():
         uris.write_bytes(uris.join(uri, name), data)
-    return {name: manifest.DataFile(name, 0, len(data)) for name, data in contents.items()}
+    return [DataFile(name, 0, len(data)) for name, data in contents.items()], hashlib.sha256(weights).hexdigest()

@@ -99,7 +99,9 @@ def begin(uri: str, schema: str, recipe: Recipe, *, version: int, overwrite: boo
 def _require_empty(uri: str) -> None:
     entries = uris.list_files(uri, recursive=False)
     if entries:
-        raise UserError(f"the output folder must be empty or an output of this project, got {uri!r} with {entries[0].path!r}")
+        raise UserError(
+            f"the output folder must be empty or an output of this project, got {uri!r} with {entries[0].path!r}"
+        )
 
 
 def commit(uri: str, manifest: Manifest) -> None:

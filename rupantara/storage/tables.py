@@ -33,7 +33,11 @@ def counts_of(table: pa.Table, rows_in: int) -> dict[str, Any]:
     if "reject" not in table.column_names:
         return {"in": rows_in, "accepted": table.num_rows, "rejected": {}}
     reasons = Counter(pc.struct_field(table["reject"], "reason").drop_null().to_pylist())
-    return {"in": rows_in, "accepted": table.num_rows - sum(reasons.values()), "rejected": dict(sorted(reasons.items()))}
+    return {
+        "in": rows_in,
+        "accepted": table.num_rows - sum(reasons.values()),
+        "rejected": dict(sorted(reasons.items())),
+    }
 
 
 def add_counts(counts: Sequence[dict[str, Any]]) -> dict[str, Any]:

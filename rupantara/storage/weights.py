@@ -94,7 +94,9 @@ def pull(name: str, folder: str) -> str:
         if hashlib.sha256(data).hexdigest() == entry.sha256:
             uris.write_bytes(uris.join(folder, entry.file), data)
             return uris.join(folder, entry.file)
-    raise UserError(f"{name} has no address that serves the file with SHA-256 {entry.sha256[:16]}…; put {entry.file} there")
+    raise UserError(
+        f"{name} has no address that serves the file with SHA-256 {entry.sha256[:16]}…; put {entry.file} there"
+    )
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -102,9 +102,7 @@ def train_step(
     """
     losses_of = losses_of or partial(compute_losses, state.model, objective)
     state.model.train()
-    rate = objective.learning_rate * cosine(
-        state.seen, total_images, warm_up_images=objective.lr_warm_up_images
-    )
+    rate = objective.learning_rate * cosine(state.seen, total_images, warm_up_images=objective.lr_warm_up_images)
     for group in state.optimizer.param_groups:
         group["lr"] = rate
     with torch.autocast(humans.images.device.type, torch.bfloat16, enabled=objective.bfloat16):

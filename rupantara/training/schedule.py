@@ -11,4 +11,6 @@ def warm_up(seen: int, length: int) -> float:
 def cosine(seen: int, total: int, *, warm_up_images: int, floor: float = 0.02) -> float:
     """Rise over `warm_up_images`, then fall by half a cosine to `floor` at `total`."""
     progress = min(1.0, seen / max(total, 1))
-    return min(1.0, (seen + 1) / max(warm_up_images, 1)) * (floor + (1 - floor) * 0.5 * (1 + math.cos(math.pi * progress)))
+    return min(1.0, (seen + 1) / max(warm_up_images, 1)) * (
+        floor + (1 - floor) * 0.5 * (1 + math.cos(math.pi * progress))
+    )

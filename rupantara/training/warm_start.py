@@ -4,8 +4,11 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 
-from rupantara.types import Vectors
+from rupantara.models import placement
+from rupantara.models.region_vae import RegionVAEConfig
+from rupantara.types import Pictures, Vectors
 
 
 class Pca(NamedTuple):
@@ -37,3 +40,11 @@ def fit_pca(rows: Vectors, num_components: int) -> Pca:
         components = scaled.T @ centred
     deviations = (values[-k:].flip(0).clamp(min=1e-12) / n).sqrt().float()
     return Pca(mean, components.numpy(), deviations.numpy())
+
+
+def small_views(pictures: Pictures, boxes: np.ndarray, config: RegionVAEConfig) -> tuple[Vectors, np.ndarray]:
+    """Return what the linear path sees of pictures: [n, 3 * base_side²] and regions [n, 5, 3 * region_base_side²]."""
+    images = torch.from_numpy(np.ascontiguousarray(pictures)).permute(0, 3, 1, 2).float() / 127.5 - 1
+    small = F.adaptive_avg_pool2d(images, config.base_side).flatten(1)
+    crops = placement.cut_regions(images, torch.tensor(boxes), config.region_base_side).flatten(2)
+    return small.numpy(), crops.numpy()

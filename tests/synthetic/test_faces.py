@@ -1,4 +1,3 @@
-# ruff: noqa: D103 - the names of tests are sentences
 """Laws of the drawn faces: equal seeds, lasting identity, points inside the picture and where they are drawn."""
 
 import numpy as np

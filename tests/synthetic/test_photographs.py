@@ -1,4 +1,3 @@
-# ruff: noqa: D103 - the names of tests are sentences
 """The written folder agrees with the faces drawn one by one."""
 
 import json

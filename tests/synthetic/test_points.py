@@ -1,4 +1,3 @@
-# ruff: noqa: D103 - the names of tests are sentences
 """Points lie where things are drawn: recolour one part, and the pixels that change must surround its point."""
 
 from collections.abc import Callable

@@ -1,0 +1,46 @@
+# `make demo` and `make test` each install what they need into .venv by themselves.
+PYTHON ?= python3
+VENV := .venv
+PY := $(VENV)/bin/python
+STAMP := $(VENV)/.installed
+RUN ?= runs/$(if $(PHOTOS),photos,demo)
+# Pip's own places to look are handed to uv, which does not read them.
+export UV_FIND_LINKS ?= $(PIP_FIND_LINKS)
+export UV_LINK_MODE ?= copy
+export RAY_USAGE_STATS_ENABLED := 0
+
+.PHONY: install demo test check format bench clean serve
+
+install: $(STAMP)
+
+# Bytecode is compiled once here: Ray starts many processes, and each imports everything anew.
+$(STAMP): requirements.lock pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(PY) -m pip install --quiet --disable-pip-version-check uv || true
+	$(VENV)/bin/uv pip install --quiet --python $(PY) -r requirements.lock || $(PY) -m pip install --quiet -r requirements.lock
+	-$(PY) -m compileall -q -j 0 $(VENV)/lib >/dev/null 2>&1
+	touch $(STAMP)
+
+demo: install
+	$(PY) -m jobs.demo $(if $(PRESET),--preset $(PRESET),$(if $(PHOTOS),--preset photos)) --run $(RUN) \
+	  $(if $(PHOTOS),--photos $(PHOTOS)) $(if $(WEIGHTS),--weights $(WEIGHTS))
+
+test: check
+	$(PY) -m pytest
+
+check: install
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/ty check
+	$(VENV)/bin/lint-imports
+
+format: install
+	$(VENV)/bin/ruff check --fix .
+	$(VENV)/bin/ruff format .
+
+bench: install
+	$(PY) -m benchmarks.curate
+	$(PY) -m benchmarks.train_step
+
+clean:
+	rm -rf $(VENV) runs build dist .pytest_cache .ruff_cache .hypothesis .import_linter_cache *.egg-info

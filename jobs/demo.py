@@ -1,0 +1,166 @@
+"""The whole way in one command: photographs (drawn, if none are given) to hybrids, reverse mapping and one report.
+
+python -m jobs.demo --run runs/demo
+python -m jobs.demo --preset photos --photos PHOTOS --weights WEIGHTS --run runs/photos
+"""
+
+import json
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from jobs import build_bank, cli, curate, evaluate, extract, generate, reverse_map, train_vae
+from rupantara.reports import html, sections
+from rupantara.storage import uris
+from rupantara.synthetic import write_photographs
+
+log = logging.getLogger("jobs")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config(cli.Common):
+    """Run every job, one after the other; each can be killed, and the same command goes on."""
+
+    run: str = "runs/demo"
+    """Output folder: one subfolder a table or checkpoint, and report.html."""
+    photos: str = ""
+    """Photographs (empty = draw some)."""
+    weights: str = ""
+    """Folder with yunet_n_dynamic.onnx and pfld.onnx, needed for photographs without known keypoints."""
+    drawn_humans: int = 160
+    """People to draw, two pictures each."""
+    drawn_animals: int = 40
+    """Animals of each species to draw."""
+    vae_preset: str = "64"
+    """Preset of jobs.train_vae."""
+    epochs: int = 6
+    """Passes over the human faces."""
+    max_faces: int = 0
+    """Train on at most this many faces of each domain (0 = all)."""
+    hybrids: int = 12
+    """Held-out humans that hybrids are made of."""
+    mapped: int = 200
+    """Humans that are mapped to species (0 = all)."""
+    held_out: int = 300
+    """Most held-out faces of each domain that are evaluated."""
+
+
+def presets() -> dict[str, Config]:
+    """Drawn faces; smoke, for CI; photos."""
+    default = Config()
+    smoke = {"drawn_humans": 40, "drawn_animals": 12, "vae_preset": "smoke", "epochs": 2, "hybrids": 4, "mapped": 20}
+    photos = {
+        "vae_preset": "128",
+        "max_faces": 2500,
+        "epochs": 4,
+        "mapped": 1000,
+        "held_out": 500,
+        "run": "runs/photos",
+    }
+    return {
+        "default": default,
+        "smoke": replace(default, preset="smoke", run="runs/smoke", **smoke),
+        "photos": replace(default, preset="photos", **photos),
+    }
+
+
+def draw(config: Config) -> str:
+    """Draw the photographs into the run's folder, once, and return where they lie."""
+    folder = uris.join(config.run, "photos")
+    wanted = {"humans": config.drawn_humans, "per_species": config.drawn_animals, "seed": config.seed}
+    mark = uris.join(folder, "drawn.json")
+    if not uris.exists(mark) or json.loads(uris.read_bytes(mark)) != wanted:
+        log.info("drawing %d people and %d animals of each species", config.drawn_humans, config.drawn_animals)
+        write_photographs(lambda path, data: uris.write_bytes(uris.join(folder, path), data), **wanted)
+        uris.write_bytes(mark, json.dumps(wanted).encode())
+    return folder
+
+
+def steps(config: Config, photos: str) -> dict[str, Callable[[], None]]:
+    """Lay out the jobs with their tables under the run's folder."""
+    at = {
+        name: uris.join(config.run, name)
+        for name in ("faces", "checkpoint", "features", "bank", "generated", "affinity", "metrics")
+    }
+    common = {"seed": config.seed, "overwrite": config.overwrite}
+    train = replace(
+        train_vae.presets()[config.vae_preset],
+        faces=at["faces"],
+        checkpoint=at["checkpoint"],
+        epochs=config.epochs,
+        max_faces=config.max_faces,
+        **common,
+    )
+    return {
+        "curate": lambda: curate.main(
+            curate.Config(photos=photos, weights=config.weights, faces=at["faces"], **common)
+        ),
+        "train_vae": lambda: train_vae.main(train),
+        "extract": lambda: extract.main(
+            extract.Config(faces=at["faces"], checkpoint=at["checkpoint"], features=at["features"], **common)
+        ),
+        "build_bank": lambda: build_bank.main(build_bank.Config(features=at["features"], bank=at["bank"], **common)),
+        "generate": lambda: generate.main(
+            generate.Config(
+                faces=at["faces"],
+                checkpoint=at["checkpoint"],
+                bank=at["bank"],
+                generated=at["generated"],
+                limit=config.hybrids,
+                **common,
+            )
+        ),
+        "reverse_map": lambda: reverse_map.main(
+            reverse_map.Config(
+                features=at["features"], bank=at["bank"], affinity=at["affinity"], limit=config.mapped, **common
+            )
+        ),
+        "evaluate": lambda: evaluate.main(
+            evaluate.Config(
+                faces=at["faces"], checkpoint=at["checkpoint"], metrics=at["metrics"], limit=config.held_out, **common
+            )
+        ),
+    }
+
+
+def report(run: str, seconds: dict[str, float]) -> str:
+    """Write the report of the whole run and return its path."""
+    timing = html.Table("Seconds by job in this run", ["job", "seconds"], [[n, f"{s:.0f}"] for n, s in seconds.items()])
+    page = html.render(
+        "Rupantara: from photographs to hybrid faces",
+        [
+            sections.hybrids(uris.join(run, "generated")),
+            sections.affinity(uris.join(run, "affinity")),
+            sections.evaluation(uris.join(run, "metrics")),
+            sections.training(uris.join(run, "checkpoint")),
+            sections.funnel(uris.join(run, "faces")),
+            html.Section("This run", [], [timing]),
+        ],
+    )
+    uri = uris.join(run, "report.html")
+    uris.write_bytes(uri, page)
+    return uri
+
+
+def main(config: Config) -> None:
+    """Run the whole way."""
+    if config.photos and not config.weights:
+        log.info("no --weights: only photographs with known keypoints can be aligned")
+    if config.dry_run:
+        print(config)
+        return
+    photos = config.photos or draw(config)
+    seconds: dict[str, float] = {}
+    for name, step in steps(config, photos).items():
+        log.info("== %s", name)
+        started = time.monotonic()
+        step()
+        seconds[name] = time.monotonic() - started
+    path = report(config.run, seconds)
+    print(f"report: {Path(path).resolve() if uris.is_local(path) else path}")
+
+
+if __name__ == "__main__":
+    cli.run(main, presets(), __doc__ or "")

@@ -1,0 +1,42 @@
+"""Region VAEs out of their checkpoints, ready to run."""
+
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+from rupantara.models.region_vae import RegionVAE, RegionVAEConfig
+from rupantara.storage import checkpoints
+
+MODEL_TYPE = "region_vae"
+"""Schema name of the checkpoint's manifest, and `model_type` of its config.json."""
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A model ready to run on the CPU, and the SHA-256 of its weights."""
+
+    model: RegionVAE
+    sha256: str
+
+
+def config_dict(config: RegionVAEConfig) -> dict[str, Any]:
+    """Return the content of config.json."""
+    return {"model_type": MODEL_TYPE, **asdict(config)}
+
+
+def read_config(uri: str) -> RegionVAEConfig:
+    """Read the config of a complete checkpoint."""
+    raw, known = checkpoints.read_config(uri, MODEL_TYPE), {f.name for f in fields(RegionVAEConfig)}
+    return RegionVAEConfig(**{k: tuple(v) if isinstance(v, list) else v for k, v in raw.items() if k in known})
+
+
+def model_sha256(uri: str) -> str:
+    """Return the SHA-256 of the weights of a complete checkpoint."""
+    return checkpoints.model_sha256(uri, MODEL_TYPE)
+
+
+def load(uri: str) -> Loaded:
+    """Load a complete checkpoint for inference."""
+    model = RegionVAE(read_config(uri))
+    stored = checkpoints.read(uri, MODEL_TYPE)
+    model.load_state_dict(stored.tensors)
+    return Loaded(model.eval().requires_grad_(False), stored.sha256)

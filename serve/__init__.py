@@ -1,0 +1,1 @@
+"""Ray Serve: plain deployment classes and one `build(config) -> Application`."""

@@ -1,0 +1,113 @@
+"""The application: one gateway over generators over the bank's shard actors.
+
+    serve run serve.app:build checkpoint=runs/demo/checkpoint bank=runs/demo/bank weights=WEIGHTS
+
+or, on a cluster, `serve deploy serve/config.yaml`.
+"""
+
+import asyncio
+from typing import Annotated
+
+import fastapi
+from fastapi.responses import JSONResponse, Response
+from pydantic import BaseModel, ConfigDict, Field
+from ray import serve
+from ray.serve.handle import DeploymentHandle
+
+from actors.sharded_bank import ShardedBank
+from rupantara.errors import Rejected, UserError
+from rupantara.landmarks.regions import REGIONS
+from rupantara.storage import manifest
+from serve.hybrids import HybridMaker, HybridRequest
+
+MAX_UPLOAD_BYTES = 20 * 2**20
+
+api = fastapi.FastAPI(title="Rupantara", version="1")
+
+
+class Settings(BaseModel):
+    """Arguments of the application."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    checkpoint: str = Field(description="checkpoint of jobs.train_vae")
+    bank: str = Field(description="bank of jobs.build_bank, made with that checkpoint")
+    weights: str = Field("", description="folder of the detector and landmark networks; empty = callers give keypoints")
+    min_replicas: int = Field(1, ge=0)
+    max_replicas: int = Field(4, ge=1)
+    target_ongoing_requests: float = Field(2, gt=0)
+    num_cpus: float = Field(1.0, ge=0, description="Ray CPUs of one generator")
+    threads: int = Field(1, ge=1, description="torch threads of one generator")
+
+
+class Generator:
+    """Deployment: makes hybrids; the bank's actors are shared by all replicas and found by name."""
+
+    def __init__(self, settings: Settings) -> None:
+        """Load the model and find or start the bank."""
+        found = manifest.require(settings.bank, "bank")
+        bank = ShardedBank.start(settings.bank, detached=True)
+        self._maker = HybridMaker(
+            settings.checkpoint, bank, tuple(found.extra["species"]), settings.weights, settings.threads
+        )
+
+    async def make(self, request: HybridRequest) -> dict:
+        """Make one hybrid, off the event loop; wrong input comes back as a status and a message, not as an error."""
+        try:
+            row = await asyncio.to_thread(self._maker.make, request)
+        except UserError as error:
+            return {"status": 400, "error": str(error)}
+        except Rejected as error:
+            return {"status": 422, "error": f"no usable face: {error.reason}", "reject": error.as_row()}
+        return {"status": 200, "row": row}
+
+
+@serve.ingress(api)
+class Gateway:
+    """Deployment: HTTP to requests and back."""
+
+    def __init__(self, generator: DeploymentHandle) -> None:
+        """Keep the generator's handle."""
+        self._generator = generator
+
+    @api.get("/healthz")
+    async def healthz(self) -> dict[str, str]:
+        """Tell that requests are answered."""
+        return {"status": "ok"}
+
+    @api.post("/v1/hybrids", response_class=Response, responses={200: {"content": {"image/png": {}}}})
+    async def hybrids(
+        self,
+        photo: Annotated[fastapi.UploadFile, fastapi.File(description="photograph with one face")],
+        species: Annotated[str, fastapi.Form(description="a species of the bank, or nearest")] = "nearest",
+        regions: Annotated[str, fastapi.Form(description="comma-separated regions")] = ",".join(REGIONS),
+        weight: Annotated[float, fastapi.Form(description="0 = the human's, 1 = the animal's region")] = 1.0,
+        keypoints: Annotated[str, fastapi.Form(description="known keypoints, JSON [[x, y], …]")] = "",
+    ) -> Response:
+        """Answer with the hybrid as PNG; its parameters stand in the PNG's metadata and in X-Rupantara-Request."""
+        data = await photo.read(MAX_UPLOAD_BYTES + 1)
+        if len(data) > MAX_UPLOAD_BYTES:
+            return JSONResponse({"error": f"photo must be at most {MAX_UPLOAD_BYTES} bytes"}, 413)
+        names = tuple(r.strip() for r in regions.split(",") if r.strip())
+        answer = await self._generator.make.remote(HybridRequest(data, species, names, weight, keypoints))
+        if answer["status"] != 200:
+            return JSONResponse({k: v for k, v in answer.items() if k != "status"}, answer["status"])
+        headers = {"X-Rupantara-Request": answer["row"]["request_id"], "X-Rupantara-Synthetic": "true"}
+        return Response(answer["row"]["image"], media_type="image/png", headers=headers)
+
+
+def build(settings: Settings) -> serve.Application:
+    """Wrap the classes as deployments and bind them."""
+    autoscaling = {
+        "min_replicas": settings.min_replicas,
+        "max_replicas": settings.max_replicas,
+        "target_ongoing_requests": settings.target_ongoing_requests,
+    }
+    generator = serve.deployment(
+        Generator,
+        autoscaling_config=autoscaling,
+        max_ongoing_requests=8,
+        ray_actor_options={"num_cpus": settings.num_cpus},
+    )
+    gateway = serve.deployment(Gateway, max_ongoing_requests=64, ray_actor_options={"num_cpus": 0.1})
+    return gateway.bind(generator.bind(settings))

@@ -1,0 +1,85 @@
+"""The hybrid generator behind the endpoint: photograph bytes in, rows of the generated table out."""
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from rupantara import schema
+from rupantara.errors import Rejected, UserError
+from rupantara.generation import loading
+from rupantara.generation.hybrid import Bank, Mixing
+from rupantara.landmarks.regions import REGIONS
+from rupantara.stages.curate import CuratePhotos, CurateRules
+from rupantara.stages.faces import load
+from rupantara.stages.generate import NEAREST, GenerateHybrids
+
+
+@dataclass(frozen=True)
+class HybridRequest:
+    """One request: the photograph's bytes, the species (or `nearest`), regions and weight; known keypoints as JSON or ""."""
+
+    photo: bytes
+    species: str = NEAREST
+    regions: tuple[str, ...] = REGIONS
+    weight: float = 1.0
+    keypoints: str = ""
+
+
+class HybridMaker:
+    """Curates a photograph, encodes it, mixes it with the bank's features and decodes the hybrid."""
+
+    def __init__(self, checkpoint: str, bank: Bank, species: tuple[str, ...], weights: str, threads: int) -> None:
+        """Load the model and, where `weights` names their folder, the detector and landmark networks."""
+        self._bank, self._species, self._threads = bank, species, threads
+        self._curate = CuratePhotos("", CurateRules(), weights or None)
+        self._loaded = loading.load(checkpoint)
+
+    @property
+    def species(self) -> tuple[str, ...]:
+        """Return the species that can be asked for."""
+        return (*self._species, NEAREST)
+
+    def make(self, request: HybridRequest) -> dict[str, Any]:
+        """Return the hybrid's row; raise UserError for wrong parameters, Rejected when the picture has no usable face."""
+        self._check(request)
+        face = self._curate.one(request.photo, parse_keypoints(request.keypoints))
+        if face["reject"]:
+            raise Rejected(**face["reject"])
+        rows = pa.Table.from_pylist([face], schema=schema.FACES)
+        mixing = Mixing(request.regions, request.weight)
+        maker = GenerateHybrids(
+            self._loaded,
+            self._bank,
+            (request.species,),
+            mixing,
+            frozenset(),
+            available=self._species,
+            threads=self._threads,
+        )
+        made = maker.generate(load(rows, self._loaded.model.config.size), [face["face_id"]])
+        return next(row for row in made if row["kind"] == "hybrid")
+
+    def _check(self, request: HybridRequest) -> None:
+        if request.species not in self.species:
+            raise UserError(f"species must be one of {', '.join(self.species)}, got {request.species!r}")
+        unknown = [r for r in request.regions if r not in REGIONS]
+        if unknown or not request.regions:
+            raise UserError(f"regions must be of {', '.join(REGIONS)}, got {', '.join(unknown) or 'none'}")
+        if not 0 <= request.weight <= 1:
+            raise UserError(f"weight must be in [0, 1], got {request.weight}")
+
+
+def parse_keypoints(text: str) -> np.ndarray | None:
+    """Read known keypoints: JSON [[x, y], …] with 3, 5 or 68 points in pixels of the photograph; None for ""."""
+    if not text:
+        return None
+    try:
+        points = np.array(json.loads(text), np.float32)
+    except (ValueError, TypeError) as error:
+        raise UserError(f"keypoints must be JSON [[x, y], …], got {text[:60]!r}") from error
+    if points.shape not in ((3, 2), (5, 2), (68, 2)) or not np.isfinite(points).all():
+        raise UserError(f"keypoints must be 3, 5 or 68 points [x, y], got shape {list(points.shape)}")
+    return points
