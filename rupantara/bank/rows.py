@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Sequence
 
+import numpy as np
 import pyarrow as pa
 
 from rupantara import schema
