@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import ray
+from ray.exceptions import RayActorError
 
 from actors.bank_shard import BankShard
 from rupantara.bank.affinity import species_means
@@ -77,7 +78,7 @@ class ShardedBank:
         for ref in ready:
             try:
                 answers.append(ray.get(ref))
-            except ray.exceptions.RayActorError as error:
+            except RayActorError as error:
                 if not allow_partial:
                     raise BankUnavailableError(f"a bank shard failed: {error}") from error
         missing = len(refs) - len(answers)

@@ -6,9 +6,10 @@
 
 import hashlib
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from functools import partial
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -73,7 +74,7 @@ def default() -> Config:
 
 def strict() -> Config:
     """Near-frontal, large, well lit faces wholly inside the photograph."""
-    bounds = {"max_yaw": 20.0, "min_interocular_px": 32.0, "min_coverage": 0.9, "min_sharpness": 0.004}
+    bounds: dict[str, Any] = {"max_yaw": 20.0, "min_interocular_px": 32.0, "min_coverage": 0.9, "min_sharpness": 0.004}
     return Config(photos=cli.REQUIRED, faces=cli.REQUIRED, preset="strict", **bounds)
 
 
@@ -114,7 +115,7 @@ def curate_rules(config: Config) -> CurateRules:
     return CurateRules(**{f.name: getattr(config, f.name) for f in fields(CurateRules) if hasattr(config, f.name)})
 
 
-def build(config: Config) -> tuple[Recipe, list[parts.Part], partial[CuratePhotos], dict[str, int]]:
+def build(config: Config) -> tuple[Recipe, list[parts.Part], partial[CuratePhotos], dict[str, Any]]:
     """List, plan, and describe the run."""
     compile_rules(config.rules)
     uris.require_folder(config.photos, "--photos")
@@ -133,17 +134,13 @@ def build(config: Config) -> tuple[Recipe, list[parts.Part], partial[CuratePhoto
     inputs["keypoints"] = hashlib.sha256(b"".join(sidecars[k] for k in sorted(sidecars))).hexdigest()
     settings = cli.row_config(config, "photos", "faces", "weights", "keypoints", "extensions")
     recipe = Recipe("curate", code_version(CODE), settings, inputs, models)
-    make_stage = partial(CuratePhotos, config.photos, curate_rules(config), config.weights or None, _shared(known))
+    make_stage = partial(CuratePhotos, config.photos, curate_rules(config), config.weights or None, known)
     return (
         recipe,
         plan(config, entries),
         make_stage,
         {"listed": len(listed), "not_photographs": len(listed) - len(entries)},
     )
-
-
-def _shared(known: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    return dict(known)
 
 
 def main(config: Config) -> None:

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from jobs import build_bank, cli, curate, evaluate, extract, generate, reverse_map, train_vae
 from rupantara.reports import html, sections
@@ -84,7 +85,7 @@ def steps(config: Config, photos: str) -> dict[str, Callable[[], None]]:
         name: uris.join(config.run, name)
         for name in ("faces", "checkpoint", "features", "bank", "generated", "affinity", "metrics")
     }
-    common = {"seed": config.seed, "overwrite": config.overwrite}
+    common: dict[str, Any] = {"seed": config.seed, "overwrite": config.overwrite}
     train = replace(
         train_vae.presets()[config.vae_preset],
         faces=at["faces"],

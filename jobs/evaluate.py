@@ -8,7 +8,7 @@ import logging
 import os
 from dataclasses import dataclass
 from functools import partial
-from typing import Literal
+from typing import Any, Literal
 
 import ray
 
@@ -91,7 +91,7 @@ def main(config: Config) -> None:
         fitted = fit(config, train, components, baselines, cpus=min(2.0, os.cpu_count() or 1))
     size = loading.read_config(config.checkpoint).size
     make_stage = partial(MeasureFaces, config.checkpoint, baselines, chosen)
-    extra = {"pca_components": fitted, "size": size}
+    extra: dict[str, Any] = {"pca_components": fitted, "size": size}
     parts.run_parts(
         config, config.metrics, "metrics", recipe, plan, make_stage, version=schema.VERSION, columns=COLUMNS, **extra
     )

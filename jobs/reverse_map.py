@@ -9,8 +9,6 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Literal
 
-import pyarrow.compute as pc
-
 from actors.sharded_bank import ShardedBank
 from jobs import cli, parts
 from rupantara import schema
@@ -52,8 +50,7 @@ def build(config: Config) -> tuple[Recipe, list[parts.Part], frozenset[str], int
             f"--features and --bank must be of one model, got {' and '.join(sorted(m[:12] for m in models))}"
         )
     rows = tables.read(config.features, ("face_id", "domain", "split"), schema="features")
-    rows = rows.filter(pc.equal(rows["domain"], "human"))
-    rows = rows.filter(pc.equal(rows["split"], config.split)) if config.split else rows
+    rows = schema.where(rows, domain="human", **({"split": config.split} if config.split else {}))
     chosen = frozenset(sorted(rows["face_id"].to_pylist())[: config.limit or None])
     if not chosen:
         raise UserError(f"{config.features} must have humans of split {config.split!r}, got none")

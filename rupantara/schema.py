@@ -6,6 +6,7 @@ polars, duckdb and HF datasets all open that. Images are encoded bytes. `reject`
 
 import json
 import math
+from collections.abc import Collection
 
 import numpy as np
 import pyarrow as pa
@@ -133,7 +134,19 @@ def bank(region_dim: int, model_sha256: str) -> pa.Schema:
 
 def accepted(table: pa.Table) -> pa.Table:
     """Keep the rows that no stage rejected."""
-    return table.filter(pc.is_null(table["reject"]))
+    return table.filter(pc.field("reject").is_null())
+
+
+def where(table: pa.Table, **equal: str) -> pa.Table:
+    """Keep the rows whose columns have these values."""
+    for column, value in equal.items():
+        table = table.filter(pc.field(column) == value)
+    return table
+
+
+def where_id(table: pa.Table, face_ids: Collection[str]) -> pa.Table:
+    """Keep the rows of these faces."""
+    return table.filter(pc.field("face_id").isin(sorted(face_ids)))
 
 
 def dense(column: pa.ChunkedArray | pa.Array, *shape: int) -> np.ndarray:

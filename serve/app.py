@@ -104,10 +104,7 @@ def build(settings: Settings) -> serve.Application:
         "target_ongoing_requests": settings.target_ongoing_requests,
     }
     generator = serve.deployment(
-        Generator,
-        autoscaling_config=autoscaling,
-        max_ongoing_requests=8,
-        ray_actor_options={"num_cpus": settings.num_cpus},
-    )
-    gateway = serve.deployment(Gateway, max_ongoing_requests=64, ray_actor_options={"num_cpus": 0.1})
+        autoscaling_config=autoscaling, max_ongoing_requests=8, ray_actor_options={"num_cpus": settings.num_cpus}
+    )(Generator)
+    gateway = serve.deployment(max_ongoing_requests=64, ray_actor_options={"num_cpus": 0.1})(Gateway)
     return gateway.bind(generator.bind(settings))

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 import faiss
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from rupantara import schema
 from rupantara.bank.hits import Hits, pad_hits
@@ -38,9 +37,7 @@ class BankIndex:
         self._ranges: dict[str, dict[str, tuple[int, int]]] = {}
         self._faiss: dict[str, faiss.Index] = {}
         for region in REGIONS:
-            part = rows.filter(pc.equal(rows["region"], region)).sort_by(
-                [("species", "ascending"), ("feature_id", "ascending")]
-            )
+            part = schema.where(rows, region=region).sort_by([("species", "ascending"), ("feature_id", "ascending")])
             self._ids[region] = np.array(part["feature_id"].to_pylist(), dtype=object)
             self._ranks[region] = np.argsort(np.argsort(self._ids[region].astype(str)))
             self._norms[region] = part["norm"].to_numpy()
@@ -106,7 +103,7 @@ class BankIndex:
 
     def _candidates(self, queries: Vectors, region: str, fetch: int, low: int, high: int) -> np.ndarray:
         selector = faiss.IDSelectorRange(low, high)
-        parameters = None if (low, high) == (0, len(self._ids[region])) else faiss.SearchParameters(sel=selector)
+        parameters = None if (low, high) == (0, len(self._ids[region])) else faiss.SearchParameters(sel=selector)  # ty: ignore[unknown-argument]
         _, positions = self._faiss[region].search(queries, fetch, params=parameters)
         return positions
 

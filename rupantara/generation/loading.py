@@ -26,7 +26,8 @@ def config_dict(config: RegionVAEConfig) -> dict[str, Any]:
 def read_config(uri: str) -> RegionVAEConfig:
     """Read the config of a complete checkpoint."""
     raw, known = checkpoints.read_config(uri, MODEL_TYPE), {f.name for f in fields(RegionVAEConfig)}
-    return RegionVAEConfig(**{k: tuple(v) if isinstance(v, list) else v for k, v in raw.items() if k in known})
+    values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in raw.items() if k in known}
+    return RegionVAEConfig(**values)
 
 
 def model_sha256(uri: str) -> str:

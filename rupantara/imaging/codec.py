@@ -62,7 +62,10 @@ def encode_jpeg(picture: Picture, quality: int = 95) -> bytes:
 
 def decode_jpeg(data: bytes) -> Picture:
     """Decode a picture that this project wrote (no checks, three times as fast as `decode`)."""
-    return cv2.cvtColor(cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
+    bgr = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+    if bgr is None:
+        raise ValueError(f"a stored picture of {len(data)} bytes cannot be decoded: the table is damaged")
+    return cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB)
 
 
 def encode_png(picture: Picture, text: dict[str, str] | None = None) -> bytes:

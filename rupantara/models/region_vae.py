@@ -79,11 +79,17 @@ class Encoder(nn.Module):
 class RegionEncoder(Encoder):
     """One stack for all regions and both domains, one linear head a region."""
 
-    def forward(self, crops: Tensor) -> Tensor:
+    def forward(self, x: Tensor) -> Tensor:
         """Encode crops [batch, 5, 3, side, side] to [batch, 5, outputs]."""
-        batch = len(crops)
-        seen = self.stages(crops.flatten(0, 1)).unflatten(0, (batch, len(REGIONS)))
+        batch = len(x)
+        seen = self.stages(x.flatten(0, 1)).unflatten(0, (batch, len(REGIONS)))
         return torch.stack([head(seen[:, i]) for i, head in enumerate(self.heads)], dim=1)
+
+
+def _zeroed(layer: nn.Conv2d) -> nn.Conv2d:
+    """Let a last layer start by adding nothing."""
+    nn.init.zeros_(layer.weight)
+    return layer
 
 
 def _step(before: int, after: int, side: int) -> nn.Sequential:
@@ -119,9 +125,8 @@ class Decoder(nn.Module):
         self.high = nn.Sequential(ResBlock(joined), ResBlock(joined), steps[-1], ResBlock(c[0]))
         # The last stage is a pixel shuffle: convolutions at full size would cost half of the whole step.
         self.out = nn.Sequential(
-            nn.GroupNorm(8, c[0]), nn.SiLU(), nn.Conv2d(c[0], 16, 3, padding=1), nn.PixelShuffle(2)
+            nn.GroupNorm(8, c[0]), nn.SiLU(), _zeroed(nn.Conv2d(c[0], 16, 3, padding=1)), nn.PixelShuffle(2)
         )
-        nn.init.zeros_(self.out[2].weight)
 
     def forward(self, global_z: Tensor, region_z: Tensor, boxes: PartBoxes, condition: Tensor) -> Images:
         """Decode codes to images [batch, 3, size, size]."""
@@ -160,8 +165,9 @@ START_LOGVAR = -4.0
 
 
 @torch.no_grad()
-def _start_certain(head: nn.Linear) -> None:
+def _start_certain(head: nn.Module) -> None:
     """Start log variances at START_LOGVAR, and what the convolutions add to the means small."""
+    assert isinstance(head, nn.Linear)
     half = head.out_features // 2
     head.weight[half:].zero_()
     head.bias[half:].fill_(START_LOGVAR)
@@ -177,13 +183,15 @@ class Components(NamedTuple):
 
 
 @torch.no_grad()
-def set_linear_path(encoder: nn.Linear, decoders: Sequence[nn.Linear], pca: Components) -> None:
+def set_linear_path(encoder: nn.Module, decoders: Sequence[nn.Module], pca: Components) -> None:
     """Make an encoder whiten and decoders undo it; what the components leave over is zero."""
     k = len(pca.components)
+    assert isinstance(encoder, nn.Linear)
     encoder.weight.zero_()
     encoder.weight[:k] = pca.components / pca.deviations[:, None]
     encoder.bias.copy_(-(encoder.weight @ pca.mean))
     for decoder in decoders:
+        assert isinstance(decoder, nn.Linear)
         decoder.weight.zero_()
         decoder.weight[:, :k] = (pca.components * pca.deviations[:, None]).T
         decoder.bias.copy_(pca.mean)

@@ -3,9 +3,8 @@
 from collections.abc import Sequence
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
 
+from rupantara import schema
 from rupantara.imaging import codec
 from rupantara.reports.grids import grid
 from rupantara.storage import tables, uris
@@ -15,9 +14,8 @@ from rupantara.types import Picture
 def source_pictures(faces: str, ids: Sequence[str]) -> dict[str, Picture]:
     """Read the aligned crops of some faces."""
     found = {}
-    wanted = pa.array(list(ids), pa.string())
     for part in tables.read_parts(faces, ("face_id", "image"), schema="faces"):
-        rows = part.filter(pc.is_in(part["face_id"], wanted))
+        rows = schema.where_id(part, ids)
         found |= {r["face_id"]: codec.decode_jpeg(r["image"]) for r in rows.to_pylist()}
     return found
 

@@ -22,7 +22,8 @@ def funnel(faces: str) -> Section:
         by_species[row["species"] or "unknown"][row["reject"]["reason"] if row["reject"] else "accepted"] += 1
     names = sorted(by_species, key=lambda s: (s != "human", s))
     lines = [[s, sum(by_species[s].values()), *(by_species[s][c] for c in ("accepted", *reasons))] for s in names]
-    total = ["all", *(sum(line[i] for line in lines) for i in range(1, len(reasons) + 3))]
+    numbers = [line[1:] for line in lines]
+    total = ["all", *(sum(int(n) for n in column) for column in zip(*numbers, strict=True))]
     splits = Counter((r["domain"], r["split"]) for r in rows if not r["reject"])
     split_rows = [[d, *(splits[d, s] for s in schema.SPLITS)] for d in sorted({d for d, _ in splits})]
     rejected = sum(found.counts["rejected"].values())

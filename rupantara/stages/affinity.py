@@ -4,7 +4,6 @@ from typing import Protocol
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from rupantara import schema
 from rupantara.bank.affinity import mean_affinity, percentile_of_top, top_needed
@@ -31,12 +30,11 @@ class MapAffinity:
 
     def __init__(self, bank: AffinityBank, chosen: frozenset[str], region_dim: int, top: int = 5) -> None:
         """Map the chosen face ids, keeping the `top` nearest features of each species."""
-        self._bank, self._dim, self._top = bank, region_dim, top
-        self._chosen = pa.array(sorted(chosen), pa.string())
+        self._bank, self._dim, self._top, self._chosen = bank, region_dim, top, chosen
 
     def __call__(self, batch: pa.Table) -> pa.Table:
         """Map the chosen faces of the batch."""
-        rows = batch.filter(pc.is_in(batch["face_id"], self._chosen))
+        rows = schema.where_id(batch, self._chosen)
         codes = schema.dense(rows["regions_mu"], len(REGIONS), self._dim)
         ids = rows["face_id"].to_pylist()
         parts = [self._region(ids, codes[:, i], region) for i, region in enumerate(REGIONS)] if ids else []

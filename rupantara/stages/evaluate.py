@@ -4,7 +4,6 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import safetensors.numpy
 import torch
 
@@ -27,7 +26,7 @@ def fit_baselines(
     rows: dict[str, list[np.ndarray]] = {domain: [] for domain in train}
     for part in tables.read_parts(faces, columns, schema="faces"):
         for domain, ids in train.items():
-            chosen = part.filter(pc.is_in(part["face_id"], pa.array(sorted(ids), pa.string())))
+            chosen = schema.where_id(part, ids)
             rows[domain].append(load(chosen, size).pictures)
     stored, fitted = {}, {}
     for domain, parts in rows.items():
@@ -57,14 +56,14 @@ class MeasureFaces:
         """Load the model and the baselines."""
         torch.set_num_threads(threads)
         self._loaded, self._baselines = loading.load(checkpoint), load_baselines(baselines)
-        self._chosen = pa.array(sorted(chosen), pa.string())
+        self._chosen = chosen
 
     def __call__(self, batch: pa.Table) -> pa.Table:
         """Measure the chosen faces of the batch."""
-        rows = batch.filter(pc.is_in(batch["face_id"], self._chosen))
+        rows = schema.where_id(batch, self._chosen)
         out: list[dict[str, Any]] = []
         for domain in ("human", "animal"):
-            part = rows.filter(pc.equal(rows["domain"], domain))
+            part = schema.where(rows, domain=domain)
             faces = load(part, self._loaded.model.config.size)
             for start in range(0, part.num_rows, BATCH):
                 end = start + BATCH

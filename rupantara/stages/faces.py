@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import torch
 
 from rupantara import schema
@@ -105,8 +104,7 @@ class ReadFile:
 def choose(uri: str, domain: str, split: str, most: int, seed: int) -> dict[str, str]:
     """Choose accepted faces of a domain ("" = any) and split ("" = any), at most `most` by hash (0 = all): id -> species."""
     table = schema.accepted(tables.read(uri, ("face_id", "domain", "species", "split", "reject"), schema="faces"))
-    for column, value in (("domain", domain), ("split", split)):
-        table = table.filter(pc.equal(table[column], value)) if value else table
+    table = schema.where(table, **{c: v for c, v in (("domain", domain), ("split", split)) if v})
     ids, species = table["face_id"].to_pylist(), table["species"].to_pylist()
     rank = sorted(zip(ids, species, strict=True), key=lambda row: draw(row[0], seed))
     return dict(rank[: most or None])

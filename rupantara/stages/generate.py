@@ -5,7 +5,6 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import torch
 
 from rupantara import schema
@@ -42,11 +41,11 @@ class GenerateHybrids:
         torch.set_num_threads(threads)
         self._loaded = loading.load(checkpoint) if isinstance(checkpoint, str) else checkpoint
         self._bank, self._species, self._mixing = bank, species, mixing
-        self._chosen, self._available, self._seed = pa.array(sorted(chosen), pa.string()), available, seed
+        self._chosen, self._available, self._seed = chosen, available, seed
 
     def __call__(self, batch: pa.Table) -> pa.Table:
         """Generate for the chosen faces of the batch."""
-        rows = batch.filter(pc.is_in(batch["face_id"], self._chosen))
+        rows = schema.where_id(batch, self._chosen)
         out: list[dict[str, Any]] = []
         if rows.num_rows:
             faces = load(rows, self._loaded.model.config.size)

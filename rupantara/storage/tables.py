@@ -12,7 +12,6 @@ from dataclasses import replace
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from rupantara import schema as schemas
@@ -32,7 +31,7 @@ def counts_of(table: pa.Table, rows_in: int) -> dict[str, Any]:
     """Count a part: rows in, accepted, and rejected by reason."""
     if "reject" not in table.column_names:
         return {"in": rows_in, "accepted": table.num_rows, "rejected": {}}
-    reasons = Counter(pc.struct_field(table["reject"], "reason").drop_null().to_pylist())
+    reasons = Counter(reject["reason"] for reject in table["reject"].to_pylist() if reject)
     return {
         "in": rows_in,
         "accepted": table.num_rows - sum(reasons.values()),

@@ -8,7 +8,7 @@ import contextlib
 import hashlib
 import os
 import uuid
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -57,7 +57,7 @@ def join(uri: str, *parts: str) -> str:
 
 
 @contextlib.contextmanager
-def _named_errors(uri: str) -> Iterator[None]:
+def _named_errors(uri: str) -> Generator[None]:
     """Say which URI an error of the object store belongs to, in one line."""
     try:
         yield

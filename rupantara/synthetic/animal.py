@@ -179,9 +179,9 @@ def _eye(canvas: Canvas, animal: Animal, mood: Mood, side: int) -> None:
     )
     canvas.soft(ellipse(center - (0, 0.9 * height), (half, 0.4 * height)), animal.iris * 0.3, 0.6, 0.03, within=opening)
     wide = 0.25 + 0.3 * mood.pupil
-    radii = (
-        (wide * 0.6 * half, 0.8 * height * mood.lids) if animal.species.slit else (0.42 * (0.8 + wide) * height,) * 2
-    )
+    round_radius = 0.42 * (0.8 + wide) * height
+    slit_radii = (wide * 0.6 * half, 0.8 * height * mood.lids)
+    radii = slit_radii if animal.species.slit else (round_radius, round_radius)
     hull, pupil = cv2.convexHull(opening.astype(np.float32)), ellipse(center, radii).astype(np.float32)
     _, inside = cv2.intersectConvexConvex(hull, pupil)
     canvas.fill(inside.reshape(-1, 2), (12, 10, 12))

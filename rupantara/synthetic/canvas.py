@@ -1,5 +1,6 @@
 """A canvas in face units: every point is turned with the head, placed by one similarity, and drawn anti-aliased."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -15,9 +16,11 @@ NEUTRAL = 128
 
 Colour = np.ndarray
 """Float array [3], RGB, 0 to 255."""
+ColourLike = Sequence[float] | np.ndarray
+"""A colour as an array or as three numbers."""
 
 
-def mix(a: Colour, b: Colour, share: float) -> Colour:
+def mix(a: ColourLike, b: ColourLike, share: float) -> Colour:
     """Return the colour `share` of the way from `a` to `b`."""
     return np.asarray(a, np.float64) * (1 - share) + np.asarray(b, np.float64) * share
 
@@ -42,7 +45,7 @@ class View:
     head: tuple[float, float] = (1.2, 1.8)
     """Half width and half height of the head, over which its depth falls to nothing."""
 
-    def place(self, points: Points, lift: float = 0.0) -> Points:
+    def place(self, points: Points, lift: float | np.ndarray = 0.0) -> Points:
         """Carry face units to picture pixels; `lift` is how far the points stand out of the head's surface."""
         p = np.asarray(points, np.float64).reshape(-1, 2)
         radius2 = ((p / self.head) ** 2).sum(axis=1)
@@ -64,13 +67,13 @@ class Canvas:
         self.pixels = cv2.resize(background, (side, side), interpolation=cv2.INTER_LINEAR)
         self.texture = np.full((self.size, self.size), NEUTRAL, np.uint8)
 
-    def fill(self, outline: Points, colour: Colour, lift: float = 0.0) -> None:
+    def fill(self, outline: Points, colour: ColourLike, lift: float = 0.0) -> None:
         """Fill a polygon, wiping the texture under it."""
         placed = self.view.place(outline, lift)
         cv2.fillPoly(self.pixels, [_fixed(_fine(placed))], _rgb(colour), cv2.LINE_AA, SHIFT)
         cv2.fillPoly(self.texture, [_fixed(placed)], NEUTRAL, cv2.LINE_AA, SHIFT)
 
-    def line(self, path: Points, colour: Colour, width: float, lift: float = 0.0, closed: bool = False) -> None:
+    def line(self, path: Points, colour: ColourLike, width: float, lift: float = 0.0, closed: bool = False) -> None:
         """Draw a line `width` face units thick."""
         thickness = max(1, round(width * self.view.scale_px * SUPERSAMPLE))
         placed = _fixed(_fine(self.view.place(path, lift)))
@@ -79,7 +82,7 @@ class Canvas:
     def soft(
         self,
         outline: Points,
-        colour: Colour,
+        colour: ColourLike,
         alpha: float,
         blur: float,
         lift: float = 0.0,
@@ -120,7 +123,7 @@ class Canvas:
         small = cv2.resize(self.pixels, (self.size, self.size), interpolation=cv2.INTER_AREA)
         return cv2.multiply(small, cv2.merge([self.texture] * 3), scale=1 / NEUTRAL, dtype=cv2.CV_32F)
 
-    def _blend(self, low: np.ndarray, high: np.ndarray, mask: np.ndarray, colour: Colour, alpha: float) -> None:
+    def _blend(self, low: np.ndarray, high: np.ndarray, mask: np.ndarray, colour: ColourLike, alpha: float) -> None:
         (left, top), (right, bottom) = low * SUPERSAMPLE, high * SUPERSAMPLE
         region = self.pixels[top:bottom, left:right]
         weight = cv2.resize(mask, (right - left, bottom - top)).astype(np.float32) * (alpha / 255)
@@ -143,5 +146,5 @@ def _fixed(placed: Points) -> np.ndarray:
     return np.round(placed * (1 << SHIFT)).astype(np.int32)
 
 
-def _rgb(colour: Colour) -> tuple[float, ...]:
+def _rgb(colour: ColourLike) -> tuple[float, ...]:
     return tuple(float(c) for c in np.clip(colour, 0, 255))

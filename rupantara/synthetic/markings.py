@@ -66,7 +66,7 @@ def _tabby(canvas: Canvas, animal: Animal, rng: np.random.Generator) -> None:
 def _rosettes(canvas: Canvas, animal: Animal, rng: np.random.Generator) -> None:
     """Leopard: broken rings at the edge, solid spots towards the middle, none about eyes and muzzle."""
     spacing = 0.25
-    grid = np.stack(np.meshgrid(np.arange(-1.3, 1.31, spacing), np.arange(-1.1, 1.5, spacing)), axis=-1)
+    grid: np.ndarray = np.stack(np.meshgrid(np.arange(-1.3, 1.31, spacing), np.arange(-1.1, 1.5, spacing)), axis=-1)
     grid[1::2, :, 0] += spacing / 2
     for center in grid.reshape(-1, 2) + rng.uniform(-0.06, 0.06, grid.size).reshape(-1, 2):
         if not _free(center, animal):

@@ -1,12 +1,13 @@
 """Shapes in face units: curves, outlines and tapers, as float arrays of points."""
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 Points = np.ndarray
 """Float array [n, 2] of x (to the right), y (down)."""
 
 
-def spline(points: Points, closed: bool = False, steps: int = 6) -> Points:
+def spline(points: ArrayLike, closed: bool = False, steps: int = 6) -> Points:
     """Return a Catmull-Rom curve that passes exactly through `points`, with `steps` points a segment."""
     p = np.asarray(points, np.float64)
     padded = np.vstack([p[-1:], p, p[:2]]) if closed else np.vstack([p[:1], p, p[-1:]])
@@ -17,7 +18,7 @@ def spline(points: Points, closed: bool = False, steps: int = 6) -> Points:
     return curve if closed else np.vstack([curve, p[-1:]])
 
 
-def ellipse(center: Points, radii: tuple[float, float], angle: float = 0.0, num: int = 28) -> Points:
+def ellipse(center: ArrayLike, radii: tuple[float, float], angle: float = 0.0, num: int = 28) -> Points:
     """Return an ellipse's outline; `angle` in radians, clockwise on screen."""
     t = np.linspace(0, 2 * np.pi, num, endpoint=False)
     x, y = radii[0] * np.cos(t), radii[1] * np.sin(t)
@@ -25,7 +26,7 @@ def ellipse(center: Points, radii: tuple[float, float], angle: float = 0.0, num:
     return np.stack([x * cos - y * sin, x * sin + y * cos], axis=1) + np.asarray(center)
 
 
-def mirror(points: Points) -> Points:
+def mirror(points: ArrayLike) -> Points:
     """Reflect points left to right about x = 0, keeping their order."""
     return np.asarray(points, np.float64) * (-1.0, 1.0)
 

@@ -24,7 +24,10 @@ class Pca(NamedTuple):
 
 
 def fit_pca(rows: Vectors, num_components: int) -> Pca:
-    """Fit by the Gram matrix of the rows or the covariance, whichever is smaller; at most rows - 1 components."""
+    """Fit by the Gram matrix of the rows or the covariance, whichever is smaller; at most rows - 1 components.
+
+    Components below RANK_TOLERANCE are left out. Raise ValueError for fewer than two rows, or rows that do not differ.
+    """
     n, d = rows.shape
     k = min(num_components, n - 1, d)
     if k < 1:
@@ -38,8 +41,15 @@ def fit_pca(rows: Vectors, num_components: int) -> Pca:
         values, vectors = torch.linalg.eigh((centred @ centred.T).double())
         scaled = vectors[:, -k:].flip(1).float() / values[-k:].flip(0).clamp(min=1e-12).sqrt().float()
         components = scaled.T @ centred
-    deviations = (values[-k:].flip(0).clamp(min=1e-12) / n).sqrt().float()
-    return Pca(mean, components.numpy(), deviations.numpy())
+    variances = values[-k:].flip(0).float() / n
+    kept = int((variances > RANK_TOLERANCE * variances[0]).sum())
+    if not kept:
+        raise ValueError("PCA needs rows that differ, got equal ones")
+    return Pca(mean, components[:kept].numpy(), variances[:kept].sqrt().numpy())
+
+
+RANK_TOLERANCE = 1e-5
+"""Least variance of a component over the greatest: below it a score is rounding, and whitening would blow it up."""
 
 
 def small_views(pictures: Pictures, boxes: np.ndarray, config: RegionVAEConfig) -> tuple[Vectors, np.ndarray]:
