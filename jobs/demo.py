@@ -54,8 +54,8 @@ def presets() -> dict[str, Config]:
     smoke = {"drawn_humans": 40, "drawn_animals": 12, "vae_preset": "smoke", "epochs": 2, "hybrids": 4, "mapped": 20}
     photos = {
         "vae_preset": "128",
-        "max_faces": 2500,
-        "epochs": 4,
+        "max_faces": 3000,
+        "epochs": 3,
         "mapped": 1000,
         "held_out": 500,
         "run": "runs/photos",

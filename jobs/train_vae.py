@@ -19,6 +19,7 @@ import torch
 from ray.data.expressions import col
 
 from jobs import cli
+from jobs.train_progress import following
 from jobs.train_worker import DOMAINS, Plan, train
 from rupantara import schema
 from rupantara.errors import UserError
@@ -148,9 +149,8 @@ def datasets(config: Config, model: RegionVAEConfig, chosen: Chosen) -> dict[str
     stage: Any = face_rows.TrainingFaces(model.size, model.species, sets, {"animal": factors}, config.seed)
     files = [{"path": f.path} for f in manifest.require(config.faces, "faces").files]
     rows = ray.data.from_items(files, override_num_blocks=len(files))
-    rows: Any = rows.map_batches(
-        face_rows.ReadFile(config.faces, face_rows.COLUMNS), batch_format="numpy", batch_size=1
-    )
+    read: Any = face_rows.ReadFile(config.faces, face_rows.COLUMNS)
+    rows = rows.map_batches(read, batch_format="numpy", batch_size=1)
     decoded = rows.map_batches(stage, batch_format="pyarrow", batch_size=None).materialize()
     return {name: decoded.filter(expr=col("set") == name).drop_columns(["set"]).materialize() for name in sets}
 
@@ -252,7 +252,9 @@ def main(config: Config) -> None:
         config.checkpoint,
         warm_start(streams, model),
     )
-    publish(config, model, fit(config, plan, streams, recipe.fingerprint), running)
+    with following(config.checkpoint):
+        result = fit(config, plan, streams, recipe.fingerprint)
+    publish(config, model, result, running)
     log.info("%s: trained on %d images", config.checkpoint, total)
 
 

@@ -1,7 +1,6 @@
 """The loop that Ray Train runs on each worker: epochs of steps, validation, picture grid, checkpoint."""
 
 import json
-import logging
 import os
 import tempfile
 import time
@@ -17,6 +16,7 @@ import ray.train.torch
 import torch
 from torch import nn
 
+from jobs.train_progress import LOG, Progress
 from rupantara.imaging import codec
 from rupantara.metrics.image import ImageStats
 from rupantara.models.region_vae import Components, RegionVAE, RegionVAEConfig
@@ -26,7 +26,6 @@ from rupantara.storage import uris
 from rupantara.training.region_vae import FaceBatch, Objective, TrainState, compute_losses, train_step
 from rupantara.training.warm_start import Pca
 
-log = logging.getLogger("jobs")
 DOMAINS = ("human", "animal")
 
 
@@ -78,7 +77,6 @@ def train(arguments: dict[str, Any]) -> dict[str, Any]:
         row |= {"images": state.seen, "images_per_s": (state.seen - first) / seconds, "seconds": seconds}
         if rank == 0:
             row |= validate(plan, state.average, epoch, device)
-            log.info("%s", json.dumps({k: round(v, 5) for k, v in row.items()}))
         history.append(row)
         _report(plan, state, history, rank)
     return history[-1]
@@ -106,7 +104,7 @@ def _report(plan: Plan, state: TrainState, history: list[dict[str, float]], rank
         torch.save({"state": state.state_dict(), "history": history}, Path(folder, "state.pt"))
         checkpoint = ray.train.Checkpoint.from_directory(folder)
         lines = "".join(json.dumps(row) + "\n" for row in history)
-        uris.write_bytes(uris.join(plan.output, "log.jsonl"), lines.encode())
+        uris.write_bytes(uris.join(plan.output, LOG), lines.encode())
     name = f"epoch_{len(history):04d}"
     ray.train.report(
         history[-1], checkpoint=checkpoint, checkpoint_dir_name=name, delete_local_checkpoint_after_upload=True
@@ -115,14 +113,14 @@ def _report(plan: Plan, state: TrainState, history: list[dict[str, float]], rank
 
 def _one_epoch(plan: Plan, state: TrainState, losses: nn.Module, epoch: int, device: torch.device) -> dict[str, float]:
     humans, animals = (batches(plan, name, epoch, device) for name in DOMAINS)
+    progress = Progress(plan.output, plan.epochs, plan.total_images, state.seen)
     sums: dict[str, float] = {}
     steps = 0
     for human, animal in zip(humans, animals, strict=False):
         for name, value in train_step(state, plan.objective, human, animal, plan.total_images, losses).items():
             sums[name] = sums.get(name, 0.0) + value
         steps += 1
-        if steps % 50 == 0:
-            log.info("epoch %d, %d images, loss %.4f", epoch, state.seen, sums["loss"] / steps)
+        progress.say(epoch, state.seen, sums["loss"] / steps)
     if not steps:
         raise ValueError(f"an epoch must have a full batch of each domain, {plan.batch}: the faces are too few")
     return {name: value / steps for name, value in sums.items()}

@@ -157,7 +157,7 @@ def dense(column: pa.ChunkedArray | pa.Array, *shape: int) -> np.ndarray:
 
 def vector_array(rows: np.ndarray) -> pa.FixedSizeListArray:
     """Turn an array [rows, ...] into a float32 FixedSizeList column, row-major."""
-    flat = np.ascontiguousarray(rows, np.float32).reshape(len(rows), -1)
+    flat = np.ascontiguousarray(rows, np.float32).reshape(len(rows), math.prod(rows.shape[1:]))
     return pa.FixedSizeListArray.from_arrays(pa.array(flat.ravel()), flat.shape[1])
 
 

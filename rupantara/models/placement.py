@@ -14,7 +14,7 @@ from rupantara.tensors import Crops, Images, PartBoxes
 # Columns of the region's crop that each part fills, as fractions.
 _SPAN = {"left_ear": (0.0, 0.5), "right_ear": (0.5, 1.0)}
 SPANS = tuple(_SPAN.get(part, (0.0, 1.0)) for part in PARTS)
-FEATHER = 0.18
+FEATHER = 0.3
 """Share of a box's side over which a placed region fades in at each edge."""
 
 
@@ -55,7 +55,8 @@ def part_weights(boxes: PartBoxes, size: int) -> Tensor:
 
     def ramp(low: Tensor, high: Tensor) -> Tensor:
         inside = torch.minimum(at - low[..., None], high[..., None] - at) / (high - low)[..., None]
-        return (inside / FEATHER).clamp(0, 1)
+        risen = (inside / FEATHER).clamp(0, 1)
+        return risen * risen * (3 - 2 * risen)
 
     across, down = ramp(boxes[..., 0], boxes[..., 2]), ramp(boxes[..., 1], boxes[..., 3])
     return down[..., :, None] * across[..., None, :]
@@ -80,8 +81,20 @@ def blend_parts(layers: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
     return blended, total.clamp(max=1.0)
 
 
+HARMONY = 0.5
+"""How far a region's mean colour is drawn towards what it is laid on: at 0 a dark muzzle on a fair face looks pasted."""
+
+
+def harmonize(layers: Tensor, weights: Tensor, under: Images) -> Tensor:
+    """Shift each layer's mean colour HARMONY of the way to that of the picture under it; on its own picture a no-op."""
+    total = weights.sum(dim=(2, 3)).clamp(min=1e-6)[:, :, None]
+    over = torch.einsum("bpchw,bphw->bpc", layers, weights) / total
+    below = torch.einsum("bchw,bphw->bpc", under, weights) / total
+    return layers + (HARMONY * (below - over))[..., None, None]
+
+
 def transplant(images: Images, boxes: PartBoxes, donors: Images, donor_boxes: PartBoxes, chosen: Tensor) -> Images:
-    """Paste donors' regions over images, feathered: the picture that a hybrid of swapped codes should look like.
+    """Lay donors' regions over images, feathered and harmonized: the picture that a hybrid of swapped codes should show.
 
     `chosen` [batch, 5] is 1 where a region comes from the donor, else 0.
     """
@@ -96,7 +109,7 @@ def transplant(images: Images, boxes: PartBoxes, donors: Images, donor_boxes: Pa
         y = source[:, None, 1] + (source[:, None, 3] - source[:, None, 1]) * v
         layers.append(_read(donors, x, y))
     weights = part_weights(boxes, size) * chosen[:, list(PART_REGION)][:, :, None, None]
-    pasted, coverage = blend_parts(torch.stack(layers, dim=1), weights)
+    pasted, coverage = blend_parts(harmonize(torch.stack(layers, dim=1), weights, images), weights)
     return images * (1 - coverage) + pasted
 
 

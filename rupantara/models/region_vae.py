@@ -7,7 +7,7 @@ average). A linear path beside the convolutions carries the coarse picture and c
 gives a face before the first step, and the convolutions learn what is finer and how regions meet.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -153,7 +153,8 @@ class Decoder(nn.Module):
             layer(region_z[:, i]).float().unflatten(1, (3, side, side)) for i, layer in enumerate(self.region_bases)
         ]
         layers = placement.place_parts(torch.stack(patches, dim=1), boxes, self.size)
-        placed, coverage = placement.blend_parts(layers, placement.part_weights(boxes, self.size))
+        weights = placement.part_weights(boxes, self.size)
+        placed, coverage = placement.blend_parts(placement.harmonize(layers, weights, base), weights)
         return base * (1 - coverage) + placed
 
 
@@ -243,6 +244,16 @@ class RegionVAE(nn.Module):
         set_linear_path(self.base_encoder, [d.base for d in decoders], whole)
         for i, components in enumerate(regions):
             set_linear_path(self.region_base_encoders[i], [d.region_bases[i] for d in decoders], components)
+
+    def linear_path_parameters(self) -> Iterator[nn.Parameter]:
+        """Yield the parameters that `warm_start` sets."""
+        decoders = (self.human_decoder, self.animal_decoder)
+        for module in (
+            self.base_encoder,
+            self.region_base_encoders,
+            *(m for d in decoders for m in (d.base, d.region_bases)),
+        ):
+            yield from module.parameters()
 
     def decode_human(self, global_z: GlobalCodes, region_z: RegionCodes, boxes: PartBoxes) -> Images:
         """Decode with the human decoder; hybrids are human codes with some region codes of animals."""

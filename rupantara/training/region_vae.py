@@ -28,7 +28,8 @@ from rupantara.training.schedule import cosine, warm_up
 class Objective:
     """Weights of the loss and settings of the optimiser; lengths are in images seen."""
 
-    learning_rate: float = 6e-4
+    learning_rate: float = 4e-4
+    linear_path_rate: float = 0.03
     weight_decay: float = 0.01
     kl_weight: float = 0.002
     kl_warm_up_images: int = 20_000
@@ -63,10 +64,7 @@ class TrainState:
     def create(model: RegionVAE, objective: Objective) -> "TrainState":
         """Start from a fresh model."""
         average = copy.deepcopy(model).requires_grad_(False).eval()
-        optimizer = torch.optim.AdamW(
-            model.parameters(), lr=objective.learning_rate, weight_decay=objective.weight_decay, fused=True
-        )
-        return TrainState(model, average, optimizer)
+        return TrainState(model, average, torch.optim.AdamW(parameter_groups(model, objective), fused=True))
 
     def state_dict(self) -> dict[str, Any]:
         """Collect the state for `torch.save`."""
@@ -78,6 +76,16 @@ class TrainState:
         for name in ("model", "average", "optimizer"):
             getattr(self, name).load_state_dict(state[name])
         self.seen, self.step = state["seen"], state["step"]
+
+
+def parameter_groups(model: RegionVAE, objective: Objective) -> list[dict[str, Any]]:
+    """Split the parameters: the warm-started linear path moves slowly, or the first steps would wash it away."""
+    slow = {id(p) for p in model.linear_path_parameters()}
+    fast = [p for p in model.parameters() if id(p) not in slow]
+    return [
+        {"params": fast, "scale": 1.0, "weight_decay": objective.weight_decay},
+        {"params": list(model.linear_path_parameters()), "scale": objective.linear_path_rate, "weight_decay": 0.0},
+    ]
 
 
 def augment(batch: FaceBatch) -> FaceBatch:
@@ -104,7 +112,7 @@ def train_step(
     state.model.train()
     rate = objective.learning_rate * cosine(state.seen, total_images, warm_up_images=objective.lr_warm_up_images)
     for group in state.optimizer.param_groups:
-        group["lr"] = rate
+        group["lr"] = rate * group["scale"]
     with torch.autocast(humans.images.device.type, torch.bfloat16, enabled=objective.bfloat16):
         losses = losses_of(augment(humans), augment(animals), state.seen)
     state.optimizer.zero_grad(set_to_none=True)

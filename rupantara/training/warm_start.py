@@ -54,7 +54,7 @@ RANK_TOLERANCE = 1e-5
 
 def small_views(pictures: Pictures, boxes: np.ndarray, config: RegionVAEConfig) -> tuple[Vectors, np.ndarray]:
     """Return what the linear path sees of pictures: [n, 3 * base_side²] and regions [n, 5, 3 * region_base_side²]."""
-    images = torch.from_numpy(np.ascontiguousarray(pictures)).permute(0, 3, 1, 2).float() / 127.5 - 1
+    images = torch.tensor(pictures).permute(0, 3, 1, 2).float() / 127.5 - 1
     small = F.adaptive_avg_pool2d(images, config.base_side).flatten(1)
     crops = placement.cut_regions(images, torch.tensor(boxes), config.region_base_side).flatten(2)
     return small.numpy(), crops.numpy()

@@ -1,0 +1,64 @@
+"""What a training says while it runs: workers leave it beside the checkpoint, and the driver, wherever it is, repeats it."""
+
+import contextlib
+import json
+import logging
+import threading
+import time
+from collections.abc import Generator
+
+from rupantara.storage import uris
+
+log = logging.getLogger("jobs")
+LOG, PROGRESS = "log.jsonl", "progress.json"
+EVERY_S = 15.0
+
+
+class Progress:
+    """Leaves images seen, loss and speed beside the checkpoint, at most every EVERY_S seconds."""
+
+    def __init__(self, output: str, epochs: int, total: int, seen: int) -> None:
+        """Start the clock of one epoch at `seen` of `total` images."""
+        self._output, self._epochs, self._total, self._first = output, epochs, total, seen
+        self._started = self._last = time.monotonic()
+
+    def say(self, epoch: int, seen: int, loss: float) -> None:
+        """Leave one line, unless the last is too young."""
+        now = time.monotonic()
+        if now - self._last < EVERY_S:
+            return
+        self._last = now
+        speed = (seen - self._first) / (now - self._started)
+        left = (self._total - seen) / max(speed, 1e-9)
+        line = f"epoch {epoch + 1} of {self._epochs}, {seen} of {self._total} images, loss {loss:.4f}, {speed:.1f} images/s"
+        uris.write_bytes(uris.join(self._output, PROGRESS), json.dumps(f"{line}, {left:.0f} s to go").encode())
+
+
+@contextlib.contextmanager
+def following(output: str) -> Generator[None]:
+    """Log what the workers leave, until the block ends."""
+    stop = threading.Event()
+    thread = threading.Thread(target=_follow, args=(output, stop), daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join(timeout=10)
+        uris.delete(uris.join(output, PROGRESS))
+
+
+def _follow(output: str, stop: threading.Event) -> None:
+    shown, epochs = "", 0
+    while not stop.wait(3.0):
+        line = (
+            json.loads(uris.read_bytes(uris.join(output, PROGRESS))) if uris.exists(uris.join(output, PROGRESS)) else ""
+        )
+        if line != shown:
+            shown = line
+            log.info("%s", line)
+        rows = uris.read_bytes(uris.join(output, LOG)).splitlines() if uris.exists(uris.join(output, LOG)) else []
+        for row in map(json.loads, rows[epochs:]):
+            human, animal = row["val_human_psnr"], row["val_animal_psnr"]
+            log.info("epoch %d: validation PSNR %.2f dB human, %.2f dB animal", row["epoch"] + 1, human, animal)
+        epochs = max(epochs, len(rows))

@@ -1,0 +1,101 @@
+"""Sharded search equals one exact index, whatever the shards, filters and ties."""
+
+import numpy as np
+import pyarrow as pa
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from rupantara import schema
+from rupantara.bank.affinity import PERCENTILE, mean_affinity, percentile_of_top, species_means, top_needed
+from rupantara.bank.hits import merge_hits
+from rupantara.bank.index import BankIndex
+from rupantara.bank.rows import bank_rows, select_shard
+from rupantara.landmarks.regions import REGIONS
+from rupantara.metrics.cosine import unit
+
+DIM = 8
+COLUMNS = schema.bank(DIM, "test")
+SPECIES = ("cat", "dog", "fox")
+
+
+def features(faces: int, seed: int, duplicates: bool) -> pa.Table:
+    rng = np.random.default_rng(seed)
+    codes = rng.normal(size=(faces, len(REGIONS), DIM)).astype(np.float32)
+    if duplicates:
+        codes = codes[rng.integers(0, max(1, faces // 3), faces)]
+    return pa.table(
+        {
+            "face_id": [f"{rng.integers(1 << 60):016x}-{i}" for i in range(faces)],
+            "species": [SPECIES[i] for i in rng.integers(0, len(SPECIES), faces)],
+            "regions_mu": schema.vector_array(codes),
+        }
+    )
+
+
+def brute_force(rows: pa.Table, queries: np.ndarray, region: str, k: int, species: str) -> list[list[str]]:
+    kept = [r for r in rows.to_pylist() if r["region"] == region and (not species or r["species"] == species)]
+    out = []
+    for query in queries:
+        scored = [
+            (-np.float32(np.dot(query.astype(np.float64), np.array(r["vector"], np.float64))), r["feature_id"])
+            for r in kept
+        ]
+        out.append([name for _, name in sorted(scored)[:k]] + [""] * (k - len(kept)))
+    return out
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    faces=st.integers(1, 60),
+    shards=st.integers(1, 5),
+    k=st.integers(1, 70),
+    species=st.sampled_from(("", *SPECIES)),
+    duplicates=st.booleans(),
+    seed=st.integers(0, 2**31),
+)
+def test_shards_together_answer_like_a_sorted_scan(faces, shards, k, species, duplicates, seed):
+    table = features(faces, seed, duplicates)
+    queries, _ = unit(np.random.default_rng(seed + 1).normal(size=(3, DIM)))
+    parts = [bank_rows(select_shard(table, i, shards), COLUMNS) for i in range(shards)]
+    found = merge_hits([BankIndex(part).search(queries, "nose", k, species) for part in parts], k)
+    expected = brute_force(bank_rows(table, COLUMNS), queries, "nose", k, species)
+    assert found.ids.tolist() == expected
+    assert np.isneginf(found.scores[found.ids == ""]).all()
+
+
+def test_every_face_is_in_exactly_one_shard():
+    table = features(200, 3, False)
+    parts = [select_shard(table, i, 7)["face_id"].to_pylist() for i in range(7)]
+    assert sorted(i for part in parts for i in part) == sorted(table["face_id"].to_pylist())
+    assert min(len(p) for p in parts) > 10
+
+
+def test_the_code_that_went_in_comes_out():
+    table = features(10, 5, False)
+    codes = schema.dense(table["regions_mu"], len(REGIONS), DIM)
+    queries, _ = unit(codes[:, 1])
+    hits = BankIndex(bank_rows(table, COLUMNS)).search(queries, "nose", 1)
+    assert [i.split("/")[0] for i in hits.ids[:, 0]] == table["face_id"].to_pylist()
+    np.testing.assert_allclose(hits.codes[:, 0], codes[:, 1], rtol=1e-5)
+
+
+def test_an_index_read_back_answers_the_same():
+    rows = bank_rows(features(40, 6, False), COLUMNS)
+    queries, _ = unit(np.random.default_rng(0).normal(size=(4, DIM)))
+    first = BankIndex(rows)
+    again = BankIndex(rows, first.faiss_files())
+    assert (first.search(queries, "ears", 5, "dog").ids == again.search(queries, "ears", 5, "dog").ids).all()
+
+
+def test_mean_and_percentile_affinity_equal_the_full_product():
+    rows = bank_rows(features(90, 7, False), COLUMNS)
+    queries, _ = unit(np.random.default_rng(1).normal(size=(6, DIM)))
+    index = BankIndex(rows)
+    names, means, counts = species_means([index.moments()], "mouth")
+    for i, name in enumerate(names):
+        part = [r["vector"] for r in rows.to_pylist() if r["region"] == "mouth" and r["species"] == name]
+        product = queries.astype(np.float64) @ np.array(part, np.float64).T
+        np.testing.assert_allclose(mean_affinity(queries, means)[:, i], product.mean(1), atol=1e-6)
+        top = index.search(queries, "mouth", top_needed(int(counts[i])), name).scores
+        expected = np.percentile(product, 100 * PERCENTILE, axis=1)
+        np.testing.assert_allclose(percentile_of_top(top, int(counts[i])), expected, atol=1e-6)

@@ -1,0 +1,163 @@
+"""The whole way over drawn faces, as a user runs it, and what every output promises."""
+
+import io
+import json
+from collections import Counter
+from dataclasses import replace
+
+import numpy as np
+import pyarrow.dataset as pads
+import pytest
+from PIL import Image
+
+from jobs import build_bank, curate, demo, extract, generate
+from rupantara import schema
+from rupantara.errors import MissingError, RefusedError, UserError
+from rupantara.landmarks.regions import REGIONS
+from rupantara.storage import manifest, tables
+from rupantara.synthetic import SPECIES
+
+TABLES = ("faces", "features", "bank", "generated", "affinity", "metrics")
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_every_table_counts_what_came_in_and_lists_its_files(run, name):
+    found = manifest.require(getattr(run, name), name)
+    rows = tables.read(getattr(run, name), schema=name).num_rows
+    assert rows == sum(f.rows for f in found.files if f.path.endswith(".parquet"))
+    assert rows == found.counts["accepted"] + sum(found.counts["rejected"].values())
+    assert found.state == "complete"
+    if name == "faces":
+        assert found.counts["in"] == rows == 40 * 2 + 12 * len(SPECIES)
+
+
+def test_no_identity_is_in_two_splits_and_no_face_is_twice(run):
+    faces = tables.read(run.faces, schema="faces").to_pylist()
+    splits = Counter(identity for identity, _ in {(f["identity"], f["split"]) for f in faces})
+    assert set(splits.values()) == {1}
+    assert len({f["face_id"] for f in faces}) == len(faces)
+
+
+def test_vectors_open_in_plain_arrow_with_shape_and_model(run):
+    dataset = pads.dataset(f"{run.features}/data")
+    field = dataset.schema.field("regions_mu")
+    assert json.loads(field.metadata[b"shape"]) == [len(REGIONS), 128]
+    model = manifest.require(run.checkpoint, "region_vae").extra["model_sha256"]
+    assert field.metadata[b"model_sha256"].decode() == model
+    assert field.type.list_size == len(REGIONS) * 128
+
+
+def test_bank_vectors_are_unit_and_give_back_the_codes(run):
+    bank = tables.read(run.bank, schema="bank")
+    assert bank.num_rows == 12 * len(SPECIES) * len(REGIONS)
+    vectors = schema.dense(bank["vector"], 128)
+    np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-5)
+    features = {r["face_id"]: r["regions_mu"] for r in tables.read(run.features, schema="features").to_pylist()}
+    for row in bank.slice(0, 20).to_pylist():
+        code = np.array(features[row["face_id"]]).reshape(5, 128)[REGIONS.index(row["region"])]
+        np.testing.assert_allclose(np.array(row["vector"]) * row["norm"], code, atol=1e-3)
+
+
+def test_generated_pictures_say_what_they_are(run):
+    rows = tables.read(run.generated, schema="generated").to_pylist()
+    assert Counter(r["kind"] for r in rows) == {"reconstruction": 4, "hybrid": 4 * (len(SPECIES) + 1)}
+    assert len({r["request_id"] for r in rows}) == len(rows)
+    bank_ids = set(tables.read(run.bank, ("feature_id",), schema="bank")["feature_id"].to_pylist())
+    for row in rows:
+        picture = Image.open(io.BytesIO(row["image"]))
+        assert picture.size == (64, 64)
+        assert "Synthetic" in picture.info["Description"]
+        assert json.loads(picture.info["Parameters"])["face_id"] == row["face_ids"][0]
+        assert set(row["bank_ids"]) <= bank_ids
+        assert len(row["bank_ids"]) == (15 if row["kind"] == "hybrid" else 0)
+
+
+def test_a_hybrid_of_one_species_takes_only_its_features(run):
+    species = {r["feature_id"]: r["species"] for r in tables.read(run.bank, schema="bank").to_pylist()}
+    for row in tables.read(run.generated, schema="generated").to_pylist():
+        if row["kind"] == "hybrid" and row["species"] != "nearest":
+            assert {species[i] for i in row["bank_ids"]} == {row["species"]}
+
+
+def test_affinity_has_every_face_region_and_species_and_agrees_with_the_product(run):
+    rows = tables.read(run.affinity, schema="affinity").to_pylist()
+    assert len(rows) == 20 * len(REGIONS) * len(SPECIES)
+    bank = tables.read(run.bank, schema="bank").to_pylist()
+    features = {r["face_id"]: r["regions_mu"] for r in tables.read(run.features, schema="features").to_pylist()}
+    for row in rows[::97]:
+        code = np.array(features[row["face_id"]], np.float64).reshape(5, 128)[REGIONS.index(row["region"])]
+        kept = [r["vector"] for r in bank if r["region"] == row["region"] and r["species"] == row["species"]]
+        cosines = np.array(kept, np.float64) @ (code / np.linalg.norm(code))
+        assert row["mean"] == pytest.approx(cosines.mean(), abs=1e-5)
+        assert row["max"] == pytest.approx(cosines.max(), abs=1e-5)
+        assert row["percentile_95"] == pytest.approx(np.percentile(cosines, 95), abs=1e-5)
+
+
+def test_the_model_beats_the_mean_face_on_held_out_people(run):
+    rows = tables.read(run.metrics, schema="metrics").to_pandas()
+    humans = rows[rows["domain"] == "human"].groupby("method")["psnr"].mean()
+    assert humans["model"] > humans["mean_face"] + 3
+
+
+def test_the_report_holds_its_figures_and_counts(run):
+    page = (run.root / "report.html").read_text()
+    assert page.count("data:image/png;base64,") >= 7
+    assert "176 photographs in = 176 accepted + 0 rejected" in page
+    assert all(name in page for name in SPECIES)
+
+
+def test_running_again_does_nothing(run, caplog):
+    before = {p: p.stat().st_mtime_ns for name in TABLES for p in (run.root / name).rglob("*.parquet")}
+    with caplog.at_level("INFO", logger="jobs"):
+        demo.main(replace(demo.presets()["smoke"], run=str(run.root)))
+    assert sum("nothing to do" in message for message in caplog.messages) == 7
+    assert before == {p: p.stat().st_mtime_ns for name in TABLES for p in (run.root / name).rglob("*.parquet")}
+
+
+def test_another_threshold_is_refused_and_named(run):
+    config = curate.Config(photos=f"{run.root}/photos", faces=run.faces, min_interocular_px=40)
+    with pytest.raises(RefusedError, match=r"config.min_interocular_px: 16.0 -> 40") as refused:
+        curate.main(config)
+    assert "\n" not in str(refused.value)
+
+
+def test_overwriting_replaces_only_when_complete(run, tmp_path):
+    photos, faces = f"{run.root}/photos", str(tmp_path / "faces")
+    curate.main(curate.Config(photos=photos, faces=faces))
+    old = tables.read(faces, schema="faces").num_rows
+    curate.main(curate.Config(photos=photos, faces=faces, min_interocular_px=60, overwrite=True, part_photos=50))
+    found = manifest.require(faces, "faces")
+    assert found.counts["rejected"].keys() == {"too_small"}
+    assert tables.read(faces, schema="faces").num_rows == old
+    assert len(list((tmp_path / "faces/data").iterdir())) == len(found.files)
+
+
+def test_a_bank_of_another_model_is_refused(run, tmp_path):
+    wrong = tmp_path / "bank"
+    build_bank.main(build_bank.Config(features=run.features, bank=str(wrong), num_shards=1))
+    text = json.loads((wrong / "manifest.json").read_text())
+    text["extra"]["model_sha256"] = "0" * 64
+    (wrong / "manifest.json").write_text(json.dumps(text))
+    config = generate.Config(
+        faces=run.faces, checkpoint=run.checkpoint, bank=str(wrong), generated=str(tmp_path / "generated")
+    )
+    with pytest.raises(UserError, match="must be made with --checkpoint"):
+        generate.main(config)
+
+
+def test_weight_zero_is_the_reconstruction(run, tmp_path):
+    out = str(tmp_path / "generated")
+    config = generate.Config(
+        faces=run.faces, checkpoint=run.checkpoint, bank=run.bank, generated=out, weight=0.0, species=("fox",), limit=2
+    )
+    generate.main(config)
+    made = {(r["face_ids"][0], r["kind"]): r["image"] for r in tables.read(out, schema="generated").to_pylist()}
+    for face in {face for face, _ in made}:
+        pictures = [np.array(Image.open(io.BytesIO(made[face, kind]))) for kind in ("hybrid", "reconstruction")]
+        np.testing.assert_array_equal(*pictures)
+
+
+def test_inputs_that_are_not_there_are_named(tmp_path):
+    config = extract.Config(faces=str(tmp_path / "no"), checkpoint="x", features=str(tmp_path / "f"))
+    with pytest.raises(MissingError, match=r"there is no manifest\.json"):
+        extract.main(config)

@@ -1,0 +1,150 @@
+"""Parts written one by one read as one table, in their order, counted once, whatever else lies beside them."""
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rupantara import schema
+from rupantara.storage import manifest, tables, uris
+from rupantara.storage.manifest import Manifest
+from rupantara.storage.recipe import Recipe
+
+RECIPE = Recipe("curate", "c0de", {"size": 256})
+REASONS = ("empty", "no_face", "truncated")
+
+
+def _running(uri: str) -> Manifest:
+    running = manifest.begin(uri, "faces", RECIPE, version=1, overwrite=False)
+    assert running is not None
+    return running
+
+
+def _faces(*reasons: str | None) -> pa.Table:
+    rejects = [reason and {"stage": "s", "reason": reason, "detail": ""} for reason in reasons]
+    rows = [{"face_id": f"{i}", "image": bytes(1000), "reject": reject} for i, reject in enumerate(rejects)]
+    return pa.Table.from_pylist(rows, schema=schema.FACES)
+
+
+def test_parts_written_in_any_order_read_in_their_own(place: str) -> None:
+    running = _running(place)
+    parts = [pa.table({"x": [1, 2]}), pa.table({"x": pa.array([], pa.int64())}), pa.table({"x": [3]})]
+    for index in (2, 0, 1):
+        tables.write_part(place, running.fingerprint, index, parts[index], parts[index].num_rows)
+    done = tables.commit_parts(place, running, 3, 1.23)
+    assert tables.read(place, schema="faces").equals(pa.concat_tables(parts))
+    assert [file.rows for file in done.files] == [2, 0, 1]
+    sizes = {entry.path: entry.size for entry in uris.list_files(place)}
+    assert all(sizes[file.path] == file.bytes for file in done.files)
+
+
+def test_rows_in_are_rows_accepted_and_rejected(place: str) -> None:
+    running = _running(place)
+    tables.write_part(place, running.fingerprint, 0, _faces(None, "empty", None, "no_face"), 4)
+    tables.write_part(place, running.fingerprint, 1, _faces("empty", None), 2)
+    done = tables.commit_parts(place, running, 2, 0.0)
+    assert done.counts == {"in": 6, "accepted": 3, "rejected": {"empty": 2, "no_face": 1}}
+    assert manifest.require(place, "faces").counts == done.counts
+    assert schema.accepted(tables.read(place, schema="faces")).num_rows == 3
+
+
+def test_a_table_without_rejects_accepts_every_row() -> None:
+    assert tables.counts_of(pa.table({"x": [1, 2]}), 5) == {"in": 5, "accepted": 2, "rejected": {}}
+
+
+def test_a_table_survives_storage_with_its_types_nulls_and_field_metadata(place: str) -> None:
+    table = _faces(None, "empty")
+    running = _running(place)
+    tables.write_part(place, running.fingerprint, 0, table, 2)
+    tables.commit_parts(place, running, 1, 0.0)
+    found = tables.read(place, schema="faces")
+    assert found.equals(table)
+    assert found.schema.field("keypoints").metadata[b"shape"] == b"[5, 2]"
+    assert tables.read(place, ["face_id"], schema="faces").to_pydict() == {"face_id": ["0", "1"]}
+
+
+def test_a_part_that_is_missing_stops_the_commit(place: str) -> None:
+    running = _running(place)
+    for index in (0, 3):
+        tables.write_part(place, running.fingerprint, index, pa.table({"x": [1]}), 1)
+    with pytest.raises(RuntimeError, match=r"2 of 4 parts were not written .* the first is 1"):
+        tables.commit_parts(place, running, 4, 0.0)
+    assert manifest.read(place) is None
+
+
+def test_what_a_killed_run_left_is_neither_counted_nor_read(place: str) -> None:
+    running = _running(place)
+    tables.write_part(place, running.fingerprint, 0, pa.table({"x": [1]}), 1)
+    leftovers = (".draft-0123456789abcdef", f"part-{running.fingerprint[:12]}-000001.parquet.tmp")
+    for name in (*leftovers, "part-000000000000-000001.parquet"):
+        uris.write_bytes(uris.join(place, "data", name), b"half a fi")
+    assert list(tables.done_parts(place, running.fingerprint)) == [0]
+    done = tables.commit_parts(place, running, 1, 0.0)
+    assert [file.path for file in done.files] == [tables.part_path(running.fingerprint, 0)]
+    assert tables.read(place, schema="faces")["x"].to_pylist() == [1]
+
+
+def test_readers_read_the_manifest_s_files_only(place: str) -> None:
+    running = _running(place)
+    for index in range(2):
+        tables.write_part(place, running.fingerprint, index, pa.table({"x": [index]}), 1)
+    tables.commit_parts(place, running, 1, 0.0)
+    assert tables.read(place, schema="faces")["x"].to_pylist() == [0]
+    assert [table["x"].to_pylist() for table in tables.read_parts(place)] == [[0]]
+
+
+def test_a_part_written_twice_leaves_the_same_bytes(place: str) -> None:
+    path = uris.join(place, tables.part_path(RECIPE.fingerprint, 0))
+    written = []
+    for _ in range(2):
+        tables.write_part(place, RECIPE.fingerprint, 0, _faces(None, "empty"), 2)
+        written.append(uris.read_bytes(path))
+    assert written[0] == written[1]
+
+
+def test_files_beside_a_table_belong_to_it_by_their_fingerprint(place: str) -> None:
+    running = _running(place)
+    tables.write_part(place, running.fingerprint, 0, pa.table({"x": [1]}), 1)
+    mine = f"{running.fingerprint[:12]}-sheet.png"
+    for name in (mine, "000000000000-sheet.png"):
+        uris.write_bytes(uris.join(place, "images", name), b"12345")
+    done = tables.commit_parts(place, running, 1, 0.0, beside="images", note="kept")
+    assert [(file.path, file.bytes) for file in done.files[1:]] == [(f"images/{mine}", 5)]
+    assert manifest.require(place, "faces").extra == {"note": "kept"}
+
+
+def test_images_are_stored_as_they_are_and_all_else_as_zstd(place: str) -> None:
+    tables.write_part(place, RECIPE.fingerprint, 0, _faces(None, "empty"), 2)
+    data = uris.read_bytes(uris.join(place, tables.part_path(RECIPE.fingerprint, 0)))
+    group = pq.read_metadata(pa.BufferReader(data)).row_group(0)
+    columns = [group.column(index) for index in range(group.num_columns)]
+    compression = {column.path_in_schema: column.compression for column in columns}
+    assert compression.pop("image") == "UNCOMPRESSED"
+    assert set(compression.values()) == {"ZSTD"}
+    assert {"face_id", "reject.reason"} <= compression.keys()
+
+
+REJECTED = st.dictionaries(st.sampled_from(REASONS), st.integers(1, 9))
+COUNTS = st.builds(
+    lambda accepted, rejected: {"in": accepted + sum(rejected.values()), "accepted": accepted, "rejected": rejected},
+    st.integers(0, 9),
+    REJECTED,
+)
+
+
+@given(COUNTS, COUNTS, COUNTS)
+def test_counts_add_in_any_order_and_grouping(a: dict, b: dict, c: dict) -> None:
+    whole = tables.add_counts([a, b, c])
+    assert tables.add_counts([c, a, b]) == whole
+    assert tables.add_counts([tables.add_counts([a, b]), c]) == whole
+    assert tables.add_counts([a, tables.add_counts([b, c])]) == whole
+    assert whole["in"] == whole["accepted"] + sum(whole["rejected"].values())
+    assert tables.add_counts([a, tables.add_counts([])]) == tables.add_counts([a])
+
+
+@given(st.lists(st.sampled_from((None, *REASONS)), max_size=12), st.integers(0, 12))
+def test_a_table_counts_like_its_pieces(reasons: list[str | None], cut: int) -> None:
+    pieces = [reasons[:cut], reasons[cut:]]
+    counted = tables.add_counts([tables.counts_of(_faces(*piece), len(piece)) for piece in pieces])
+    assert counted == tables.counts_of(_faces(*reasons), len(reasons))
