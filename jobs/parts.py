@@ -5,8 +5,10 @@ another name. See docs/decisions/0002.
 """
 
 import logging
+import os
+import pickle
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -47,11 +49,12 @@ class PartWorker:
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
         """Work one part (a batch of one) and return its counts."""
-        part: Part = batch["part"][0]
-        started = time.monotonic()
+        part: Part = pickle.loads(batch["part"][0])
+        started = time.time()
         rows = part.rows if part.rows is not None else tables.read_file(part.table, part.file, self._columns)
         counts = tables.write_part(self._output, self._fingerprint, part.index, self._stage(rows), rows.num_rows)
-        return {"index": [part.index], "rows": [counts["in"]], "seconds": [time.monotonic() - started]}
+        ended = time.time()
+        return {"index": [part.index], "rows": [counts["in"]], "seconds": [ended - started], "ended": [ended]}
 
 
 def parts_of(table_uri: str, found: Manifest) -> list[Part]:
@@ -98,35 +101,45 @@ def _summary(counts: dict[str, Any]) -> str:
     )
 
 
-def _stream(
+def results(
     config: Common,
     pending: Sequence[Part],
     make_stage: Callable[[], Stage],
     output: str,
     fingerprint: str,
     columns: Sequence[str] | None,
-) -> None:
-    connect()
+) -> Iterator[dict[str, Any]]:
+    """Lay out the pipeline and yield each part's `index`, `rows`, `seconds` and `ended` as it is written."""
     ray.data.DataContext.get_current().execution_no_progress_timeout_s = NO_PROGRESS_TIMEOUT_S
     workers = num_workers(config, len(pending))
-    results = ray.data.from_items([{"part": part} for part in pending], override_num_blocks=len(pending)).map_batches(
-        PartWorker,
-        fn_constructor_args=(make_stage, output, fingerprint, columns),
-        batch_size=1,
-        batch_format="numpy",
-        compute=ray.data.ActorPoolStrategy(size=workers),
-        num_cpus=config.cpus_per_worker,
-        num_gpus=config.gpus_per_worker or None,
+    tasks = [{"part": pickle.dumps(part)} for part in pending]
+    yield from (
+        ray.data.from_items(tasks, override_num_blocks=len(tasks))
+        .map_batches(
+            PartWorker,
+            fn_constructor_args=(make_stage, output, fingerprint, columns),
+            batch_size=1,
+            batch_format="numpy",
+            compute=ray.data.ActorPoolStrategy(size=workers),
+            num_cpus=config.cpus_per_worker,
+            num_gpus=config.gpus_per_worker or None,
+        )
+        .iter_rows()
     )
+
+
+def _stream(config: Common, pending: Sequence[Part], *arguments: Any) -> None:
+    """Run the pipeline, saying how far it is."""
+    connect()
     started, last, parts, rows = time.monotonic(), 0.0, 0, 0
-    for result in results.iter_rows():
+    for result in results(config, pending, *arguments):
         parts, rows = parts + 1, rows + int(result["rows"])
         elapsed = time.monotonic() - started
         if elapsed - last > 5 or parts == len(pending):
             last = elapsed
-            eta = elapsed / parts * (len(pending) - parts)
+            left = elapsed / parts * (len(pending) - parts)
             log.info(
-                "%d of %d parts, %d rows, %.0f rows/s, %.0f s to go", parts, len(pending), rows, rows / elapsed, eta
+                "%d of %d parts, %d rows, %.0f rows/s, %.0f s to go", parts, len(pending), rows, rows / elapsed, left
             )
 
 
@@ -134,8 +147,6 @@ def num_workers(config: Common, most: int) -> int:
     """Resolve `--workers 0`, and check that the cluster can ever place them, instead of waiting for ever."""
     total = ray.cluster_resources()
     cpus = int(total.get("CPU", 1))
-    import os
-
     wanted = config.workers or max(1, min(cpus - 1, os.cpu_count() or 1) if cpus <= 4 else cpus - 1)
     workers = max(1, min(wanted, most))
     need = workers * config.cpus_per_worker
