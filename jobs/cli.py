@@ -93,6 +93,12 @@ def disconnect() -> None:
         ray.shutdown()
 
 
+def quieten() -> None:
+    """Keep Ray's own progress lines out of the job's."""
+    for name in ("ray.data", "ray.train", "ray.serve"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+
+
 def connect() -> None:
     """Join the cluster that `RAY_ADDRESS` or `ray job submit` names, else start one on this machine."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
@@ -104,8 +110,7 @@ def connect() -> None:
     if ray.is_initialized():
         return
     level = logging.WARNING
-    for name in ("ray.data", "ray.train", "ray.serve"):
-        logging.getLogger(name).setLevel(level)
+    quieten()
     if os.environ.get("RAY_ADDRESS"):
         ray.init(logging_level=level)
         return

@@ -15,7 +15,7 @@ from typing import Any
 import pyarrow as pa
 import ray
 
-from jobs.cli import Common, connect
+from jobs.cli import Common, connect, quieten
 from rupantara.storage import manifest, tables
 from rupantara.storage.manifest import Manifest
 from rupantara.storage.recipe import Recipe
@@ -112,20 +112,19 @@ def results(
     """Lay out the pipeline and yield each part's `index`, `rows`, `seconds` and `ended` as it is written."""
     ray.data.DataContext.get_current().execution_no_progress_timeout_s = NO_PROGRESS_TIMEOUT_S
     workers = num_workers(config, len(pending))
+    # Ray Data sets its loggers' levels again when it first makes a dataset.
     tasks = [{"part": pickle.dumps(part)} for part in pending]
-    yield from (
-        ray.data.from_items(tasks, override_num_blocks=len(tasks))
-        .map_batches(
-            PartWorker,
-            fn_constructor_args=(make_stage, output, fingerprint, columns),
-            batch_size=1,
-            batch_format="numpy",
-            compute=ray.data.ActorPoolStrategy(size=workers),
-            num_cpus=config.cpus_per_worker,
-            num_gpus=config.gpus_per_worker or None,
-        )
-        .iter_rows()
+    stream = ray.data.from_items(tasks, override_num_blocks=len(tasks)).map_batches(
+        PartWorker,
+        fn_constructor_args=(make_stage, output, fingerprint, columns),
+        batch_size=1,
+        batch_format="numpy",
+        compute=ray.data.ActorPoolStrategy(size=workers),
+        num_cpus=config.cpus_per_worker,
+        num_gpus=config.gpus_per_worker or None,
     )
+    quieten()
+    yield from stream.iter_rows()
 
 
 def _stream(config: Common, pending: Sequence[Part], *arguments: Any) -> None:

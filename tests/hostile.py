@@ -136,9 +136,11 @@ def _damaged() -> Files:
         "damaged/gif cut in half.gif": encoded("GIF")[:5000],
         "damaged/no width.png": png(0, 10, zero_rows(100, 1)),
         "damaged/no height.png": png(10, 0, b""),
-        "damaged/fewer rows than said.png": png(100, 200, zero_rows(100, 100)),
     }
-    return {"damaged/empty.jpg": (b"", {"empty"})} | {name: (data, BROKEN) for name, data in damaged.items()}
+    files = {"damaged/empty.jpg": (b"", {"empty"})} | {name: (data, BROKEN) for name, data in damaged.items()}
+    # PIL takes a whole zlib stream of too few rows for a picture whose rest is black: that is dark, at least.
+    files["damaged/fewer rows than said.png"] = (png(100, 200, zero_rows(100, 100)), BROKEN | {"too_dark"})
+    return files
 
 
 def _mislabelled() -> Files:
@@ -155,6 +157,11 @@ def _mislabelled() -> Files:
     return {name: (data, {"undecodable"}) for name, data in texts.items()}
 
 
+def _claimed_gif(side: int) -> bytes:
+    screen = b"GIF89a" + struct.pack("<HH", side, side) + b"\x80\0\0" + bytes(6)
+    return screen + b"," + struct.pack("<HHHH", 0, 0, side, side) + b"\0\x02\x02\x44\x01\0;"
+
+
 def _huge() -> Files:
     frame = bytearray(encoded("JPEG"))
     frame_header = frame.index(b"\xff\xc0")
@@ -167,6 +174,6 @@ def _huge() -> Files:
         "huge/claimed in a png.png": png(2**31 - 1, 2**31 - 1, b""),
         "huge/claimed in a jpeg.jpg": bytes(frame),
         "huge/claimed in a bmp.bmp": bytes(bitmap),
-        "huge/claimed in a gif.gif": b"GIF89a" + struct.pack("<HH", 65535, 65535) + b"\0\0\0",
+        "huge/claimed in a gif.gif": _claimed_gif(65535),
     }
     return {name: (data, {"too_large"}) for name, data in huge.items()}
