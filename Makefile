@@ -9,7 +9,7 @@ export UV_FIND_LINKS ?= $(PIP_FIND_LINKS)
 export UV_LINK_MODE ?= copy
 export RAY_USAGE_STATS_ENABLED := 0
 
-.PHONY: install demo test check format bench clean serve
+.PHONY: install demo test check format chaos bench serve clean
 
 install: $(STAMP)
 
@@ -38,9 +38,16 @@ format: install
 	$(VENV)/bin/ruff check --fix .
 	$(VENV)/bin/ruff format .
 
+chaos: install
+	$(PY) -m pytest -m chaos tests
+
 bench: install
 	$(PY) -m benchmarks.curate
 	$(PY) -m benchmarks.train_step
+
+# An endpoint over the demo's run: curl -F photo=@face.jpg -F species=tiger http://127.0.0.1:8000/v1/hybrids -o hybrid.png
+serve: install
+	$(VENV)/bin/serve run serve.app:build checkpoint=$(RUN)/checkpoint bank=$(RUN)/bank weights=$(WEIGHTS)
 
 clean:
 	rm -rf $(VENV) runs build dist .pytest_cache .ruff_cache .hypothesis .import_linter_cache *.egg-info

@@ -136,9 +136,12 @@ def main():
         "--steps",
         str(args.steps),
     ]
-    run = lambda: float(
-        subprocess.run(command, env=os.environ | MALLOC, capture_output=True, text=True, check=True).stdout
-    )
+
+    def run():
+        return float(
+            subprocess.run(command, env=os.environ | MALLOC, capture_output=True, text=True, check=True).stdout
+        )
+
     before, ray_s, after = run(), under_ray(args.size, args.steps), run()
     plain_s = (before + after) / 2
     result = {

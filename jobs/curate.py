@@ -6,6 +6,7 @@
 
 import hashlib
 import logging
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from functools import partial
@@ -91,7 +92,11 @@ def plan(config: Config, entries: Sequence[FileEntry]) -> list[parts.Part]:
 
 
 def _part(index: int, rows: Sequence[FileEntry]) -> parts.Part:
-    columns = {"path": [r.path for r in rows], "bytes": [r.size for r in rows], "mtime_ns": [r.mtime_ns for r in rows]}
+    columns = {
+        "path": [os.fsencode(r.path) for r in rows],
+        "bytes": [r.size for r in rows],
+        "mtime_ns": [r.mtime_ns for r in rows],
+    }
     return parts.Part(index, rows=pa.table(columns, schema=schema.PHOTOS))
 
 

@@ -218,7 +218,7 @@ def publish(config: Config, model: RegionVAEConfig, result: ray.train.Result, ru
         seconds=round(sum(row["seconds"] for row in saved["history"]), 1),
         extra={"model_sha256": digest, "metrics": last},
     )
-    manifest.commit(config.checkpoint, done)
+    manifest.commit(config.checkpoint, done, running)
 
 
 def main(config: Config) -> None:

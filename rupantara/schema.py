@@ -37,7 +37,7 @@ def vector_field(
     return pa.field(name, pa.list_(dtype or pa.float32(), math.prod(shape)), metadata=metadata)
 
 
-PHOTOS = pa.schema([("path", pa.string()), ("bytes", pa.int64()), ("mtime_ns", pa.int64())])
+PHOTOS = pa.schema([("path", pa.binary()), ("bytes", pa.int64()), ("mtime_ns", pa.int64())])
 
 FACES = pa.schema(
     [

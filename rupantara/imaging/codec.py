@@ -35,7 +35,8 @@ def decode(data: bytes, max_pixels: int = MAX_PIXELS) -> Picture:
         raise Rejected("decode", "too_large", str(error)) from error
     except UnidentifiedImageError as error:
         raise Rejected("decode", "undecodable", "not a picture in a known format") from error
-    except (OSError, SyntaxError, ValueError, EOFError, IndexError) as error:
+    except (OSError, SyntaxError, ValueError, EOFError, IndexError, RuntimeError) as error:
+        # RuntimeError and its NotImplementedError are what Pillow's AVIF and DDS readers raise.
         reason = "truncated" if "truncated" in str(error).lower() else "undecodable"
         raise Rejected("decode", reason, " ".join(str(error).split())[:200]) from error
 

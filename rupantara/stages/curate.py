@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -86,7 +87,7 @@ class CuratePhotos:
 
     def __call__(self, batch: pa.Table) -> pa.Table:
         """Curate each photograph of the batch."""
-        paths = batch["path"].to_pylist()
+        paths = [os.fsdecode(path) for path in batch["path"].to_pylist()]
         with ThreadPoolExecutor(READ_THREADS) as pool:
             contents = list(pool.map(self._read, paths))
         rows = [self._row(path, data) for path, data in zip(paths, contents, strict=True)]
@@ -100,6 +101,10 @@ class CuratePhotos:
         try:
             return uris.read_bytes(uris.join(self._photos, path))
         except (OSError, ValueError) as error:
+            gone = isinstance(error, FileNotFoundError | PermissionError | IsADirectoryError | ValueError)
+            if not gone and not uris.is_local(self._photos):
+                # The network or the store, not the photograph: the part fails and is tried again.
+                raise
             return Rejected("read", "unreadable", " ".join(str(error).split())[:200])
 
     def _row(self, path: str, data: bytes | Rejected, points: np.ndarray | None = None) -> dict[str, Any]:
@@ -147,6 +152,7 @@ class CuratePhotos:
     def _find(self, picture: Picture, source: Origin, known: np.ndarray | None) -> tuple[Detection, np.ndarray | None]:
         """Return the main face and, for humans, its 68 points: the known ones, else the networks'."""
         if known is not None:
+            _check_known(known, picture)
             keypoints = keypoints_from(known)
             box = np.concatenate([known.min(0), np.ptp(known, axis=0)])
             return Detection(box, keypoints, 1.0), known if len(known) == 68 else None
@@ -185,6 +191,15 @@ class CuratePhotos:
                 rule = f"{name} {value:.4g} is outside [{low if low is not None else ''}, {high if high is not None else ''}]"
                 return Rejected("quality", reason, rule).as_row()
         return None
+
+
+def _check_known(points: np.ndarray, picture: Picture) -> None:
+    """Raise Rejected for known points that cannot be a face's in this picture."""
+    height, width = picture.shape[:2]
+    if not np.isfinite(points).all() or (np.abs(points) > 4 * max(height, width)).any():
+        raise Rejected("detect", "bad_keypoints", f"known points lie outside the {width} x {height} picture")
+    if alignment.interocular(keypoints_from(points)) < 1.0:
+        raise Rejected("detect", "bad_keypoints", "the known eyes are the same point")
 
 
 def keypoints_from(points: np.ndarray) -> np.ndarray:

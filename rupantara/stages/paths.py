@@ -7,10 +7,10 @@ from functools import lru_cache
 from rupantara.errors import UserError
 
 DEFAULT_RULES = (
-    r"(^|/)human/lfw/(?P<identity>[^/]+)_\d+\.\w+$",
+    r"(^|/)human/lfw/([^/]+/)?(?P<identity>[^/]+)_\d+\.\w+$",
     r"(^|/)human/utkface/(?P<age>\d+)_(?P<sex>[01])_(?P<group>[0-4])_[^/]*$",
     r"(^|/)human/drawn/(?P<identity>[^/]+)_\d+\.\w+$",
-    r"(^|/)animals/(?P<species>[^/]+)/[^/]+$",
+    r"(^|/)animals/(?P<species>[^/]+)/.+$",
     r".",
 )
 """The first rule that is found in the path decides; its named groups are `domain`, `species`, `identity`, and any other

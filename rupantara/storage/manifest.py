@@ -10,6 +10,10 @@ from rupantara.storage.recipe import Recipe
 
 NAME = "manifest.json"
 RUNNING = "_checkpoint/manifest.json"
+REPLACES = "replaces"
+"""Entry of a running manifest: the fingerprint of the complete output that it was allowed to replace."""
+ABANDONS = "abandons"
+"""Entry of a running manifest: the fingerprint of the unfinished run whose place it took."""
 
 
 @dataclass(frozen=True)
@@ -91,23 +95,33 @@ def begin(uri: str, schema: str, recipe: Recipe, *, version: int, overwrite: boo
             )
     if complete is None and unfinished is None:
         _require_empty(uri)
-    running = Manifest(schema, version, recipe, "running")
+    replaces = complete.fingerprint if complete else ""
+    abandoned = unfinished.fingerprint if unfinished and unfinished.fingerprint != recipe.fingerprint else ""
+    running = Manifest(schema, version, recipe, "running", extra={REPLACES: replaces, ABANDONS: abandoned})
     uris.write_bytes(uris.join(uri, RUNNING), running.to_json())
     return running
 
 
 def _require_empty(uri: str) -> None:
-    entries = uris.list_files(uri, recursive=False)
+    entries = uris.list_files(uri)
     if entries:
         raise UserError(
             f"the output folder must be empty or an output of this project, got {uri!r} with {entries[0].path!r}"
         )
 
 
-def commit(uri: str, manifest: Manifest) -> None:
-    """Write the manifest last, once: readers see the whole output from here on; then clear what no longer belongs."""
+def commit(uri: str, manifest: Manifest, running: Manifest | None = None) -> None:
+    """Write the manifest last, once: readers see the whole output from here on; then clear what no longer belongs.
+
+    Raise RefusedError when another run committed since `running` was begun.
+    """
     path = uris.join(uri, NAME)
     old = read(uri)
+    if old is not None and old.fingerprint not in (
+        manifest.fingerprint,
+        running.extra.get(REPLACES) if running else None,
+    ):
+        raise RefusedError(f"{uri} was committed by another run meanwhile ({old.fingerprint[:12]})")
     try:
         uris.write_bytes(path, manifest.to_json(), if_absent=old is None)
     except FileExistsError:

@@ -29,7 +29,8 @@ class FileEntry:
 
 @lru_cache(maxsize=1)
 def _s3() -> pafs.FileSystem:
-    return pafs.S3FileSystem()
+    # By URI, because the constructor does not read AWS_ENDPOINT_URL (apache/arrow#49643).
+    return pafs.FileSystem.from_uri("s3://")[0]
 
 
 def is_local(uri: str) -> bool:
@@ -70,13 +71,17 @@ def _named_errors(uri: str) -> Generator[None]:
 def exists(uri: str) -> bool:
     """Tell whether a file is there."""
     fs, path = resolve(uri)
+    if is_local(uri):
+        return Path(path).is_file()
     with _named_errors(uri):
         return fs.get_file_info(path).type == pafs.FileType.File
 
 
 def read_bytes(uri: str) -> bytes:
-    """Read a whole file."""
+    """Read a whole file; names that are not UTF-8 are read too (as `os.fsdecode` spells them)."""
     fs, path = resolve(uri)
+    if is_local(uri):
+        return Path(path).read_bytes()
     with fs.open_input_stream(path) as stream:
         return stream.read()
 
@@ -141,19 +146,23 @@ def list_files(uri: str, *, recursive: bool = True) -> list[FileEntry]:
     return sorted(entries, key=lambda entry: entry.path)
 
 
-def _walk_local(root: Path, recursive: bool) -> Iterator[FileEntry]:
-    seen: set[str] = set()
-    for folder, subfolders, names in os.walk(root, followlinks=True):
-        seen.add(os.path.realpath(folder))
-        subfolders[:] = [s for s in subfolders if recursive and os.path.realpath(os.path.join(folder, s)) not in seen]
-        for name in names:
-            path = Path(folder, name)
+def _walk_local(
+    folder: Path, recursive: bool, prefix: str = "", above: frozenset[str] = frozenset()
+) -> Iterator[FileEntry]:
+    """Follow links to folders, but not into a folder that is already open above (a loop)."""
+    here = above | {os.path.realpath(folder)}
+    with os.scandir(folder) if folder.is_dir() else contextlib.nullcontext([]) as entries:
+        for entry in entries:
+            path = prefix + entry.name
             try:
-                stat = path.stat()
+                stat = entry.stat()
             except OSError:
-                stat = None
-            size, mtime_ns = (stat.st_size, stat.st_mtime_ns) if stat else (-1, 0)
-            yield FileEntry(path.relative_to(root).as_posix(), size, mtime_ns)
+                yield FileEntry(path, -1, 0)
+                continue
+            if not entry.is_dir():
+                yield FileEntry(path, stat.st_size, stat.st_mtime_ns)
+            elif recursive and os.path.realpath(entry.path) not in here:
+                yield from _walk_local(Path(entry.path), recursive, f"{path}/", here)
 
 
 def fingerprint_files(entries: list[FileEntry]) -> str:

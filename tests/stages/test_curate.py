@@ -227,7 +227,6 @@ def test_sound_pictures_without_points_or_networks_are_rejected_as_such(hostile:
     assert row["reject"]["reason"] == "no_detector"
 
 
-@pytest.mark.xfail(strict=True, reason="bug: align's ValueError and cv2.error leave the stage and stop the whole part")
 @pytest.mark.parametrize(
     "points",
     [np.full((5, 2), 40.0), np.full((5, 2), np.nan), FACE.keypoints * 1e4],

@@ -121,14 +121,12 @@ def test_a_folder_of_someone_else_is_not_written_into(place: str) -> None:
     assert [entry.path for entry in uris.list_files(place)] == ["thesis.txt"]
 
 
-@pytest.mark.xfail(strict=True, reason="bug: _require_empty lists the top level's files only")
 def test_a_folder_of_someone_else_s_folders_is_not_written_into(place: str) -> None:
     uris.write_bytes(uris.join(place, "thesis/chapter.txt"), b"years of work")
     with pytest.raises(UserError, match="must be empty"):
         _begin(place, A)
 
 
-@pytest.mark.xfail(strict=True, reason="bug: commit() takes the winner of the race for the output it may replace")
 def test_an_output_committed_by_another_recipe_meanwhile_is_not_replaced(place: str) -> None:
     running = _begin(place, A)
     assert running is not None

@@ -164,7 +164,6 @@ def test_a_linked_folder_is_followed(tmp_path: Path) -> None:
     assert [entry.path for entry in uris.list_files(str(tmp_path / "photos"))] == ["link/file"]
 
 
-@pytest.mark.xfail(strict=True, reason="bug: os.walk's disk order decides whether a link shadows the real folder")
 def test_links_never_hide_a_real_folder(tmp_path: Path) -> None:
     (tmp_path / "real/inner").mkdir(parents=True)
     (tmp_path / "real/inner/file").write_bytes(b"1")
@@ -183,7 +182,6 @@ def test_names_that_are_not_utf8_are_listed_and_fingerprinted(tmp_path: Path) ->
     assert uris.fingerprint_files(same_time[:1]) != uris.fingerprint_files(same_time[1:])
 
 
-@pytest.mark.xfail(strict=True, raises=UnicodeEncodeError, reason="bug: pyarrow's filesystem takes UTF-8 names only")
 def test_names_that_are_not_utf8_can_be_read(tmp_path: Path) -> None:
     name = str(tmp_path / os.fsdecode(b"caf\xe9.jpg"))
     uris.write_bytes(name, b"123")
