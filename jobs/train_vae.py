@@ -6,32 +6,26 @@
 
 import json
 import logging
-from collections import Counter
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import ray
 import ray.train
 import ray.train.torch
 import torch
-from ray.data.expressions import col
 
 from jobs import cli
+from jobs.train_data import Chosen, choose, datasets, warm_start
 from jobs.train_progress import following
 from jobs.train_worker import DOMAINS, Plan, train
 from rupantara import schema
-from rupantara.errors import UserError
 from rupantara.generation import loading
 from rupantara.models.region_vae import RegionVAE, RegionVAEConfig
 from rupantara.reports.cards import model_card
-from rupantara.stages import faces as face_rows
 from rupantara.storage import checkpoints, manifest, uris
 from rupantara.storage.recipe import Recipe, code_version
-from rupantara.training.balance import repeats
 from rupantara.training.region_vae import Objective
-from rupantara.training.warm_start import Pca, fit_pca, small_views
 
 log = logging.getLogger("jobs")
 CODE = ("models", "losses", "training", "stages/faces.py", "landmarks/regions.py")
@@ -96,37 +90,16 @@ def presets() -> dict[str, Config]:
     }
 
 
-@dataclass(frozen=True)
-class Chosen:
-    """Face ids and species of each set that a training reads."""
-
-    train: dict[str, dict[str, str]]
-    val: dict[str, dict[str, str]]
-
-    @property
-    def species(self) -> tuple[str, ...]:
-        """Return the animal species, sorted: the order of the embedding."""
-        return tuple(sorted(set(self.train["animal"].values())))
-
-
-def choose(config: Config) -> Chosen:
-    """Choose the faces; UserError when a set is too small to train or validate with."""
-    sets = {}
-    for split, most in (("train", config.max_faces), ("val", config.max_validation_faces)):
-        sets[split] = {d: face_rows.choose(config.faces, d, split, most, config.seed) for d in DOMAINS}
-        for domain, found in sets[split].items():
-            least = {"human": config.human_batch, "animal": config.animal_batch}[domain] if split == "train" else 1
-            if len(found) < least:
-                raise UserError(
-                    f"{config.faces} must have at least {least} accepted {split} {domain} faces, got {len(found)}"
-                )
-    return Chosen(sets["train"], sets["val"])
+def batch_sizes(config: Config) -> dict[str, int]:
+    """Return the faces of each domain in a step."""
+    return {"human": config.human_batch, "animal": config.animal_batch}
 
 
 def build(config: Config) -> tuple[Recipe, RegionVAEConfig, Objective, Chosen]:
     """Resolve the model, the objective and the data."""
     source = manifest.require(config.faces, "faces")
-    chosen = choose(config)
+    most = {"train": config.max_faces, "val": config.max_validation_faces}
+    chosen = choose(config.faces, batch_sizes(config), most, config.seed)
     model = RegionVAEConfig(
         size=config.size, channels=config.channels, region_side=config.size * 3 // 8, species=chosen.species
     )
@@ -140,33 +113,6 @@ def build(config: Config) -> tuple[Recipe, RegionVAEConfig, Objective, Chosen]:
     settings = cli.row_config(config, "faces", "checkpoint", "threads", "num_to_keep") | {"num_workers": config.workers}
     recipe = Recipe("train_vae", code_version(CODE), settings, {"faces": source.fingerprint})
     return recipe, model, objective, chosen
-
-
-def datasets(config: Config, model: RegionVAEConfig, chosen: Chosen) -> dict[str, ray.data.Dataset]:
-    """Lay out the four streams: read and decoded once, kept in the object store (49 KB a face at 128 pixels)."""
-    sets = {d: chosen.train[d] for d in DOMAINS} | {f"val_{d}": chosen.val[d] for d in DOMAINS}
-    factors = repeats(Counter(sets["animal"].values()))
-    stage: Any = face_rows.TrainingFaces(model.size, model.species, sets, {"animal": factors}, config.seed)
-    files = [{"path": f.path} for f in manifest.require(config.faces, "faces").files]
-    rows = ray.data.from_items(files, override_num_blocks=len(files))
-    read: Any = face_rows.ReadFile(config.faces, face_rows.COLUMNS)
-    rows = rows.map_batches(read, batch_format="numpy", batch_size=1)
-    decoded = rows.map_batches(stage, batch_format="pyarrow", batch_size=None).materialize()
-    return {name: decoded.filter(expr=col("set") == name).drop_columns(["set"]).materialize() for name in sets}
-
-
-def warm_start(streams: dict[str, ray.data.Dataset], model: RegionVAEConfig, most: int = 3000) -> tuple[Pca, list[Pca]]:
-    """Fit the linear path's PCAs on small pictures and region crops of both domains."""
-    whole: list[np.ndarray] = []
-    regions: list[np.ndarray] = []
-    for name in DOMAINS:
-        for batch in streams[name].limit(most).iter_batches(batch_size=256):
-            small, crops = small_views(batch["image"], batch["boxes"], model)
-            whole.append(small)
-            regions.append(crops)
-    crops = np.concatenate(regions)
-    per_region = [fit_pca(np.ascontiguousarray(crops[:, i]), model.region_dim) for i in range(crops.shape[1])]
-    return fit_pca(np.concatenate(whole), model.global_dim), per_region
 
 
 def fit(config: Config, plan: Plan, streams: dict[str, ray.data.Dataset], fingerprint: str) -> ray.train.Result:
@@ -236,11 +182,11 @@ def main(config: Config) -> None:
         log.info("nothing to do: %s is complete with the same recipe (%s)", config.checkpoint, recipe.fingerprint[:12])
         return
     cli.connect()
-    streams = datasets(config, model, chosen)
+    streams = datasets(config.faces, model, chosen, config.seed)
     humans = streams["human"].count() // config.human_batch * config.human_batch
     total = config.epochs * humans * (config.human_batch + config.animal_batch) // config.human_batch
     log.info("%d human and %d animal rows an epoch", streams["human"].count(), streams["animal"].count())
-    batch = {"human": config.human_batch, "animal": config.animal_batch}
+    batch = batch_sizes(config)
     plan = Plan(
         model,
         objective,

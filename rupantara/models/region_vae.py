@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from rupantara.landmarks.regions import REGIONS
 from rupantara.models import placement
 from rupantara.models.blocks import ResBlock, SelfAttention, Upsample, downsample, reparameterize
+from rupantara.models.linear_path import Components, set_linear_path, start_certain
 from rupantara.tensors import GlobalCodes, Images, PartBoxes, RegionCodes, SpeciesIndex
 
 
@@ -162,42 +163,6 @@ GATE_BIAS = 3.0
 """The gate that lets the convolutions paint over the coarse picture starts at sigmoid(-3): almost closed."""
 
 
-START_LOGVAR = -4.0
-
-
-@torch.no_grad()
-def _start_certain(head: nn.Module) -> None:
-    """Start log variances at START_LOGVAR, and what the convolutions add to the means small."""
-    assert isinstance(head, nn.Linear)
-    half = head.out_features // 2
-    head.weight[half:].zero_()
-    head.bias[half:].fill_(START_LOGVAR)
-    head.weight[:half].mul_(0.3)
-
-
-class Components(NamedTuple):
-    """A PCA: mean [d], orthonormal components [k, d], deviations [k] of the scores."""
-
-    mean: Tensor
-    components: Tensor
-    deviations: Tensor
-
-
-@torch.no_grad()
-def set_linear_path(encoder: nn.Module, decoders: Sequence[nn.Module], pca: Components) -> None:
-    """Make an encoder whiten and decoders undo it; what the components leave over is zero."""
-    k = len(pca.components)
-    assert isinstance(encoder, nn.Linear)
-    encoder.weight.zero_()
-    encoder.weight[:k] = pca.components / pca.deviations[:, None]
-    encoder.bias.copy_(-(encoder.weight @ pca.mean))
-    for decoder in decoders:
-        assert isinstance(decoder, nn.Linear)
-        decoder.weight.zero_()
-        decoder.weight[:, :k] = (pca.components * pca.deviations[:, None]).T
-        decoder.bias.copy_(pca.mean)
-
-
 class RegionVAE(nn.Module):
     """Shared encoders; a human decoder and a species-conditional animal decoder."""
 
@@ -221,7 +186,7 @@ class RegionVAE(nn.Module):
         self.animal_decoder = Decoder(config, config.species_dim)
         self.species_embedding = nn.Embedding(max(1, len(config.species)), config.species_dim)
         for head in (*self.global_encoder.heads, *self.region_encoder.heads):
-            _start_certain(head)
+            start_certain(head)
 
     def encode(self, images: Images, boxes: PartBoxes) -> Posterior:
         """Encode aligned images with their part boxes; log variances are kept within [-10, 4]."""

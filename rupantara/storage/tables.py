@@ -103,7 +103,7 @@ def commit_parts(
         running, state="complete", counts=add_counts(counts), seconds=round(seconds, 1), files=tuple(files), extra=extra
     )
     manifests.commit(uri, done, running)
-    abandoned = running.extra.get(manifests.ABANDONS)
+    abandoned: str = running.extra.get(manifests.ABANDONS, "")
     for index in done_parts(uri, abandoned) if abandoned else ():
         uris.delete(uris.join(uri, part_path(abandoned, index)))
     return done
