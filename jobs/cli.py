@@ -1,7 +1,10 @@
 """What every job shares at the command line: common flags, presets, exit codes, errors in one line."""
 
+import contextlib
+import io
 import logging
 import os
+import re
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -62,12 +65,19 @@ def run(main: Callable[[C], None], presets: Mapping[str, C], description: str) -
         sys.exit(2)
     default = presets[name]
     program = f"python -m {sys.modules['__main__'].__spec__.name}" if sys.modules["__main__"].__spec__ else None
-    config = tyro.cli(type(default), default=default, prog=program, description=description)
+    config = _parse(default, program, description)
     started = time.monotonic()
     try:
         main(config)
-    except (UserError, FileNotFoundError) as error:
+    except (UserError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
+        sys.exit(1)
+    except RuntimeError as error:
+        # An error of a worker arrives as Ray's own type, with the worker's traceback as its text.
+        found = re.findall(r"rupantara\.errors\.\w+: (.+)", str(error))
+        if not found:
+            raise
+        print(f"error: {found[-1]}", file=sys.stderr)
         sys.exit(1)
     except KeyboardInterrupt:
         print("error: interrupted; the same command goes on from here", file=sys.stderr)
@@ -75,6 +85,19 @@ def run(main: Callable[[C], None], presets: Mapping[str, C], description: str) -
     finally:
         disconnect()
     logging.getLogger("jobs").info("done in %.1f s", time.monotonic() - started)
+
+
+def _parse(default: C, program: str | None, description: str) -> C:
+    """Read the command line; a usage error is one line on stderr and exit code 2."""
+    said = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(said):
+            return tyro.cli(type(default), default=default, prog=program, description=description)
+    except SystemExit as stop:
+        if stop.code not in (0, None):
+            words = re.sub(r"[\u2500-\u257f]|\x1b\[[0-9;]*m", " ", said.getvalue()).split()
+            print("error:", *words, file=sys.stderr)
+        raise
 
 
 def _preset_name(arguments: list[str]) -> str:

@@ -16,7 +16,8 @@ import pyarrow as pa
 import ray
 
 from jobs.cli import Common, connect, quieten
-from rupantara.storage import manifest, tables
+from rupantara.reports.cards import table_card
+from rupantara.storage import manifest, tables, uris
 from rupantara.storage.manifest import Manifest
 from rupantara.storage.recipe import Recipe
 
@@ -90,6 +91,7 @@ def run_parts(
     if pending:
         _stream(config, pending, make_stage, output, running.fingerprint, columns)
     complete = tables.commit_parts(output, running, len(plan), time.monotonic() - started, beside=beside, **extra)
+    uris.write_bytes(uris.join(output, "README.md"), table_card(complete).encode())
     log.info("%s: %s", output, _summary(complete.counts))
     return complete
 

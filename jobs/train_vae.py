@@ -65,6 +65,8 @@ class Config(cli.Common):
     """Share of the human faces that are trained as hybrids, with transplanted regions."""
     bfloat16: bool = True
     """Run the network in bfloat16 autocast."""
+    channels_last: bool = False
+    """Lay convolutions out channels last; measured 8 % slower here on a CPU in bfloat16, faster on GPUs."""
     threads: int = 0
     """Torch threads of each worker (0 = all of the machine)."""
     num_to_keep: int = 2
@@ -196,6 +198,7 @@ def main(config: Config) -> None:
         config.seed,
         config.threads,
         config.checkpoint,
+        config.channels_last,
         warm_start(streams, model),
     )
     with following(config.checkpoint):

@@ -41,6 +41,7 @@ class Plan:
     seed: int
     threads: int
     output: str
+    channels_last: bool
     warm_start: tuple[Pca, list[Pca]]
 
 
@@ -66,6 +67,8 @@ def train(arguments: dict[str, Any]) -> dict[str, Any]:
     model = RegionVAE(plan.model)
     whole, regions = plan.warm_start
     model.warm_start(as_components(whole), [as_components(pca) for pca in regions])
+    if plan.channels_last:
+        model = model.to(memory_format=torch.channels_last)  # ty: ignore[no-matching-overload]
     state = TrainState.create(model.to(device), plan.objective)
     losses = ray.train.torch.prepare_model(Losses(state.model, plan.objective), move_to_device=False)
     history = _resume(state)

@@ -3,7 +3,34 @@
 from collections.abc import Mapping
 
 from rupantara.models.region_vae import RegionVAEConfig
+from rupantara.storage.manifest import Manifest
 from rupantara.storage.recipe import Recipe
+
+
+def table_card(found: Manifest) -> str:
+    """Describe a table."""
+    counts = found.counts
+    rejected = "".join(f"| rejected: {reason} | {n} |\n" for reason, n in counts["rejected"].items())
+    sources = "".join(
+        f"- {name}: `{value}`\n" for name, value in {**found.recipe.inputs, **found.recipe.models}.items()
+    )
+    return f"""---
+tags: [rupantara, {found.schema}]
+license: other
+---
+# {found.schema}
+
+Made by `jobs.{found.recipe.job}` (schema version {found.schema_version}, recipe `{found.fingerprint}`); the config is in
+manifest.json, and readers take the files that it lists. Terms follow the source photographs: the faces table's `license` column.
+
+| rows | |
+| --- | --- |
+| in | {counts["in"]} |
+| accepted | {counts["accepted"]} |
+{rejected}
+Made from (fingerprints and SHA-256):
+
+{sources}"""
 
 
 def model_card(config: RegionVAEConfig, recipe: Recipe, metrics: Mapping[str, float]) -> str:

@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 from collections import Counter
 from dataclasses import replace
 
@@ -16,6 +17,8 @@ from rupantara.errors import MissingError, RefusedError, UserError
 from rupantara.landmarks.regions import REGIONS
 from rupantara.storage import manifest, tables
 from rupantara.synthetic import SPECIES
+from tests.conftest import WEIGHTS
+from tests.hostile import write_hostile_files
 
 TABLES = ("faces", "features", "bank", "generated", "affinity", "metrics")
 
@@ -155,6 +158,26 @@ def test_weight_zero_is_the_reconstruction(run, tmp_path):
     for face in {face for face, _ in made}:
         pictures = [np.array(Image.open(io.BytesIO(made[face, kind]))) for kind in ("hybrid", "reconstruction")]
         np.testing.assert_array_equal(*pictures)
+
+
+def test_hostile_files_are_rows_with_the_right_reason(ray_cluster, tmp_path):
+    outcomes = write_hostile_files(tmp_path / "photos")
+    faces = str(tmp_path / "faces")
+    curate.main(
+        curate.Config(photos=str(tmp_path / "photos"), faces=faces, weights=str(WEIGHTS) if WEIGHTS.exists() else "")
+    )
+    rows = tables.read(faces, ("uri", "reject"), schema="faces").to_pylist()
+    found = manifest.require(faces, "faces")
+    assert found.counts["in"] == len(rows) >= 30
+    assert found.counts["in"] + found.extra["not_photographs"] >= len(outcomes)
+    shown = {os.fsencode(n).decode(errors="backslashreplace"): allowed for n, allowed in outcomes.items()}
+    unusable = {"empty", "undecodable", "truncated", "too_large", "unreadable"}
+    for row in rows:
+        name = row["uri"].removeprefix(f"{tmp_path}/photos/")
+        reason = row["reject"]["reason"] if row["reject"] else "accepted"
+        # Without known keypoints a sound picture may hold no face, but it must have been decoded.
+        allowed = shown[name]
+        assert reason not in unusable - allowed if "accepted" in allowed else reason in allowed, (name, reason)
 
 
 def test_inputs_that_are_not_there_are_named(tmp_path):
