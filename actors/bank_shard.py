@@ -6,6 +6,7 @@ import numpy as np
 
 from rupantara.bank.hits import Hits
 from rupantara.bank.index import BankIndex, Moments
+from rupantara.errors import UserError
 from rupantara.landmarks.regions import REGIONS
 from rupantara.storage import manifest, tables, uris
 
@@ -13,9 +14,13 @@ from rupantara.storage import manifest, tables, uris
 class BankShard:
     """Searches its share of the faces."""
 
-    def __init__(self, bank: str, shard: int) -> None:
-        """Load shard number `shard` of a complete bank."""
+    def __init__(self, bank: str, shard: int, fingerprint: str = "") -> None:
+        """Load shard number `shard` of a complete bank; refuse another bank than that of `fingerprint` ("" = any)."""
         found = manifest.require(bank, "bank")
+        if fingerprint and found.fingerprint != fingerprint:
+            raise UserError(
+                f"{bank} was replaced: this shard belongs to bank {fingerprint[:12]}, not {found.fingerprint[:12]}"
+            )
         rows = tables.read_file(bank, found.files[shard].path)
         stored = {r: uris.read_bytes(uris.join(bank, index_path(found.fingerprint, shard, r))) for r in REGIONS}
         self._index = BankIndex(rows, stored)

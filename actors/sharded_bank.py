@@ -11,6 +11,7 @@ from actors.bank_shard import BankShard
 from rupantara.bank.affinity import species_means
 from rupantara.bank.hits import Hits, merge_hits
 from rupantara.bank.index import Moments
+from rupantara.errors import UserError
 from rupantara.storage import manifest
 from rupantara.types import Vectors
 
@@ -19,7 +20,7 @@ START_TIMEOUT_S = 120.0
 SEARCH_TIMEOUT_S = 60.0
 
 
-class BankUnavailableError(RuntimeError):
+class BankUnavailableError(UserError):
     """A shard did not answer, and a partial answer was not allowed."""
 
 
@@ -42,7 +43,7 @@ class ShardedBank:
             if detached:
                 name = f"bank-{found.fingerprint[:12]}-{i}"
                 options |= {"name": name, "namespace": NAMESPACE, "lifetime": "detached", "get_if_exists": True}
-            shards.append(ray.remote(BankShard).options(**options).remote(bank, i))
+            shards.append(ray.remote(BankShard).options(**options).remote(bank, i, found.fingerprint))
         client = ShardedBank(shards, found.fingerprint, found.extra["model_sha256"])
         client._load_moments(START_TIMEOUT_S)
         return client

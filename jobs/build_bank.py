@@ -18,7 +18,7 @@ from rupantara.stages.bank import BuildShard
 from rupantara.storage import manifest, tables
 from rupantara.storage.recipe import Recipe, code_version
 
-CODE = ("bank", "stages/bank.py")
+CODE = ("bank", "stages/bank.py", "metrics/cosine.py")
 
 
 @dataclass(frozen=True, kw_only=True)

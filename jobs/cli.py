@@ -35,11 +35,11 @@ class Common:
     dry_run: bool = False
     """Print the resolved config and the plan, and stop."""
     workers: int = 0
-    """Worker actors; 0 = one for each CPU of the cluster, less one where it has more than two."""
+    """Worker actors; 0 = as many as fit on one machine, or as the autoscaler finds room for. Training: 0 = 1."""
     cpus_per_worker: float = 1.0
     """Ray CPUs that each worker asks for."""
     gpus_per_worker: float = 0.0
-    """Ray GPUs that each worker asks for (fractions are allowed)."""
+    """Ray GPUs that each worker asks for; only training computes on them so far."""
 
 
 C = TypeVar("C", bound="Common")
@@ -66,6 +66,7 @@ def run(main: Callable[[C], None], presets: Mapping[str, C], description: str) -
     default = presets[name]
     program = f"python -m {sys.modules['__main__'].__spec__.name}" if sys.modules["__main__"].__spec__ else None
     config = _parse(default, program, description)
+    _check_counts(config)
     started = time.monotonic()
     try:
         main(config)
@@ -85,6 +86,15 @@ def run(main: Callable[[C], None], presets: Mapping[str, C], description: str) -
     finally:
         disconnect()
     logging.getLogger("jobs").info("done in %.1f s", time.monotonic() - started)
+
+
+def _check_counts(config: Common) -> None:
+    """Exit with a usage error for a negative number where a number counts or weighs something."""
+    for f in fields(config):
+        value = getattr(config, f.name)
+        if f.name != "seed" and isinstance(value, int | float) and value < 0:
+            print(f"error: --{f.name.replace('_', '-')} must not be negative, got {value}", file=sys.stderr)
+            sys.exit(2)
 
 
 def _parse(default: C, program: str | None, description: str) -> C:

@@ -19,7 +19,7 @@ from jobs import cli, parts
 from rupantara import schema
 from rupantara.errors import UserError
 from rupantara.stages.curate import CuratePhotos, CurateRules, load_known_keypoints
-from rupantara.stages.paths import DEFAULT_RULES, compile_rules
+from rupantara.stages.paths import DEFAULT_RULES, compile_rules, count_by_rule
 from rupantara.storage import uris, weights
 from rupantara.storage.recipe import Recipe, code_version
 from rupantara.storage.uris import FileEntry
@@ -123,11 +123,17 @@ def curate_rules(config: Config) -> CurateRules:
 def build(config: Config) -> tuple[Recipe, list[parts.Part], partial[CuratePhotos], dict[str, Any]]:
     """List, plan, and describe the run."""
     compile_rules(config.rules)
+    if min(config.split_percent) < 0 or not sum(config.split_percent) or config.part_photos < 1 or config.size < 32:
+        raise UserError(
+            f"--split-percent must not be all 0, --part-photos at least 1 and --size at least 32, got"
+            f" {config.split_percent}, {config.part_photos}, {config.size}"
+        )
     uris.require_folder(config.photos, "--photos")
     listed = uris.list_files(config.photos)
     entries = [e for e in listed if e.path.rpartition(".")[2].lower() in config.extensions]
     if not entries:
         raise UserError(f"--photos holds no file named *.{'/'.join(config.extensions)}, got {config.photos!r}")
+    by_rule = count_by_rule((e.path for e in entries), config.rules)
     sidecars = find_keypoints(config)
     known: dict[str, np.ndarray] = {}
     for name, data in sidecars.items():
@@ -144,7 +150,7 @@ def build(config: Config) -> tuple[Recipe, list[parts.Part], partial[CuratePhoto
         recipe,
         plan(config, entries),
         make_stage,
-        {"listed": len(listed), "not_photographs": len(listed) - len(entries)},
+        {"listed": len(listed), "not_photographs": len(listed) - len(entries), "by_rule": by_rule},
     )
 
 

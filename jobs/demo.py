@@ -54,8 +54,8 @@ def presets() -> dict[str, Config]:
     smoke = {"drawn_humans": 40, "drawn_animals": 12, "vae_preset": "smoke", "epochs": 2, "hybrids": 4, "mapped": 20}
     photos = {
         "vae_preset": "128",
-        "max_faces": 3000,
-        "epochs": 3,
+        "max_faces": 2500,
+        "epochs": 2,
         "mapped": 1000,
         "held_out": 500,
         "run": "runs/photos",
@@ -73,6 +73,8 @@ def draw(config: Config) -> str:
     wanted = {"humans": config.drawn_humans, "per_species": config.drawn_animals, "seed": config.seed}
     mark = uris.join(folder, "drawn.json")
     if not uris.exists(mark) or json.loads(uris.read_bytes(mark)) != wanted:
+        for old in uris.list_files(folder):
+            uris.delete(uris.join(folder, old.path))
         log.info("drawing %d people and %d animals of each species", config.drawn_humans, config.drawn_animals)
         write_photographs(lambda path, data: uris.write_bytes(uris.join(folder, path), data), **wanted)
         uris.write_bytes(mark, json.dumps(wanted).encode())

@@ -23,7 +23,15 @@ from rupantara.stages.faces import COLUMNS, choose
 from rupantara.storage import manifest, uris
 from rupantara.storage.recipe import Recipe, code_version
 
-CODE = ("models", "metrics", "training/warm_start.py", "stages/evaluate.py", "stages/faces.py", "landmarks/regions.py")
+CODE = (
+    "models",
+    "metrics",
+    "training/warm_start.py",
+    "stages/evaluate.py",
+    "stages/faces.py",
+    "landmarks/regions.py",
+    "imaging/codec.py",
+)
 FIT_TIMEOUT_S = 3600
 
 

@@ -16,7 +16,7 @@ from rupantara.stages.faces import COLUMNS
 from rupantara.storage import manifest
 from rupantara.storage.recipe import Recipe, code_version
 
-CODE = ("models", "stages/extract.py", "stages/faces.py", "landmarks/regions.py")
+CODE = ("models", "stages/extract.py", "stages/faces.py", "landmarks/regions.py", "imaging/codec.py")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -32,6 +32,8 @@ CODE = (
     "stages/extract.py",
     "stages/faces.py",
     "landmarks/regions.py",
+    "imaging/codec.py",
+    "metrics/cosine.py",
 )
 
 

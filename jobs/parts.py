@@ -16,6 +16,7 @@ import pyarrow as pa
 import ray
 
 from jobs.cli import Common, connect, quieten
+from rupantara.errors import UserError
 from rupantara.reports.cards import table_card
 from rupantara.storage import manifest, tables, uris
 from rupantara.storage.manifest import Manifest
@@ -25,6 +26,9 @@ log = logging.getLogger("jobs")
 
 NO_PROGRESS_TIMEOUT_S = 600
 """Ray Data waits for ever for a CPU that never comes; this turns the silence into an error that names the operator."""
+
+TRANSIENT = ("AWS Error", "SlowDown", "Timeout", "Connection reset", "503", "curlCode")
+"""Words in errors of the object store after which a part is tried again (it writes nothing until it is whole)."""
 
 Stage = Callable[[pa.Table], pa.Table]
 
@@ -112,8 +116,9 @@ def results(
     columns: Sequence[str] | None,
 ) -> Iterator[dict[str, Any]]:
     """Lay out the pipeline and yield each part's `index`, `rows`, `seconds` and `ended` as it is written."""
-    ray.data.DataContext.get_current().execution_no_progress_timeout_s = NO_PROGRESS_TIMEOUT_S
-    workers = num_workers(config, len(pending))
+    context = ray.data.DataContext.get_current()
+    context.execution_no_progress_timeout_s = NO_PROGRESS_TIMEOUT_S
+    context.retried_map_errors, context.max_map_retries = list(TRANSIENT), 5
     # Ray Data sets its loggers' levels again when it first makes a dataset.
     tasks = [{"part": pickle.dumps(part)} for part in pending]
     stream = ray.data.from_items(tasks, override_num_blocks=len(tasks)).map_batches(
@@ -121,7 +126,7 @@ def results(
         fn_constructor_args=(make_stage, output, fingerprint, columns),
         batch_size=1,
         batch_format="numpy",
-        compute=ray.data.ActorPoolStrategy(size=workers),
+        compute=pool(config, len(pending)),
         num_cpus=config.cpus_per_worker,
         num_gpus=config.gpus_per_worker or None,
     )
@@ -144,15 +149,26 @@ def _stream(config: Common, pending: Sequence[Part], *arguments: Any) -> None:
             )
 
 
-def num_workers(config: Common, most: int) -> int:
-    """Resolve `--workers 0`, and check that the cluster can ever place them, instead of waiting for ever."""
+def pool(config: Common, parts: int) -> ray.data.ActorPoolStrategy:
+    """Size the actor pool: `--workers`, or from one up to what an autoscaled cluster may offer.
+
+    Raise UserError when the cluster can place no worker at all and could wait for ever. One CPU is left for Ray Data's own tasks.
+    """
     total = ray.cluster_resources()
-    cpus = int(total.get("CPU", 1))
-    wanted = config.workers or max(1, min(cpus - 1, os.cpu_count() or 1) if cpus <= 4 else cpus - 1)
-    workers = max(1, min(wanted, most))
-    need = workers * config.cpus_per_worker
-    if config.workers and need > total.get("CPU", 0):
-        log.warning(
-            "%d workers of %g CPUs want %g CPUs, the cluster has %g now", workers, config.cpus_per_worker, need, cpus
-        )
-    return workers
+    cpus = total.get("CPU", 0.0)
+    if config.gpus_per_worker and not total.get("GPU") and not scales():
+        raise UserError(f"--gpus-per-worker {config.gpus_per_worker:g} needs a GPU, and the cluster has none")
+    if config.cpus_per_worker > cpus and not scales():
+        raise UserError(f"--cpus-per-worker {config.cpus_per_worker:g} must be at most the cluster's {cpus:g} CPUs")
+    if config.workers:
+        return ray.data.ActorPoolStrategy(size=min(config.workers, parts))
+    if scales():
+        return ray.data.ActorPoolStrategy(min_size=1, max_size=parts)
+    # The embedded Ray promises more CPUs than the machine has, so that small actors fit beside the workers.
+    room = min(cpus - 1, os.cpu_count() or 1) if cpus <= 4 else cpus - 1
+    return ray.data.ActorPoolStrategy(size=max(1, min(int(room / max(config.cpus_per_worker, 0.01)), parts)))
+
+
+def scales() -> bool:
+    """Tell whether the head offers no CPU of its own, as `cluster.yaml` has it: then nodes come on demand."""
+    return len(ray.nodes()) > 1 or ray.cluster_resources().get("CPU", 0.0) == 0

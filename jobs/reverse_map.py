@@ -19,7 +19,7 @@ from rupantara.stages.affinity import MapAffinity
 from rupantara.storage import manifest, tables, uris
 from rupantara.storage.recipe import Recipe, code_version
 
-CODE = ("bank", "stages/affinity.py")
+CODE = ("bank", "stages/affinity.py", "metrics/cosine.py")
 COLUMNS = ("face_id", "domain", "split", "regions_mu")
 
 

@@ -55,7 +55,12 @@ def datasets(faces: str, model: RegionVAEConfig, chosen: Chosen, seed: int) -> d
     read: Any = face_rows.ReadFile(faces, face_rows.COLUMNS)
     rows = rows.map_batches(read, batch_format="numpy", batch_size=1)
     decoded = rows.map_batches(stage, batch_format="pyarrow", batch_size=None).materialize()
-    return {name: decoded.filter(expr=col("set") == name).drop_columns(["set"]).materialize() for name in sets}
+    streams = {name: decoded.filter(expr=col("set") == name).drop_columns(["set"]) for name in sets}
+    # Rows come sorted by path, so by species: without a shuffle of the whole, a buffer would show one species at a time.
+    shuffled = {
+        name: stream.random_shuffle(seed=seed) if name in DOMAINS else stream for name, stream in streams.items()
+    }
+    return {name: stream.materialize() for name, stream in shuffled.items()}
 
 
 def warm_start(streams: dict[str, ray.data.Dataset], model: RegionVAEConfig, most: int = 3000) -> tuple[Pca, list[Pca]]:

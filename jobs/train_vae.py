@@ -20,6 +20,7 @@ from jobs.train_data import Chosen, choose, datasets, warm_start
 from jobs.train_progress import following
 from jobs.train_worker import DOMAINS, Plan, train
 from rupantara import schema
+from rupantara.errors import UserError
 from rupantara.generation import loading
 from rupantara.models.region_vae import RegionVAE, RegionVAEConfig
 from rupantara.reports.cards import model_card
@@ -28,7 +29,10 @@ from rupantara.storage.recipe import Recipe, code_version
 from rupantara.training.region_vae import Objective
 
 log = logging.getLogger("jobs")
-CODE = ("models", "losses", "training", "stages/faces.py", "landmarks/regions.py")
+CODE = (
+    *("models", "losses", "training", "stages/faces.py", "landmarks/regions.py", "imaging/codec.py"),
+    *("jobs/train_data.py", "jobs/train_worker.py"),
+)
 MALLOC = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": "17179869184", "MALLOC_TOP_PAD_": "268435456"}
 """Keep freed buffers: on a CPU page faults of fresh mappings cost a quarter of a step."""
 
@@ -94,14 +98,23 @@ def presets() -> dict[str, Config]:
 
 def batch_sizes(config: Config) -> dict[str, int]:
     """Return the faces of each domain in a step."""
-    return {"human": config.human_batch, "animal": config.animal_batch}
+    sizes = {"human": config.human_batch, "animal": config.animal_batch}
+    if min(sizes.values()) < 1 or config.epochs < 1:
+        raise UserError(f"--human-batch, --animal-batch and --epochs must be at least 1, got {sizes}, {config.epochs}")
+    return sizes
 
 
 def build(config: Config) -> tuple[Recipe, RegionVAEConfig, Objective, Chosen]:
     """Resolve the model, the objective and the data."""
     source = manifest.require(config.faces, "faces")
     most = {"train": config.max_faces, "val": config.max_validation_faces}
-    chosen = choose(config.faces, batch_sizes(config), most, config.seed)
+    sizes = batch_sizes(config)
+    if config.size % 2 ** len(config.channels) or len(config.channels) < 4 or config.size < 32:
+        raise UserError(
+            f"--size must be divisible by 2**stages, stages at least 4, got {config.size}, {config.channels}"
+        )
+    every = {domain: size * max(1, config.workers) for domain, size in sizes.items()}
+    chosen = choose(config.faces, every, most, config.seed)
     model = RegionVAEConfig(
         size=config.size, channels=config.channels, region_side=config.size * 3 // 8, species=chosen.species
     )
@@ -112,7 +125,9 @@ def build(config: Config) -> tuple[Recipe, RegionVAEConfig, Objective, Chosen]:
         swap_share=config.swap_share,
         bfloat16=config.bfloat16,
     )
-    settings = cli.row_config(config, "faces", "checkpoint", "threads", "num_to_keep") | {"num_workers": config.workers}
+    settings = cli.row_config(config, "faces", "checkpoint", "threads", "num_to_keep") | {
+        "num_workers": max(1, config.workers)
+    }
     recipe = Recipe("train_vae", code_version(CODE), settings, {"faces": source.fingerprint})
     return recipe, model, objective, chosen
 
@@ -129,7 +144,7 @@ def fit(config: Config, plan: Plan, streams: dict[str, ray.data.Dataset], finger
         datasets=streams,
         dataset_config=rt.DataConfig(datasets_to_split=list(DOMAINS), execution_options=options),
         scaling_config=rt.ScalingConfig(
-            num_workers=config.workers,
+            num_workers=max(1, config.workers),
             use_gpu=config.gpus_per_worker > 0,
             resources_per_worker={"CPU": config.cpus_per_worker}
             | ({"GPU": config.gpus_per_worker} if config.gpus_per_worker else {}),
@@ -150,7 +165,7 @@ def publish(config: Config, model: RegionVAEConfig, result: ray.train.Result, ru
     """Write the averaged weights in the hub's layout and commit."""
     assert result.checkpoint is not None
     with result.checkpoint.as_directory() as folder:
-        saved = torch.load(Path(folder, "state.pt"), weights_only=True)
+        saved = torch.load(Path(folder, "state.pt"), weights_only=True, map_location="cpu")
     net = RegionVAE(model)
     net.load_state_dict(saved["state"]["average"])
     last = saved["history"][-1]
@@ -185,15 +200,16 @@ def main(config: Config) -> None:
         return
     cli.connect()
     streams = datasets(config.faces, model, chosen, config.seed)
-    humans = streams["human"].count() // config.human_batch * config.human_batch
-    total = config.epochs * humans * (config.human_batch + config.animal_batch) // config.human_batch
+    workers, batch = max(1, config.workers), batch_sizes(config)
+    steps = streams["human"].count() // workers // config.human_batch
+    total = config.epochs * steps * workers * sum(batch.values())
     log.info("%d human and %d animal rows an epoch", streams["human"].count(), streams["animal"].count())
-    batch = batch_sizes(config)
     plan = Plan(
         model,
         objective,
         batch,
         config.epochs,
+        steps,
         total,
         config.seed,
         config.threads,

@@ -37,6 +37,7 @@ class Plan:
     objective: Objective
     batch: dict[str, int]
     epochs: int
+    steps_per_epoch: int
     total_images: int
     seed: int
     threads: int
@@ -71,6 +72,7 @@ def train(arguments: dict[str, Any]) -> dict[str, Any]:
         model = model.to(memory_format=torch.channels_last)  # ty: ignore[no-matching-overload]
     state = TrainState.create(model.to(device), plan.objective)
     losses = ray.train.torch.prepare_model(Losses(state.model, plan.objective), move_to_device=False)
+    state.world_size = ray.train.get_context().get_world_size()
     history = _resume(state)
     for epoch in range(len(history), plan.epochs):
         torch.manual_seed(plan.seed + 1000 * (epoch + 1) + rank)
@@ -95,7 +97,7 @@ def _resume(state: TrainState) -> list[dict[str, float]]:
     if checkpoint is None:
         return []
     with checkpoint.as_directory() as folder:
-        saved = torch.load(Path(folder, "state.pt"), weights_only=True)
+        saved = torch.load(Path(folder, "state.pt"), weights_only=True, map_location="cpu")
     state.load_state_dict(saved["state"])
     return saved["history"]
 
@@ -115,35 +117,36 @@ def _report(plan: Plan, state: TrainState, history: list[dict[str, float]], rank
 
 
 def _one_epoch(plan: Plan, state: TrainState, losses: nn.Module, epoch: int, device: torch.device) -> dict[str, float]:
-    humans, animals = (batches(plan, name, epoch, device) for name in DOMAINS)
+    streams = [batches(plan, name, epoch) for name in DOMAINS]
     progress = Progress(plan.output, plan.epochs, plan.total_images, state.seen)
     sums: dict[str, float] = {}
-    steps = 0
-    for human, animal in zip(humans, animals, strict=False):
+    for _ in range(plan.steps_per_epoch):
+        human, animal = (as_faces(next(stream), device) for stream in streams)
         for name, value in train_step(state, plan.objective, human, animal, plan.total_images, losses).items():
             sums[name] = sums.get(name, 0.0) + value
-        steps += 1
-        progress.say(epoch, state.seen, sums["loss"] / steps)
-    if not steps:
-        raise ValueError(f"an epoch must have a full batch of each domain, {plan.batch}: the faces are too few")
-    return {name: value / steps for name, value in sums.items()}
+        progress.say(epoch, state.seen, sums["loss"] / (state.step - epoch * plan.steps_per_epoch))
+    return {name: value / plan.steps_per_epoch for name, value in sums.items()}
 
 
-def batches(plan: Plan, name: str, epoch: int, device: torch.device) -> Iterator[FaceBatch]:
-    """Stream shuffled batches of a domain; the animals start over until the humans end."""
-    shard = ray.train.get_dataset_shard(name)
+def batches(plan: Plan, name: str, epoch: int) -> Iterator[dict[str, np.ndarray]]:
+    """Yield an epoch's batches of a domain, which goes on where the epoch before it ended.
+
+    The whole sequence over rounds of the data is fixed by the seed, so an epoch that is resumed starts at the same batch.
+    """
+    shard, skip = ray.train.get_dataset_shard(name), epoch * plan.steps_per_epoch
     round_ = 0
     while True:
-        seed = plan.seed + 7919 * epoch + round_
         stream = shard.iter_batches(
-            batch_size=plan.batch[name], drop_last=True, local_shuffle_buffer_size=512, local_shuffle_seed=seed
+            batch_size=plan.batch[name],
+            drop_last=True,
+            local_shuffle_buffer_size=512,
+            local_shuffle_seed=plan.seed + 7919 * round_,
         )
-        empty = True
         for batch in stream:
-            empty = False
-            yield as_faces(batch, device)
-        if name == "human" or empty:
-            return
+            if skip:
+                skip -= 1
+            else:
+                yield batch
         round_ += 1
 
 

@@ -145,7 +145,8 @@ def where(table: pa.Table, **equal: str) -> pa.Table:
 
 
 def where_id(table: pa.Table, face_ids: Collection[str]) -> pa.Table:
-    """Keep the rows of these faces."""
+    """Keep the rows of these faces; of a table with `reject`, the accepted ones."""
+    table = accepted(table) if "reject" in table.column_names else table
     return table.filter(pc.field("face_id").isin(sorted(face_ids)))
 
 

@@ -16,6 +16,7 @@ from ray.serve.handle import DeploymentHandle
 
 from actors.sharded_bank import ShardedBank
 from rupantara.errors import Rejected, UserError
+from rupantara.generation import loading
 from rupantara.landmarks.regions import REGIONS
 from rupantara.storage import manifest
 from serve.hybrids import HybridMaker, HybridRequest
@@ -46,10 +47,19 @@ class Generator:
     def __init__(self, settings: Settings) -> None:
         """Load the model and find or start the bank."""
         found = manifest.require(settings.bank, "bank")
+        model = loading.model_sha256(settings.checkpoint)
+        if found.extra["model_sha256"] != model:
+            raise UserError(
+                f"bank must be made with checkpoint: {settings.bank} is of another model than {settings.checkpoint}"
+            )
         bank = ShardedBank.start(settings.bank, detached=True)
         self._maker = HybridMaker(
             settings.checkpoint, bank, tuple(found.extra["species"]), settings.weights, settings.threads
         )
+
+    async def ready(self) -> str:
+        """Answer once the model and the bank are loaded."""
+        return "ok"
 
     async def make(self, request: HybridRequest) -> dict:
         """Make one hybrid, off the event loop; wrong input comes back as a status and a message, not as an error."""
@@ -72,8 +82,8 @@ class Gateway:
 
     @api.get("/healthz")
     async def healthz(self) -> dict[str, str]:
-        """Tell that requests are answered."""
-        return {"status": "ok"}
+        """Tell that the gateway and a generator, with its model and bank, answer."""
+        return {"status": await self._generator.ready.remote()}
 
     @api.post("/v1/hybrids", response_class=Response, responses={200: {"content": {"image/png": {}}}})
     async def hybrids(

@@ -1,6 +1,7 @@
 """The hybrid generator behind the endpoint: photograph bytes in, rows of the generated table out."""
 
 import json
+import threading
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,6 +37,8 @@ class HybridMaker:
         self._bank, self._species, self._threads = bank, species, threads
         self._curate = CuratePhotos("", CurateRules(), weights or None)
         self._loaded = loading.load(checkpoint)
+        # The networks behind OpenCV keep their input between calls.
+        self._one_at_a_time = threading.Lock()
 
     @property
     def species(self) -> tuple[str, ...]:
@@ -45,7 +48,9 @@ class HybridMaker:
     def make(self, request: HybridRequest) -> dict[str, Any]:
         """Return the hybrid's row; raise UserError for wrong parameters, Rejected when the picture has no usable face."""
         self._check(request)
-        face = self._curate.one(request.photo, parse_keypoints(request.keypoints))
+        keypoints = parse_keypoints(request.keypoints)
+        with self._one_at_a_time:
+            face = self._curate.one(request.photo, keypoints)
         if face["reject"]:
             raise Rejected(**face["reject"])
         rows = pa.Table.from_pylist([face], schema=schema.FACES)

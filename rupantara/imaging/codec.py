@@ -1,7 +1,9 @@
 """Bytes of any photograph to RGB and back; what cannot be decoded says why."""
 
 import io
+import struct
 import warnings
+import zlib
 
 import cv2
 import numpy as np
@@ -9,6 +11,12 @@ from PIL import Image, ImageOps, PngImagePlugin, UnidentifiedImageError
 
 from rupantara.errors import Rejected
 from rupantara.types import Picture
+
+DAMAGE = (
+    *(OSError, SyntaxError, ValueError, EOFError, LookupError, RuntimeError),
+    *(struct.error, zlib.error, AttributeError, TypeError, ArithmeticError, MemoryError),
+)
+"""What Pillow's readers raise on damaged files (found by mutating some 30 formats)."""
 
 MAX_PIXELS = 50_000_000
 """Largest photograph decoded by default: about 8,700 x 5,800, over three times a 16-megapixel camera's."""
@@ -30,15 +38,22 @@ def decode(data: bytes, max_pixels: int = MAX_PIXELS) -> Picture:
             if width * height > max_pixels:
                 raise Rejected("decode", "too_large", f"{width} x {height} is over {max_pixels} pixels")
             image.load()
-            return _to_rgb(ImageOps.exif_transpose(image))
+            return _to_rgb(_upright(image))
     except Image.DecompressionBombError as error:
         raise Rejected("decode", "too_large", str(error)) from error
     except UnidentifiedImageError as error:
         raise Rejected("decode", "undecodable", "not a picture in a known format") from error
-    except (OSError, SyntaxError, ValueError, EOFError, IndexError, RuntimeError) as error:
-        # RuntimeError and its NotImplementedError are what Pillow's AVIF and DDS readers raise.
+    except DAMAGE as error:
         reason = "truncated" if "truncated" in str(error).lower() else "undecodable"
         raise Rejected("decode", reason, " ".join(str(error).split())[:200]) from error
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    """Turn by the EXIF orientation; damaged EXIF leaves a sound picture as it is."""
+    try:
+        return ImageOps.exif_transpose(image)
+    except DAMAGE:
+        return image
 
 
 def _to_rgb(image: Image.Image) -> Picture:

@@ -15,6 +15,10 @@ TEMPLATES = {
 (the mouth's place varies most between species), lower and smaller, so that upright ears fit in."""
 
 
+MIN_SPAN, MAX_SCALE = 4.0, 64.0
+"""A photograph narrower than 4 px after scaling, or a face enlarged over 64 times, is no face."""
+
+
 @dataclass(frozen=True)
 class Aligned:
     """A crop, the transform source px -> crop px, and the share of the crop that lies inside the photograph."""
@@ -47,6 +51,11 @@ def align(picture: Picture, keypoints: Keypoints, domain: str, size: int = 256) 
     template = np.array(TEMPLATES[domain]) * size
     transform = fit_similarity(keypoints[: len(template)].astype(np.float64), template)
     scale = float(np.hypot(transform[0, 0], transform[1, 0]))
+    span = np.array(picture.shape[:2]) * scale
+    if not span.min() >= MIN_SPAN or not scale <= MAX_SCALE:
+        raise ValueError(
+            f"keypoints must span a face of this picture, got a scale of {scale:.3g} for {picture.shape[:2]}"
+        )
     source, warp = _prefilter(picture, transform, scale)
     crop = cv2.warpAffine(source, warp, (size, size), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT_101)
     inside = cv2.warpAffine(np.ones(source.shape[:2], np.float32), warp, (size, size))

@@ -14,7 +14,7 @@ from rupantara.types import Picture
 def source_pictures(faces: str, ids: Sequence[str]) -> dict[str, Picture]:
     """Read the aligned crops of some faces."""
     found = {}
-    for part in tables.read_parts(faces, ("face_id", "image"), schema="faces"):
+    for part in tables.read_parts(faces, ("face_id", "image", "reject"), schema="faces"):
         rows = schema.where_id(part, ids)
         found |= {r["face_id"]: codec.decode_jpeg(r["image"]) for r in rows.to_pylist()}
     return found
@@ -41,6 +41,12 @@ def write_contact_sheet(generated: str, faces: str, face_ids: Sequence[str], mos
 
 def write_pngs(generated: str) -> int:
     """Write each picture of a generated table as png/REQUEST_ID.png, and return how many."""
+    wanted = {
+        f"{i}.png" for part in tables.read_parts(generated, ("request_id",)) for i in part["request_id"].to_pylist()
+    }
+    for old in uris.list_files(uris.join(generated, "png"), recursive=False):
+        if old.path not in wanted:
+            uris.delete(uris.join(generated, "png", old.path))
     count = 0
     for part in tables.read_parts(generated, ("request_id", "image"), schema="generated"):
         for row in part.to_pylist():

@@ -68,9 +68,10 @@ def training(checkpoint: str) -> Section:
 def hybrids(generated: str) -> Section:
     """Show the contact sheet."""
     found = manifest.require(generated, "generated")
+    split = found.recipe.config["split"] or "whole"
     text = (
-        f"{found.counts['accepted']} pictures. Each row: a held-out face, its reconstruction, and hybrids whose regions come from"
-        " each species' nearest features in the bank; `nearest` takes for each region the nearest species."
+        f"{found.counts['accepted']} pictures. Each row: a face of the {split} split, its reconstruction, and hybrids whose regions"
+        " come from each species' nearest features in the bank; `nearest` takes for each region the nearest species."
     )
     sheet = uris.read_bytes(uris.join(generated, "contact_sheet.png"))
     return Section("Hybrids", [text], [], [Figure("source | reconstruction | hybrids by species", sheet)])
@@ -78,6 +79,7 @@ def hybrids(generated: str) -> Section:
 
 def affinity(uri: str) -> Section:
     """Show mean and best similarity of each region to each species, and the ranking of species over all regions."""
+    found = manifest.require(uri, "affinity")
     table = tables.read(uri, ("face_id", "region", "species", "mean", "max"), schema="affinity")
     faces = len(set(table["face_id"].to_pylist()))
     regions, species = np.array(table["region"].to_pylist()), np.array(table["species"].to_pylist())
@@ -107,6 +109,8 @@ def affinity(uri: str) -> Section:
     text = (
         f"Cosine similarity of the region codes of {faces} human faces with the animal features of the bank. Similarities are those of"
         " this model's codes: they rank species for it, and say nothing about biology."
+        f" Faces are of the {found.recipe.config['split'] or 'train, val and test'} split; the bank may hold animals that the model was"
+        " trained on."
     )
     return Section(
         "Reverse mapping",
@@ -143,7 +147,7 @@ def evaluation(uri: str) -> Section:
         for method in methods:
             measured = part[part["method"] == method]
             if len(measured):
-                spread = 1.96 * measured["psnr"].std() / np.sqrt(len(measured))
+                spread = 1.96 * measured["psnr"].std(ddof=0) / np.sqrt(len(measured))
                 numbers = (
                     f"{measured['psnr'].mean():.2f} ± {spread:.2f}",
                     f"{measured['ssim'].mean():.3f}",

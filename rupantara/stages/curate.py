@@ -103,7 +103,7 @@ class CuratePhotos:
         except (OSError, ValueError) as error:
             gone = isinstance(error, FileNotFoundError | PermissionError | IsADirectoryError | ValueError)
             if not gone and not uris.is_local(self._photos):
-                # The network or the store, not the photograph: the part fails and is tried again.
+                # The network or the store, not the photograph: the part is tried again.
                 raise
             return Rejected("read", "unreadable", " ".join(str(error).split())[:200])
 
@@ -132,7 +132,7 @@ class CuratePhotos:
 
     def _face(self, picture: Picture, source: Origin, known: np.ndarray | None) -> Face:
         found, points = self._find(picture, source, known)
-        aligned = alignment.align(picture, found.keypoints, source.domain, self._rules.size)
+        aligned = self._align(picture, found.keypoints, source.domain)
         landmarks = None if points is None else alignment.transform_points(points, aligned.transform)
         keypoints = alignment.transform_points(found.keypoints, aligned.transform)
         gray = quality.to_gray(aligned.crop)
@@ -148,6 +148,12 @@ class CuratePhotos:
             "expression": None,
         }
         return Face(keypoints, landmarks, found.score, aligned, measures)
+
+    def _align(self, picture: Picture, keypoints: np.ndarray, domain: str) -> alignment.Aligned:
+        try:
+            return alignment.align(picture, keypoints, domain, self._rules.size)
+        except ValueError as error:
+            raise Rejected("align", "bad_keypoints", str(error)) from error
 
     def _find(self, picture: Picture, source: Origin, known: np.ndarray | None) -> tuple[Detection, np.ndarray | None]:
         """Return the main face and, for humans, its 68 points: the known ones, else the networks'."""
@@ -198,8 +204,9 @@ def _check_known(points: np.ndarray, picture: Picture) -> None:
     height, width = picture.shape[:2]
     if not np.isfinite(points).all() or (np.abs(points) > 4 * max(height, width)).any():
         raise Rejected("detect", "bad_keypoints", f"known points lie outside the {width} x {height} picture")
-    if alignment.interocular(keypoints_from(points)) < 1.0:
-        raise Rejected("detect", "bad_keypoints", "the known eyes are the same point")
+    distance = alignment.interocular(keypoints_from(points))
+    if not 1.0 <= distance <= 2 * max(height, width):
+        raise Rejected("detect", "bad_keypoints", f"the known eyes are {distance:.3g} px apart")
 
 
 def keypoints_from(points: np.ndarray) -> np.ndarray:

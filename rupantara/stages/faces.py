@@ -74,6 +74,7 @@ class TrainingFaces:
 
     def __call__(self, batch: pa.Table) -> dict[str, np.ndarray]:
         """Decode each face once and repeat it for balance."""
+        batch = schema.accepted(batch)
         ids = batch["face_id"].to_pylist()
         places = [next((name for name, members in self._sets.items() if i in members), "") for i in ids]
         kept = [bool(place) for place in places]

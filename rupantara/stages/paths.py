@@ -1,6 +1,7 @@
 """Domain, species, identity and attributes of a photograph from its path, by rules that a config can replace."""
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import lru_cache
 
@@ -38,6 +39,15 @@ def compile_rules(rules: tuple[str, ...]) -> tuple[re.Pattern[str], ...]:
         except re.error as error:
             raise UserError(f"each rule must be a regular expression, got {rule!r}: {error}") from error
     return tuple(compiled)
+
+
+def count_by_rule(paths: Iterable[str], rules: tuple[str, ...]) -> dict[str, int]:
+    """Count the paths that each rule decides: many under the last, catch-all rule hint at a wrong root folder."""
+    compiled = compile_rules(rules)
+    counts = dict.fromkeys((*rules, "none"), 0)
+    for path in paths:
+        counts[next((rule.pattern for rule in compiled if rule.search(path)), "none")] += 1
+    return {rule: n for rule, n in counts.items() if n}
 
 
 def origin(path: str, rules: tuple[str, ...] = DEFAULT_RULES) -> Origin | None:

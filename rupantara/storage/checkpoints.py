@@ -9,6 +9,7 @@ from typing import Any
 import safetensors.torch
 from torch import Tensor
 
+from rupantara.errors import UserError
 from rupantara.storage import manifest, uris
 from rupantara.storage.manifest import DataFile
 
@@ -37,7 +38,12 @@ def read(uri: str, model_type: str) -> Checkpoint:
     """Read a complete checkpoint."""
     config = read_config(uri, model_type)
     data = uris.read_bytes(uris.join(uri, "model.safetensors"))
-    return Checkpoint(config, safetensors.torch.load(data), hashlib.sha256(data).hexdigest())
+    digest, expected = hashlib.sha256(data).hexdigest(), model_sha256(uri, model_type)
+    if digest != expected:
+        raise UserError(
+            f"{uri} is damaged or being replaced: its weights must have SHA-256 {expected[:12]}…, got {digest[:12]}…"
+        )
+    return Checkpoint(config, safetensors.torch.load(data), digest)
 
 
 def write(uri: str, config: Mapping[str, Any], tensors: Mapping[str, Tensor], card: str) -> tuple[list[DataFile], str]:

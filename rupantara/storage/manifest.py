@@ -96,14 +96,17 @@ def begin(uri: str, schema: str, recipe: Recipe, *, version: int, overwrite: boo
     if complete is None and unfinished is None:
         _require_empty(uri)
     replaces = complete.fingerprint if complete else ""
-    abandoned = unfinished.fingerprint if unfinished and unfinished.fingerprint != recipe.fingerprint else ""
+    abandoned = ""
+    if unfinished is not None:
+        taken_up = unfinished.fingerprint == recipe.fingerprint
+        abandoned = unfinished.extra.get(ABANDONS, "") if taken_up else unfinished.fingerprint
     running = Manifest(schema, version, recipe, "running", extra={REPLACES: replaces, ABANDONS: abandoned})
     uris.write_bytes(uris.join(uri, RUNNING), running.to_json())
     return running
 
 
 def _require_empty(uri: str) -> None:
-    entries = uris.list_files(uri)
+    entries = [e for e in uris.list_files(uri) if not e.path.rpartition("/")[2].startswith(uris.DRAFT)]
     if entries:
         raise UserError(
             f"the output folder must be empty or an output of this project, got {uri!r} with {entries[0].path!r}"

@@ -61,10 +61,10 @@ def _hash_source(path: Path) -> str:
 
 
 def code_version(parts: Iterable[str]) -> str:
-    """Hash the library's files that decide a job's rows; `parts` are files or folders below `rupantara/`."""
+    """Hash the files that decide a job's rows; `parts` are files or folders below `rupantara/`, or files `jobs/…`."""
     digest = hashlib.sha256()
     for part in sorted(parts):
-        files = sorted((LIBRARY / part).rglob("*.py")) if (LIBRARY / part).is_dir() else [LIBRARY / part]
-        for path in files:
-            digest.update(f"{path.relative_to(LIBRARY)} {_hash_source(path)}\n".encode())
+        base = (LIBRARY.parent if part.startswith("jobs/") else LIBRARY) / part
+        for path in sorted(base.rglob("*.py")) if base.is_dir() else [base]:
+            digest.update(f"{path.relative_to(LIBRARY.parent)} {_hash_source(path)}\n".encode())
     return digest.hexdigest()[:16]

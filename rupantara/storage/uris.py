@@ -17,6 +17,9 @@ import pyarrow.fs as pafs
 
 from rupantara.errors import MissingError, UserError
 
+DRAFT = ".draft-"
+"""Prefix of a local file that is being written; a kill may leave one, and nobody reads it."""
+
 
 @dataclass(frozen=True)
 class FileEntry:
@@ -103,7 +106,7 @@ def write_bytes(uri: str, data: bytes, *, if_absent: bool = False) -> None:
 
 def _write_local(path: Path, data: bytes, if_absent: bool) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f".draft-{uuid.uuid4().hex}")
+    draft = path.with_name(f"{DRAFT}{uuid.uuid4().hex}")
     try:
         draft.write_bytes(data)
         if if_absent:

@@ -52,13 +52,17 @@ class FaceBatch(NamedTuple):
 
 @dataclass
 class TrainState:
-    """Everything that a resumed run needs to equal the unbroken one; randomness is seeded anew each epoch."""
+    """Everything that a resumed run needs to equal the unbroken one; randomness is seeded anew each epoch.
+
+    `seen` counts the images of all `world_size` workers.
+    """
 
     model: RegionVAE
     average: RegionVAE
     optimizer: torch.optim.Optimizer
     seen: int = 0
     step: int = 0
+    world_size: int = 1
 
     @staticmethod
     def create(model: RegionVAE, objective: Objective) -> "TrainState":
@@ -119,7 +123,7 @@ def train_step(
     losses["loss"].backward()
     norm = torch.nn.utils.clip_grad_norm_(state.model.parameters(), objective.gradient_clip)
     state.optimizer.step()
-    state.seen += len(humans.images) + len(animals.images)
+    state.seen += (len(humans.images) + len(animals.images)) * state.world_size
     state.step += 1
     update_ema(state.average, state.model, objective.ema_decay, state.step)
     return {name: float(value.detach()) for name, value in losses.items()} | {"gradient_norm": float(norm), "lr": rate}
