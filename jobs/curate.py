@@ -163,6 +163,8 @@ def main(config: Config) -> None:
     logging.getLogger("jobs").info(
         "%d files listed, %d are no photographs", listing["listed"], listing["not_photographs"]
     )
+    for rule, count in listing["by_rule"].items():
+        logging.getLogger("jobs").info("%d photographs fall under the rule %s", count, rule)
     parts.run_parts(config, config.faces, "faces", recipe, planned, make_stage, version=schema.VERSION, **listing)
 
 
