@@ -1,6 +1,7 @@
 """Cutting and placing regions: exact where it should be, local where it must be."""
 
 import numpy as np
+import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -48,7 +49,9 @@ def test_a_transplanted_region_changes_its_box_and_nothing_else(region):
         if PART_REGION[part] == region:
             x0, y0, x1, y1 = (np.array(box) * 64).round().astype(int)
             inside[max(y0 - 1, 0) : y1 + 1, max(x0 - 1, 0) : x1 + 1] = True
-            assert out[(y0 + y1) // 2, (x0 + x1) // 2] == 1
+            # The donor's colour, drawn HARMONY of the way to what it lies on.
+            middle = float(out[(y0 + y1) // 2, (x0 + x1) // 2])
+            assert middle == pytest.approx(1 - placement.HARMONY, abs=1e-4)
     assert (out.numpy()[~inside] == 0).all()
 
 
