@@ -46,7 +46,7 @@ class Mixing:
     regions: tuple[str, ...] = REGIONS
     weight: float = 1.0
     top_k: int = 3
-    temperature: float = 0.05
+    temperature: float = 0.01
 
 
 @dataclass(frozen=True)

@@ -66,5 +66,6 @@ def code_version(parts: Iterable[str]) -> str:
     for part in sorted(parts):
         base = (LIBRARY.parent if part.startswith("jobs/") else LIBRARY) / part
         for path in sorted(base.rglob("*.py")) if base.is_dir() else [base]:
-            digest.update(f"{path.relative_to(LIBRARY.parent)} {_hash_source(path)}\n".encode())
+            name = f"{part}/{path.relative_to(base)}" if path != base else part
+            digest.update(f"{name} {_hash_source(path)}\n".encode())
     return digest.hexdigest()[:16]

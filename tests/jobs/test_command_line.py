@@ -17,7 +17,7 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 JOBS = ("curate", "train_vae", "extract", "build_bank", "generate", "reverse_map", "evaluate", "demo")
 
 
-def job(*arguments: str, timeout: int = 120) -> subprocess.CompletedProcess[str]:
+def job(*arguments: str, timeout: int = 300) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", *arguments]
     return subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, timeout=timeout)
 
@@ -54,6 +54,7 @@ def rows_of(uri: Path) -> pa.Table:
     return tables.read(str(uri), schema="faces").sort_by("face_id")
 
 
+@pytest.mark.timeout(900)
 def test_a_job_killed_in_the_middle_ends_with_the_same_rows(tmp_path):
     photos = tmp_path / "photos"
 

@@ -81,8 +81,8 @@ def test_it_overfits_one_batch():
     humans, animals = batch("human", 4), batch("cat", 4)
     objective = Objective(learning_rate=2e-3, swap_share=0.0, lr_warm_up_images=1, kl_weight=0.0, bfloat16=False)
     state = TrainState.create(RegionVAE(CONFIG), objective)
-    losses = [train_step(state, objective, humans, animals, 10_000)["loss"] for _ in range(30)]
-    assert losses[-1] < 0.3 * losses[0]
+    losses = [train_step(state, objective, humans, animals, 10_000)["loss"] for _ in range(20)]
+    assert losses[-1] < 0.4 * losses[0]
 
 
 def test_a_resumed_state_takes_the_same_next_step():
