@@ -8,15 +8,33 @@ import re
 import sys
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any, TypeVar
 
 import tyro
 
 from rupantara.errors import UserError
+from rupantara.storage import uris
 
 REQUIRED: Any = tyro.MISSING
 """Stands for a flag that has no default."""
+
+PATH_FIELDS = frozenset(
+    {
+        "photos",
+        "faces",
+        "weights",
+        "keypoints",
+        "checkpoint",
+        "features",
+        "bank",
+        "generated",
+        "affinity",
+        "metrics",
+        "run",
+    }
+)
+"""Fields that hold a path or URI."""
 
 RUNTIME_FIELDS = frozenset({"preset", "overwrite", "dry_run", "workers", "cpus_per_worker", "gpus_per_worker"})
 """Fields that never change a row, so that they are no part of a fingerprint."""
@@ -65,7 +83,7 @@ def run(main: Callable[[C], None], presets: Mapping[str, C], description: str) -
         sys.exit(2)
     default = presets[name]
     program = f"python -m {sys.modules['__main__'].__spec__.name}" if sys.modules["__main__"].__spec__ else None
-    config = _parse(default, program, description)
+    config = _absolute(_parse(default, program, description))
     _check_counts(config)
     started = time.monotonic()
     try:
@@ -86,6 +104,12 @@ def run(main: Callable[[C], None], presets: Mapping[str, C], description: str) -
     finally:
         disconnect()
     logging.getLogger("jobs").info("done in %.1f s", time.monotonic() - started)
+
+
+def _absolute(config: C) -> C:
+    """Make local paths absolute: a worker's current folder need not be the driver's."""
+    given = {f.name: getattr(config, f.name) for f in fields(config) if f.name in PATH_FIELDS}
+    return replace(config, **{name: uris.absolute(value) for name, value in given.items() if value})
 
 
 def _check_counts(config: Common) -> None:

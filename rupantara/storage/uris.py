@@ -55,6 +55,11 @@ def resolve(uri: str) -> tuple[pafs.FileSystem, str]:
     return _s3(), path.rstrip("/")
 
 
+def absolute(uri: str) -> str:
+    """Make a local path absolute; other URIs stay as they are."""
+    return resolve(uri)[1] if is_local(uri) else uri
+
+
 def join(uri: str, *parts: str) -> str:
     """Append path parts to a URI."""
     return "/".join([uri.rstrip("/"), *parts])
