@@ -47,7 +47,7 @@ bench: install
 
 # An endpoint over the demo's run: curl -F photo=@face.jpg -F species=tiger http://127.0.0.1:8000/v1/hybrids -o hybrid.png
 serve: install
-	$(VENV)/bin/serve run serve.app:build checkpoint=$(RUN)/checkpoint bank=$(RUN)/bank weights=$(WEIGHTS)
+	$(VENV)/bin/serve run serve.app:build checkpoint=$(abspath $(RUN)/checkpoint) bank=$(abspath $(RUN)/bank) weights=$(abspath $(WEIGHTS))
 
 clean:
 	rm -rf $(VENV) runs build dist .pytest_cache .ruff_cache .hypothesis .import_linter_cache *.egg-info
