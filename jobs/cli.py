@@ -23,6 +23,7 @@ PATH_FIELDS = frozenset(
     {
         "photos",
         "faces",
+        "morphs",
         "weights",
         "keypoints",
         "checkpoint",

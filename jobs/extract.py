@@ -1,22 +1,23 @@
-"""Faces to features: the codes of a trained region VAE, one row an accepted face, as Parquet.
+"""Faces to features: each face is decoded once and shown to every extractor that is asked for; one row an accepted face.
 
     ray job submit --working-dir . -- python -m jobs.extract --faces s3://bucket/faces --checkpoint s3://bucket/region_vae \
-        --features s3://bucket/features
+        --weights s3://bucket/weights --extractors region_vae arcface --features s3://bucket/features
 """
 
 import os
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 
 from jobs import cli, parts
 from rupantara import schema
-from rupantara.generation import loading
-from rupantara.stages.extract import ExtractCodes
-from rupantara.stages.faces import COLUMNS
+from rupantara.errors import UserError
+from rupantara.stages import extractors
+from rupantara.stages.extract import COLUMNS, ExtractFeatures
+from rupantara.stages.extractors import Source, Spec
 from rupantara.storage import manifest
 from rupantara.storage.recipe import Recipe, code_version
 
-CODE = ("models", "stages/extract.py", "stages/faces.py", "landmarks/regions.py", "imaging/codec.py")
+CODE = ("models", "stages/extract.py", "stages/extractors.py", "landmarks/regions.py", "imaging/codec.py")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,22 +25,49 @@ class Config(cli.Common):
     """Extract features."""
 
     faces: str
-    """Faces table."""
-    checkpoint: str
-    """Checkpoint of jobs.train_vae."""
+    """Table of faces (or morphs)."""
     features: str
     """Output table."""
+    checkpoint: str = ""
+    """Checkpoint of jobs.train_vae, for region_vae."""
+    weights: str = ""
+    """Folder or s3:// prefix of pretrained networks, for arcface (mobilefacenet.npz) and vggface."""
+    extractors: tuple[str, ...] = ()
+    """region_vae, arcface, vggface, vggface_random; each may be followed by :batch_size=N, :precision=bf16, :store=float16,
+    :seed=N. Empty = region_vae with --checkpoint, arcface with --weights."""
     threads: int = 0
     """Torch threads of each worker (0 = the machine's CPUs over the workers of the machine)."""
 
 
-def build(config: Config) -> tuple[Recipe, list[parts.Part], partial[ExtractCodes]]:
+def specs_of(config: Config) -> list[Spec]:
+    """Read --extractors, or choose by what is given."""
+    chosen = config.extractors or [
+        n for n, given in (("region_vae", config.checkpoint), ("arcface", config.weights)) if given
+    ]
+    specs = [extractors.parse(text) for text in chosen]
+    names = [spec.name.removesuffix("_random") for spec in specs]
+    if not specs:
+        raise UserError("nothing to extract: give --checkpoint, --weights or --extractors")
+    if len(set(names)) < len(names):
+        raise UserError(f"each extractor may be named once, got {', '.join(chosen)}")
+    for spec in specs:
+        if spec.name == "region_vae" and not config.checkpoint:
+            raise UserError("the extractor region_vae needs --checkpoint")
+        if spec.name in ("arcface", "vggface") and not config.weights:
+            raise UserError(f"the extractor {spec.name} needs --weights")
+    return specs
+
+
+def build(config: Config) -> tuple[Recipe, list[parts.Part], partial[ExtractFeatures]]:
     """Plan one part for each file of the faces."""
-    faces = manifest.require(config.faces, "faces")
-    models = {"region_vae": loading.model_sha256(config.checkpoint)}
-    recipe = Recipe("extract", code_version(CODE), {}, {"faces": faces.fingerprint}, models)
+    faces, specs = manifest.require(config.faces, "faces"), specs_of(config)
+    source = Source(config.checkpoint, config.weights, "cuda" if config.gpus_per_worker else "cpu")
+    models = {spec.name: extractors.model_sha256(spec, source) for spec in specs}
+    # Batch size and worker decide how fast, not what; precision and stored type decide what.
+    chosen = [{k: v for k, v in asdict(spec).items() if k != "batch_size"} for spec in specs]
+    recipe = Recipe("extract", code_version(CODE), {"extractors": chosen}, {"faces": faces.fingerprint}, models)
     threads = config.threads or max(1, (os.cpu_count() or 1) // max(1, config.workers or (os.cpu_count() or 1)))
-    return recipe, parts.parts_of(config.faces, faces), partial(ExtractCodes, config.checkpoint, threads)
+    return recipe, parts.parts_of(config.faces, faces), partial(ExtractFeatures, specs, source, threads)
 
 
 def main(config: Config) -> None:
@@ -48,20 +76,10 @@ def main(config: Config) -> None:
     if config.dry_run:
         print(config, f"\nfingerprint {recipe.fingerprint}\n{len(plan)} parts")
         return
-    model = recipe.models["region_vae"]
-    parts.run_parts(
-        config,
-        config.features,
-        "features",
-        recipe,
-        plan,
-        make_stage,
-        version=schema.VERSION,
-        columns=COLUMNS,
-        model_sha256=model,
-    )
+    run = partial(parts.run_parts, config, config.features, "features", recipe, plan, make_stage)
+    run(version=schema.VERSION, columns=COLUMNS, model_sha256=recipe.models.get("region_vae", ""))
 
 
 if __name__ == "__main__":
-    presets = {"default": Config(faces=cli.REQUIRED, checkpoint=cli.REQUIRED, features=cli.REQUIRED)}
+    presets = {"default": Config(faces=cli.REQUIRED, features=cli.REQUIRED)}
     cli.run(main, presets, __doc__ or "")

@@ -6,7 +6,7 @@ polars, duckdb and HF datasets all open that. Images are encoded bytes. `reject`
 
 import json
 import math
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -24,7 +24,12 @@ QUALITY_FIELDS = (
     "pitch",
     "roll",
     "expression",
+    "num_faces",
+    "eyewear",
+    "headwear",
 )
+"""Measures of a face; null = not judged (eyewear and headwear have no network in the catalogue yet)."""
+
 SPLITS = ("train", "val", "test")
 IMAGE_COLUMNS = ("image",)
 
@@ -38,6 +43,8 @@ def vector_field(
 
 
 PHOTOS = pa.schema([("path", pa.binary()), ("bytes", pa.int64()), ("mtime_ns", pa.int64())])
+
+MORPHS_PLANNED = pa.schema([("pool", pa.int64()), ("index", pa.int64())])
 
 FACES = pa.schema(
     [
@@ -102,18 +109,10 @@ METRICS = pa.schema(
 )
 
 
-def features(global_dim: int, num_regions: int, region_dim: int, model_sha256: str) -> pa.Schema:
-    """Describe the features table of one region VAE."""
-    return pa.schema(
-        [
-            ("face_id", pa.string()),
-            ("domain", pa.string()),
-            ("species", pa.string()),
-            ("split", pa.string()),
-            vector_field("global_mu", global_dim, model_sha256=model_sha256),
-            vector_field("regions_mu", num_regions, region_dim, model_sha256=model_sha256),
-        ]
-    )
+def features(columns: Sequence[pa.Field]) -> pa.Schema:
+    """Describe the features table: who the face is, then a vector column an extractor (null where it does not apply)."""
+    kept = [pa.field(name, pa.string()) for name in ("face_id", "domain", "species", "split")]
+    return pa.schema([*kept, *columns])
 
 
 def bank(region_dim: int, model_sha256: str) -> pa.Schema:

@@ -11,10 +11,18 @@ def to_gray(picture: Picture) -> Gray:
     return cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)
 
 
+SHARPNESS_SIDE = 128
+"""Sharpness is measured at this side of the crop, whatever the photograph's resolution: about 35 px between the eyes."""
+
+
 def sharpness(gray: Gray) -> float:
-    """Return the variance of the Laplacian over the variance of the luma: 0 is flat, faces in focus lie above 0.01."""
-    luma = gray.astype(np.float32)
-    return float(cv2.Laplacian(luma, cv2.CV_32F).var() / max(float(luma.var()), 1.0))
+    """Return the variance of the Laplacian over the variance of the luma, at SHARPNESS_SIDE.
+
+    0 is flat. At one scale of the face the measure does not depend on how many pixels the photograph has, as long as it has
+    that many; below, the picture is blurred at this scale and says so.
+    """
+    small = cv2.resize(gray, (SHARPNESS_SIDE, SHARPNESS_SIDE), interpolation=cv2.INTER_AREA).astype(np.float32)
+    return float(cv2.Laplacian(small, cv2.CV_32F).var() / max(float(small.var()), 1.0))
 
 
 def chroma(picture: Picture) -> float:

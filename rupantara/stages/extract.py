@@ -1,15 +1,23 @@
-"""Faces to features: the codes of the region VAE."""
+"""Faces to features: each face decoded once and shown to every extractor."""
 
-import numpy as np
+from collections.abc import Sequence
+
 import pyarrow as pa
 import torch
 
 from rupantara import schema
 from rupantara.generation import loading
 from rupantara.landmarks.regions import REGIONS
-from rupantara.stages.faces import FaceArrays, load
+from rupantara.stages import extractors
+from rupantara.stages.extractors import Source, Spec
+from rupantara.stages.faces import FaceArrays
 
 BATCH = 32
+CHUNK_ROWS = 256
+"""Faces held decoded at a time: 50 MB at 256 x 256."""
+
+COLUMNS = ("face_id", "domain", "species", "split", "image", "keypoints", "landmarks", "reject")
+KEPT = ("face_id", "domain", "species", "split")
 
 
 def encode(model: loading.Loaded, faces: FaceArrays) -> tuple[torch.Tensor, torch.Tensor]:
@@ -27,21 +35,25 @@ def encode(model: loading.Loaded, faces: FaceArrays) -> tuple[torch.Tensor, torc
     return torch.cat(global_mu), torch.cat(regions_mu)
 
 
-class ExtractCodes:
-    """Batch of `schema.FACES` -> batch of `schema.features`; rejected faces have no features."""
+class ExtractFeatures:
+    """Batch of `schema.FACES` -> batch of features, one row an accepted face; rejected faces have no features."""
 
-    def __init__(self, checkpoint: str, threads: int = 1) -> None:
-        """Load the model."""
+    def __init__(self, specs: Sequence[Spec], source: Source, threads: int = 1) -> None:
+        """Load every extractor."""
         torch.set_num_threads(threads)
-        self._loaded = loading.load(checkpoint)
-        config = self._loaded.model.config
-        self._schema = schema.features(config.global_dim, len(REGIONS), config.region_dim, self._loaded.sha256)
+        self._specs = tuple(specs)
+        self._extractors = [extractors.EXTRACTORS[spec.name](spec, source) for spec in specs]
+        self._schema = schema.features([field for one in self._extractors for field in one.columns])
 
     def __call__(self, batch: pa.Table) -> pa.Table:
-        """Encode every accepted face."""
+        """Extract every accepted face."""
         rows = schema.accepted(batch)
-        global_mu, regions_mu = encode(self._loaded, load(rows, self._loaded.model.config.size))
-        columns = {name: rows[name] for name in ("face_id", "domain", "species", "split")}
-        columns["global_mu"] = schema.vector_array(np.asarray(global_mu))
-        columns["regions_mu"] = schema.vector_array(np.asarray(regions_mu))
+        chunks = [self._chunk(rows.slice(start, CHUNK_ROWS)) for start in range(0, rows.num_rows, CHUNK_ROWS)]
+        return pa.concat_tables(chunks) if chunks else self._schema.empty_table()
+
+    def _chunk(self, rows: pa.Table) -> pa.Table:
+        faces = extractors.decode(rows)
+        columns = [rows[name].combine_chunks() for name in KEPT]
+        for spec, extractor in zip(self._specs, self._extractors, strict=True):
+            columns += extractors.run(extractor, spec.batch_size, faces)
         return pa.table(columns, schema=self._schema)

@@ -115,6 +115,13 @@ def _footer(uri: str) -> pq.FileMetaData:
         return pq.read_metadata(file)
 
 
+def read_schema(uri: str, path: str) -> pa.Schema:
+    """Read the schema of one file of a table."""
+    fs, full = uris.resolve(uris.join(uri, path))
+    with fs.open_input_file(full) as file:
+        return pq.read_schema(file)
+
+
 def read_file(uri: str, path: str, columns: Sequence[str] | None = None) -> pa.Table:
     """Read one file of a table."""
     fs, full = uris.resolve(uris.join(uri, path))

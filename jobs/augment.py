@@ -1,0 +1,157 @@
+"""Faces to morphs: pairs of like faces of the train split, averaged in shape and texture and blended seamlessly.
+
+ray job submit --working-dir . -- python -m jobs.augment --faces s3://bucket/faces --count 20000 --morphs s3://bucket/morphs
+"""
+
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
+from functools import partial
+from typing import Any
+
+import pyarrow as pa
+
+from jobs import cli, parts
+from rupantara import schema
+from rupantara.errors import UserError
+from rupantara.reports.contact_sheet import morph_sheet
+from rupantara.stages.augment import AugmentRules, MorphFaces, PoolFile, parents
+from rupantara.storage import manifest, tables, uris
+from rupantara.storage.manifest import Manifest
+from rupantara.storage.recipe import Recipe, code_version
+
+CODE = ("imaging", "landmarks", "stages/augment.py", "stages/measure.py", "schema.py", "jobs/augment.py")
+PLAN_COLUMNS = ("domain", "landmarks", "quality", "split", "reject")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config(cli.Common):
+    """Make morphs of like faces."""
+
+    faces: str
+    """Faces table."""
+    morphs: str
+    """Output table, with the columns of faces; the parents are in `parents`."""
+    count: int = 2000
+    """Morphs to make; no pair of parents is used twice."""
+    neighbours: int = AugmentRules.neighbours
+    """The second parent is drawn among this many faces most like the first."""
+    like: str = AugmentRules.like
+    """What likeness is: landmarks, or a column of --features (arcface, vggface, global_mu)."""
+    features: str = ""
+    """Features of --faces, for --like."""
+    alpha: tuple[float, float] = AugmentRules.alpha
+    """Range that the second parent's weight is drawn from; 0.5 0.5 = the mean of both."""
+    same_identity: bool = AugmentRules.same_identity
+    """Let two photographs of one person be parents."""
+    max_yaw: float = AugmentRules.max_yaw
+    """Parents are turned by at most this many degrees."""
+    size: int = AugmentRules.size
+    """Side of the morphs in pixels."""
+    pool_faces: int = 20_000
+    """Faces among which neighbours are sought; larger tables are cut into pools, so that a worker's memory is bounded."""
+    part_morphs: int = 256
+    """Most morphs in one part, the unit of work and of resuming."""
+    sheet: int = 100
+    """Morphs on the contact sheet."""
+
+
+def pools_of(config: Config, faces: Manifest, features: Manifest | None) -> list[tuple[list[PoolFile], int]]:
+    """Group files until a pool is full; return each pool's files and its number of possible parents."""
+    pools: list[tuple[list[PoolFile], int]] = []
+    for files, members in _counted(config, faces, features):
+        if not pools or pools[-1][1] >= config.pool_faces:
+            pools.append(([], 0))
+        pools[-1] = ([*pools[-1][0], files], pools[-1][1] + members)
+    if len(pools) > 1 and pools[-1][1] < config.pool_faces // 2:
+        files, members = pools.pop()
+        pools[-1] = (pools[-1][0] + files, pools[-1][1] + members)
+    return pools
+
+
+def _counted(config: Config, faces: Manifest, features: Manifest | None) -> Iterator[tuple[PoolFile, int]]:
+    for i, file in enumerate(faces.files):
+        members = parents(tables.read_file(config.faces, file.path, PLAN_COLUMNS), config.max_yaw).num_rows
+        yield PoolFile(file.path, features.files[i].path if features else ""), members
+
+
+def shares(count: int, pools: list[tuple[list[PoolFile], int]]) -> list[int]:
+    """Share the morphs out by the pools' sizes, summing to `count`."""
+    total, given, seen = sum(n for _, n in pools), 0, 0
+    out = []
+    for _, n in pools:
+        seen += n
+        out.append(count * seen // total - given)
+        given += out[-1]
+    return out
+
+
+def plan(config: Config, wanted: list[int]) -> list[parts.Part]:
+    """Cut each pool's morphs into parts."""
+    planned: list[parts.Part] = []
+    for pool, count in enumerate(wanted):
+        for start in range(0, count, config.part_morphs):
+            index = range(start, min(start + config.part_morphs, count))
+            rows = pa.table({"pool": [pool] * len(index), "index": list(index)}, schema=schema.MORPHS_PLANNED)
+            planned.append(parts.Part(len(planned), rows=rows))
+    return planned
+
+
+def features_of(config: Config, faces: Manifest) -> Manifest | None:
+    """Find the features table that --like names, and check that it is of these faces."""
+    if config.like == "landmarks":
+        return None
+    if not config.features:
+        raise UserError(f"--like {config.like} is a column of a features table: give --features")
+    found = manifest.require(config.features, "features")
+    if found.recipe.inputs.get("faces") != faces.fingerprint:
+        raise UserError(f"--features must be of --faces, got {config.features!r}, made of other faces")
+    columns = tables.read_schema(config.features, found.files[0].path)
+    if config.like not in columns.names or not pa.types.is_fixed_size_list(columns.field(config.like).type):
+        vectors = [f.name for f in columns if pa.types.is_fixed_size_list(f.type)]
+        raise UserError(f"--like must be landmarks or one of {', '.join(vectors)}, got {config.like!r}")
+    return found
+
+
+def build(config: Config) -> tuple[Recipe, list[parts.Part], partial[MorphFaces]]:
+    """Plan and describe the run."""
+    low, high = config.alpha
+    if not 0 <= low <= high <= 1 or config.size < 32 or min(config.count, config.neighbours, config.part_morphs) < 1:
+        raise UserError(
+            "--alpha must be LOW HIGH with 0 <= LOW <= HIGH <= 1, --size at least 32, --count, --neighbours and --part-morphs at"
+            f" least 1, got {config.alpha}, {config.size}, {config.count}, {config.neighbours}, {config.part_morphs}"
+        )
+    faces = manifest.require(config.faces, "faces")
+    features = features_of(config, faces)
+    pools = pools_of(config, faces, features)
+    total = sum(n for _, n in pools)
+    if total < 2:
+        raise UserError(f"--faces must hold two accepted humans of the train split with 68 landmarks, got {total}")
+    inputs = {"faces": faces.fingerprint} | ({"features": features.fingerprint} if features else {})
+    settings = cli.row_config(config, "faces", "morphs", "features", "sheet")
+    recipe = Recipe("augment", code_version(CODE), settings, inputs)
+    rules = AugmentRules(**{f.name: getattr(config, f.name) for f in fields(AugmentRules) if hasattr(config, f.name)})
+    make_stage = partial(MorphFaces, config.faces, config.features, [files for files, _ in pools], rules)
+    return recipe, plan(config, shares(config.count, pools)), make_stage
+
+
+def main(config: Config) -> None:
+    """Run the job."""
+    recipe, planned, make_stage = build(config)
+    if config.dry_run:
+        print(config, f"\nfingerprint {recipe.fingerprint}\n{len(planned)} parts")
+        return
+    parts.run_parts(config, config.morphs, "faces", recipe, planned, make_stage, version=schema.VERSION)
+    if config.sheet:
+        uri = uris.join(config.morphs, "contact_sheet.jpg")
+        uris.write_bytes(uri, morph_sheet(config.faces, config.morphs, config.sheet))
+        logging.getLogger("jobs").info("contact sheet: %s", uri)
+
+
+def presets() -> dict[str, Any]:
+    """Return the named configs."""
+    return {"default": Config(faces=cli.REQUIRED, morphs=cli.REQUIRED)}
+
+
+if __name__ == "__main__":
+    cli.run(main, presets(), __doc__ or "")

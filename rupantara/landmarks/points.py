@@ -1,0 +1,18 @@
+"""Keypoints out of other sets of points."""
+
+import numpy as np
+
+from rupantara.types import Keypoints, Points
+
+
+def keypoints_from(points: Points) -> Keypoints:
+    """Return five keypoints from 3, 5 or 68 points; missing mouth corners are put where the template has them."""
+    if len(points) == 5:
+        return points
+    if len(points) == 68:
+        eyes = (points[36:42].mean(0), points[42:48].mean(0))
+        return np.array([*eyes, points[30], points[48], points[54]], np.float32)
+    across = points[1] - points[0]
+    down = np.array([-across[1], across[0]])
+    middle = (points[0] + points[1]) / 2 + 1.25 * down
+    return np.array([*points, middle - 0.35 * across, middle + 0.35 * across], np.float32)

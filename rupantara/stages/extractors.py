@@ -1,0 +1,301 @@
+"""What turns decoded faces into vectors: one class an extractor, each with its own input, batch size and precision."""
+
+import hashlib
+import io
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, fields, replace
+from functools import partial
+from typing import Any, Protocol
+
+import cv2
+import numpy as np
+import pyarrow as pa
+import torch
+
+from rupantara import schema
+from rupantara.errors import MissingError, UserError
+from rupantara.generation import loading
+from rupantara.imaging import codec
+from rupantara.landmarks.align import fit_similarity, prefilter
+from rupantara.landmarks.regions import REGIONS, part_boxes
+from rupantara.models import mobilefacenet, vggface
+from rupantara.stages.faces import to_images
+from rupantara.storage import uris, weights
+from rupantara.types import Picture
+
+DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
+STORED = {"float32": pa.float32(), "float16": pa.float16()}
+
+
+@dataclass(frozen=True)
+class Spec:
+    """One extractor as the command line names it: `NAME[:OPTION=VALUE]…`."""
+
+    name: str
+    batch_size: int = 32
+    precision: str = "fp32"
+    store: str = "float32"
+    seed: int = 0
+
+
+def parse(text: str) -> Spec:
+    """Read `vggface:batch_size=16:precision=bf16`; raise UserError for a name, option or value that is not known."""
+    name, *options = text.split(":")
+    spec = Spec(name)
+    if name not in EXTRACTORS:
+        raise UserError(f"extractor must be one of {', '.join(EXTRACTORS)}, got {name!r}")
+    for option in options:
+        key, _, value = option.partition("=")
+        if key not in {f.name for f in fields(Spec)} - {"name"}:
+            raise UserError(
+                f"an extractor's options are batch_size, precision, store and seed, got {option!r} in {text!r}"
+            )
+        number = key in ("batch_size", "seed")
+        if number and not value.isdigit():
+            raise UserError(f"{key} must be a whole number, got {value!r} in {text!r}")
+        changed: dict[str, Any] = {key: int(value) if number else value}
+        spec = replace(spec, **changed)
+    if spec.precision not in DTYPES or spec.store not in STORED or spec.batch_size < 1:
+        raise UserError(f"precision is fp32 or bf16, store float32 or float16, batch_size at least 1, got {text!r}")
+    return spec
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """Faces decoded once for all extractors; `keypoints` [n, 5, 2] are in pixels of the pictures."""
+
+    pictures: list[Picture]
+    keypoints: np.ndarray
+    boxes: np.ndarray
+    domains: list[str]
+
+    def take(self, rows: Sequence[int]) -> "Decoded":
+        """Return some of the faces."""
+        parts = ([self.pictures[i] for i in rows], self.keypoints[list(rows)], self.boxes[list(rows)])
+        return Decoded(*parts, [self.domains[i] for i in rows])
+
+    def at(self, size: int) -> np.ndarray:
+        """Return the pictures at one size, uint8 [n, size, size, 3]."""
+        return np.stack([codec.resize(picture, size) for picture in self.pictures])
+
+
+def decode(rows: pa.Table) -> Decoded:
+    """Decode accepted rows of the faces table."""
+    pictures = [codec.decode_jpeg(image) for image in rows["image"].to_pylist()]
+    points = [None if p is None else np.array(p, np.float32).reshape(68, 2) for p in rows["landmarks"].to_pylist()]
+    domains = rows["domain"].to_pylist()
+    boxes = [part_boxes(p, d, x.shape[0]) for p, d, x in zip(points, domains, pictures, strict=True)]
+    return Decoded(pictures, schema.dense(rows["keypoints"], 5, 2), np.array(boxes), domains)
+
+
+class Extractor(Protocol):
+    """`columns` describes what a call returns, one array [n, …] a column; faces of other domains get nulls."""
+
+    columns: list[pa.Field]
+    domains: tuple[str, ...]
+
+    def __call__(self, faces: Decoded) -> list[np.ndarray]:
+        """Return the vectors of one batch."""
+        ...
+
+
+class RegionVAECodes:
+    """The means of a region VAE's codes (`000_…`, III.B): `global_mu` and `regions_mu`."""
+
+    domains: tuple[str, ...] = ("human", "animal")
+
+    def __init__(self, spec: Spec, source: "Source") -> None:
+        """Load a checkpoint."""
+        loaded = loading.load(source.checkpoint)
+        self._model, self._spec = loaded.model.to(source.device), spec
+        config, stored = loaded.model.config, STORED[spec.store]
+        field = partial(schema.vector_field, model_sha256=loaded.sha256, dtype=stored)
+        self.columns = [
+            field("global_mu", config.global_dim),
+            field("regions_mu", len(REGIONS), config.region_dim),
+        ]
+
+    def __call__(self, faces: Decoded) -> list[np.ndarray]:
+        """Encode aligned crops with their part boxes."""
+        device = next(self._model.parameters()).device
+        images = to_images(faces.at(self._model.config.size)).to(device)
+        with torch.autocast(device.type, torch.bfloat16, enabled=self._spec.precision == "bf16"):
+            found = self._model.encode(images, torch.from_numpy(faces.boxes).to(device))
+        return [found.global_mu.float().cpu().numpy(), found.regions_mu.float().cpu().numpy()]
+
+
+class ArcFace:
+    """Identity by MobileFaceNet with ArcFace's own alignment: `arcface`, 128-d, unit length."""
+
+    domains: tuple[str, ...] = ("human",)
+
+    def __init__(self, spec: Spec, source: "Source") -> None:
+        """Load `mobilefacenet.npz`."""
+        data = weights.load(source.weights, "mobilefacenet")
+        self._dtype = DTYPES[spec.precision]
+        model = mobilefacenet.from_published(np.load(io.BytesIO(data), allow_pickle=False))
+        self._model, self._device = model.to(source.device, self._dtype), source.device
+        digest = weights.CATALOGUE["mobilefacenet"].sha256
+        made = schema.vector_field(
+            "arcface", mobilefacenet.DIM, model_sha256=digest, normalized=True, dtype=STORED[spec.store]
+        )
+        self.columns = [made]
+
+    def __call__(self, faces: Decoded) -> list[np.ndarray]:
+        """Align each face to ArcFace's template and embed it."""
+        pairs = zip(faces.pictures, faces.keypoints, strict=True)
+        chips = np.stack([arcface_chip(picture, points) for picture, points in pairs])
+        images = torch.from_numpy(chips).to(self._device).permute(0, 3, 1, 2).to(self._dtype)
+        return [unit(self._model(images).float().cpu().numpy())]
+
+
+def arcface_chip(picture: Picture, keypoints: np.ndarray) -> Picture:
+    """Cut the 112 x 112 chip whose five keypoints lie nearest ArcFace's template."""
+    transform = fit_similarity(keypoints.astype(np.float64), np.array(mobilefacenet.TEMPLATE))
+    source, warp = prefilter(picture, transform)
+    side = (mobilefacenet.SIDE, mobilefacenet.SIDE)
+    return cv2.warpAffine(source, warp, side, flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+
+
+def unit(rows: np.ndarray) -> np.ndarray:
+    """Scale rows to unit length; a zero row stays zero."""
+    return rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
+
+
+class VGGFaceEmbedding:
+    """VGG-Face fc7 before its activation, 4096-d (`001_…`, section 3): `vggface`, as the network gives it."""
+
+    domains: tuple[str, ...] = ("human",)
+
+    def __init__(self, spec: Spec, source: "Source") -> None:
+        """Load one of the published files; with `vggface_random`, draw the weights from the seed."""
+        self._dtype, self._device = DTYPES[spec.precision], source.device
+        state = random_vggface(spec.seed) if spec.name == "vggface_random" else load_vggface(source.weights)
+        model = vggface.build(state).to(source.device, self._dtype)
+        for conv in model.children():
+            if isinstance(conv, torch.nn.Conv2d):
+                conv.weight = torch.nn.Parameter(conv.weight.contiguous(memory_format=torch.channels_last), False)
+        self._model = model
+        made = schema.vector_field(
+            "vggface", vggface.DIM, model_sha256=model_sha256(spec, source), dtype=STORED[spec.store]
+        )
+        self.columns = [made]
+
+    def __call__(self, faces: Decoded) -> list[np.ndarray]:
+        """Show the whole aligned crop, which VGG-Face's loose crops resemble, at 224 x 224."""
+        pixels = torch.from_numpy(faces.at(vggface.SIDE)).to(self._device)
+        images = pixels.permute(0, 3, 1, 2).to(self._dtype, memory_format=torch.channels_last)
+        return [self._model(images).float().cpu().numpy()]
+
+
+VGGFACE_FILES = ("vggface_pytorch", "vggface_caffe", "vggface_keras", "vggface_deepface")
+
+
+def find_vggface(folder: str) -> str:
+    """Return the catalogue name of the VGG-Face file that lies in a folder; raise MissingError when none does."""
+    for name in VGGFACE_FILES:
+        if folder and uris.exists(uris.join(folder, weights.CATALOGUE[name].file)):
+            return name
+    files = ", ".join(weights.CATALOGUE[name].file for name in VGGFACE_FILES)
+    raise MissingError(f"vggface needs one of {files} in --weights, got {folder!r}")
+
+
+def load_vggface(folder: str) -> dict[str, torch.Tensor]:
+    """Read the published file that is there, whichever layout it has."""
+    name = find_vggface(folder)
+    data = weights.load(folder, name)
+    if weights.CATALOGUE[name].format == "torch":
+        return vggface.from_pytorch(torch.load(io.BytesIO(data), map_location="cpu", weights_only=True))
+    return vggface.from_keras(keras_kernels(data))
+
+
+def keras_kernels(data: bytes) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Read kernels and biases of a Keras weights file in the order of its layers; needs h5py."""
+    try:
+        import h5py
+    except ImportError as error:
+        raise MissingError("Keras weights need h5py: pip install h5py") from error
+    with h5py.File(io.BytesIO(data), "r") as file:
+        groups = [file[_text(name)] for name in file.attrs["layer_names"]]
+        layers = {}
+        for group in groups:
+            names = [_text(name) for name in group.attrs["weight_names"]]
+            if len(names) == 2:
+                layers[group.name] = (np.array(group[names[0]]), np.array(group[names[1]]))
+    return layers
+
+
+def _text(name: str | bytes) -> str:
+    return name.decode() if isinstance(name, bytes) else name
+
+
+def random_vggface(seed: int) -> dict[str, torch.Tensor]:
+    """Draw VGG-Face's weights (He's initialisation, no biases): random features, for proofs where the file is not to be had."""
+    generator = torch.Generator().manual_seed(seed)
+    with torch.device("meta"):
+        shapes = {name: tensor.shape for name, tensor in vggface.VGGFace().state_dict().items()}
+    state = {}
+    for name, shape in shapes.items():
+        deviation = (2 / max(1, shape[1:].numel())) ** 0.5 if name.endswith("weight") else 0.0
+        state[name] = torch.empty(shape).normal_(0, 1, generator=generator) * deviation
+    return state
+
+
+EXTRACTORS: dict[str, Callable[[Spec, "Source"], Extractor]] = {
+    "region_vae": RegionVAECodes,
+    "arcface": ArcFace,
+    "vggface": VGGFaceEmbedding,
+    "vggface_random": VGGFaceEmbedding,
+}
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where extractors load from, and what they compute on ("cpu" or "cuda")."""
+
+    checkpoint: str = ""
+    weights: str = ""
+    device: str = "cpu"
+
+
+def model_sha256(spec: Spec, source: Source) -> str:
+    """Return what identifies an extractor's network, without loading it where possible."""
+    if spec.name == "region_vae":
+        return loading.model_sha256(source.checkpoint)
+    if spec.name == "arcface":
+        return hashlib.sha256(weights.load(source.weights, "mobilefacenet")).hexdigest()
+    if spec.name == "vggface":
+        return hashlib.sha256(weights.load(source.weights, find_vggface(source.weights))).hexdigest()
+    return f"random weights of seed {spec.seed}"
+
+
+def run(extractor: Extractor, batch_size: int, faces: Decoded) -> list[pa.Array]:
+    """Run one extractor over faces in batches; faces outside its domains get nulls."""
+    wanted = [i for i, domain in enumerate(faces.domains) if domain in extractor.domains]
+    found: list[list[np.ndarray]] = []
+    with torch.inference_mode():
+        for rows in batches(wanted, batch_size):
+            found.append(extractor(faces.take(rows)))
+    columns = []
+    for i, field in enumerate(extractor.columns):
+        width = field.type.list_size
+        values = np.zeros((len(faces.domains), width), np.float32)
+        if wanted:
+            values[wanted] = np.concatenate([part[i].reshape(-1, width) for part in found])
+        missing = np.ones(len(faces.domains), bool)
+        missing[wanted] = False
+        columns.append(vectors(values, missing, field))
+    return columns
+
+
+def batches(rows: Sequence[int], size: int) -> Iterator[Sequence[int]]:
+    """Cut rows into batches."""
+    for start in range(0, len(rows), size):
+        yield rows[start : start + size]
+
+
+def vectors(values: np.ndarray, missing: np.ndarray, field: pa.Field) -> pa.Array:
+    """Build a FixedSizeList column of the field's type with nulls where `missing`."""
+    numbers = pa.array(values.ravel().astype(field.type.value_type.to_pandas_dtype()))
+    mask = pa.array(missing) if missing.any() else None
+    return pa.FixedSizeListArray.from_arrays(numbers, field.type.list_size, mask=mask)

@@ -1,0 +1,28 @@
+"""What can be judged of an aligned face, as the numbers of `quality`; null where nothing here can judge it."""
+
+from rupantara.imaging import quality
+from rupantara.landmarks import align, pose
+from rupantara.types import Keypoints, Landmarks
+
+
+def measure(aligned: align.Aligned, keypoints: Keypoints, landmarks: Landmarks | None) -> dict[str, float | None]:
+    """Measure a crop and its points, which are in pixels of the photograph (`001_…`, section 5.2).
+
+    Pose comes from the 68 points by solvePnP where there are some, else yaw and roll from the keypoints.
+    """
+    gray = quality.to_gray(aligned.crop)
+    measured: dict[str, float | None] = {
+        "sharpness": quality.sharpness(gray),
+        "chroma": quality.chroma(aligned.crop),
+        "brightness": quality.brightness(gray),
+        "coverage": aligned.coverage,
+        "interocular_px": align.interocular(keypoints),
+        "yaw": align.yaw_degrees(keypoints),
+        "roll": align.roll_degrees(keypoints),
+    }
+    found = None if landmarks is None else pose.head_pose(landmarks)
+    if found is not None:
+        measured |= {"yaw": found.yaw, "pitch": found.pitch, "roll": found.roll}
+    if landmarks is not None:
+        measured["expression"] = pose.mouth_expression(landmarks)
+    return measured
