@@ -45,7 +45,7 @@ def ray_seconds(config, make_stage, plan, output):
     import ray
 
     cli.connect()
-    stream = parts.results(config, plan, make_stage, output, "rays" * 3, None)
+    stream = parts.results(config, plan, make_stage, output, "curate", "rays" * 3, None)
     ends = [(float(row["ended"]), float(row["seconds"])) for row in stream]
     ray.shutdown()
     first = min(end - seconds for end, seconds in ends)

@@ -15,12 +15,14 @@ from typing import Any, Literal
 import numpy as np
 import pyarrow as pa
 
-from jobs import cli, parts
+from jobs import cli, parts, retry
 from rupantara import schema
 from rupantara.errors import UserError
-from rupantara.stages.curate import CuratePhotos, CurateRules, load_known_keypoints
+from rupantara.reports import funnel, html
+from rupantara.stages.curate import CuratePhotos, CurateRules, load_known_keypoints, shown_uri
 from rupantara.stages.paths import DEFAULT_RULES, compile_rules, count_by_rule
 from rupantara.storage import uris, weights
+from rupantara.storage.manifest import Manifest
 from rupantara.storage.recipe import Recipe, code_version
 from rupantara.storage.uris import FileEntry
 
@@ -74,6 +76,8 @@ class Config(cli.Common):
     """Licence of the photographs, kept with every row."""
     split_percent: tuple[int, int, int] = (80, 10, 10)
     """Shares of train, val and test, by the hash of the identity."""
+    retry: tuple[str, ...] = ()
+    """Run only the rejects of these reasons again, in a complete table, once their cause is mended (unreadable, truncated, …)."""
     part_photos: int = 256
     """Most photographs in one part, the unit of work and of resuming."""
 
@@ -84,12 +88,12 @@ def default() -> Config:
 
 
 def strict() -> Config:
-    """The paper's criteria (`001_…`, 5.2): frontal to 5 degrees, neutral, in colour, sharp, and wholly inside the photograph.
+    """The paper's criteria (`001_…`, 5.2): frontal to 5 degrees, neutral, in colour, sharp and not cut off.
 
     Eyewear and headwear, which the paper also excludes, are not judged: no network for them is in the catalogue.
     """
     bounds: dict[str, Any] = {"max_yaw": 5.0, "max_pitch": 5.0, "max_roll": 5.0, "max_expression": 0.75}
-    bounds |= {"min_chroma": 4.0, "min_sharpness": 0.02, "min_interocular_px": 32.0, "min_coverage": 0.9}
+    bounds |= {"min_chroma": 4.0, "min_sharpness": 0.02, "min_interocular_px": 32.0, "min_coverage": 0.5}
     return Config(photos=cli.REQUIRED, faces=cli.REQUIRED, preset="strict", several_faces="all", **bounds)
 
 
@@ -157,14 +161,19 @@ def build(config: Config) -> tuple[Recipe, list[parts.Part], partial[CuratePhoto
         models = {n: hashlib.sha256(weights.load(config.weights, n)).hexdigest() for n in ("yunet", "pfld")}
     inputs = {"photos": uris.fingerprint_files(entries)}
     inputs["keypoints"] = hashlib.sha256(b"".join(sidecars[k] for k in sorted(sidecars))).hexdigest()
-    settings = cli.row_config(config, "photos", "faces", "weights", "keypoints", "extensions")
+    settings = cli.row_config(config, "photos", "faces", "weights", "keypoints", "extensions", "retry")
     recipe = Recipe("curate", code_version(CODE), settings, inputs, models)
     make_stage = partial(CuratePhotos, config.photos, curate_rules(config), config.weights or None, known)
     return (
         recipe,
         plan(config, entries),
         make_stage,
-        {"listed": len(listed), "not_photographs": len(listed) - len(entries), "by_rule": by_rule},
+        {
+            "photographs": len(entries),
+            "listed": len(listed),
+            "not_photographs": len(listed) - len(entries),
+            "by_rule": by_rule,
+        },
     )
 
 
@@ -179,7 +188,23 @@ def main(config: Config) -> None:
     )
     for rule, count in listing["by_rule"].items():
         logging.getLogger("jobs").info("%d photographs fall under the rule %s", count, rule)
-    parts.run_parts(config, config.faces, "faces", recipe, planned, make_stage, version=schema.VERSION, **listing)
+    if config.retry:
+        rows = pa.concat_tables([part.rows for part in planned if part.rows is not None])
+        uri_of = partial(shown_uri, config.photos)
+        done = retry.run(config, config.faces, recipe, config.retry, rows, uri_of, make_stage)
+    else:
+        done = parts.run_parts(
+            config, config.faces, "faces", recipe, planned, make_stage, version=schema.VERSION, **listing
+        )
+    write_report(config.faces, done)
+
+
+def write_report(faces: str, done: Manifest) -> None:
+    """Write the funnel beside the table, unless it is there already."""
+    uri = uris.join(faces, "report.html")
+    if not uris.exists(uri) or funnel.mark(done).encode() not in uris.read_bytes(uri):
+        uris.write_bytes(uri, html.render("Photographs to faces", [funnel.section(faces)]))
+    logging.getLogger("jobs").info("report: %s", uri)
 
 
 if __name__ == "__main__":

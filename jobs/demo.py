@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from jobs import build_bank, cli, curate, evaluate, extract, generate, reverse_map, train_vae
-from rupantara.reports import html, sections
+from rupantara.reports import funnel, html, sections
 from rupantara.storage import uris
 from rupantara.synthetic import write_photographs
 
@@ -138,7 +138,7 @@ def report(run: str, seconds: dict[str, float]) -> str:
             sections.affinity(uris.join(run, "affinity")),
             sections.evaluation(uris.join(run, "metrics")),
             sections.training(uris.join(run, "checkpoint")),
-            sections.funnel(uris.join(run, "faces")),
+            funnel.section(uris.join(run, "faces")),
             html.Section("This run", [], [timing]),
         ],
     )

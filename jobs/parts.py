@@ -4,9 +4,11 @@ A part that is on storage is done; a killed run loses only the parts in flight, 
 another name. See docs/decisions/0002.
 """
 
+import json
 import logging
 import os
 import pickle
+import resource
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -14,8 +16,10 @@ from typing import Any
 
 import pyarrow as pa
 import ray
+from ray.util.metrics import Counter, Histogram
 
 from jobs.cli import Common, connect, quieten
+from rupantara import schema
 from rupantara.errors import UserError
 from rupantara.reports.cards import table_card
 from rupantara.storage import manifest, tables, uris
@@ -43,22 +47,50 @@ class Part:
     file: str = ""
 
 
+class PartMetrics:
+    """Ray metrics of a worker: rows in and accepted, rejects by reason, seconds a part (`ray_rupantara_…` in Prometheus)."""
+
+    def __init__(self, job: str) -> None:
+        """Register the metrics under the job's name."""
+        tags = {"job": job}
+        self._rows = Counter("rupantara_rows", description="Rows read.", tag_keys=("job",))
+        self._accepted = Counter("rupantara_accepted", description="Rows accepted.", tag_keys=("job",))
+        self._rejected = Counter("rupantara_rejected", description="Rows rejected.", tag_keys=("job", "reason"))
+        bounds = [0.1, 0.3, 1, 3, 10, 30, 100, 300]
+        self._seconds = Histogram("rupantara_part_seconds", description="A part.", boundaries=bounds, tag_keys=("job",))
+        for metric in (self._rows, self._accepted, self._rejected, self._seconds):
+            metric.set_default_tags(tags)
+
+    def add(self, counts: dict[str, Any], seconds: float) -> None:
+        """Count one part."""
+        for metric, number in ((self._rows, counts["in"]), (self._accepted, counts["accepted"])):
+            if number:
+                metric.inc(number)
+        for reason, number in counts["rejected"].items():
+            self._rejected.inc(number, tags={"reason": reason})
+        self._seconds.observe(seconds)
+
+
 class PartWorker:
     """The actor: a stage, loaded once, applied to each part that comes, written as one file."""
 
     def __init__(
-        self, make_stage: Callable[[], Stage], output: str, fingerprint: str, columns: Sequence[str] | None
+        self, make_stage: Callable[[], Stage], output: str, job: str, fingerprint: str, columns: Sequence[str] | None
     ) -> None:
         """Build the stage on the worker."""
         self._stage, self._output, self._fingerprint, self._columns = make_stage(), output, fingerprint, columns
+        self._metrics = PartMetrics(job)
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
         """Work one part (a batch of one) and return its counts."""
         part: Part = pickle.loads(batch["part"][0])
         started = time.time()
         rows = part.rows if part.rows is not None else tables.read_file(part.table, part.file, self._columns)
-        counts = tables.write_part(self._output, self._fingerprint, part.index, self._stage(rows), rows.num_rows)
+        made = self._stage(rows)
+        rows_in = int((made.schema.metadata or {}).get(schema.ROWS_IN, rows.num_rows))
+        counts = tables.write_part(self._output, self._fingerprint, part.index, made, rows_in)
         ended = time.time()
+        self._metrics.add(counts, ended - started)
         return {"index": [part.index], "rows": [counts["in"]], "seconds": [ended - started], "ended": [ended]}
 
 
@@ -70,7 +102,7 @@ def parts_of(table_uri: str, found: Manifest) -> list[Part]:
 def run_parts(
     config: Common,
     output: str,
-    schema: str,
+    schema_name: str,
     recipe: Recipe,
     plan: Sequence[Part],
     make_stage: Callable[[], Stage],
@@ -81,7 +113,7 @@ def run_parts(
     **extra: Any,
 ) -> Manifest:
     """Make a table out of a plan: all of it, the rest of it, or nothing when it is complete."""
-    running = manifest.begin(output, schema, recipe, version=version, overwrite=config.overwrite)
+    running = manifest.begin(output, schema_name, recipe, version=version, overwrite=config.overwrite)
     if running is None:
         log.info("nothing to do: %s is complete with the same recipe (%s)", output, recipe.fingerprint[:12])
         found = manifest.read(output)
@@ -92,9 +124,10 @@ def run_parts(
     if done:
         log.info("%s: resuming, %d of %d parts are done", output, len(plan) - len(pending), len(plan))
     started = time.monotonic()
-    if pending:
-        _stream(config, pending, make_stage, output, running.fingerprint, columns)
-    complete = tables.commit_parts(output, running, len(plan), time.monotonic() - started, beside=beside, **extra)
+    timings = stream(config, pending, make_stage, output, recipe.job, running.fingerprint, columns) if pending else []
+    seconds = time.monotonic() - started
+    complete = tables.commit_parts(output, running, len(plan), seconds, beside=beside, **extra)
+    write_stats(output, complete, timings, seconds)
     uris.write_bytes(uris.join(output, "README.md"), table_card(complete).encode())
     log.info("%s: %s", output, _summary(complete.counts))
     return complete
@@ -107,11 +140,34 @@ def _summary(counts: dict[str, Any]) -> str:
     )
 
 
+def write_stats(output: str, complete: Manifest, timings: Sequence[dict[str, Any]], seconds: float) -> None:
+    """Write stats.json: how fast this run was, part by part in sum, and how much memory the driver took."""
+    each = sorted(float(t["seconds"]) for t in timings)
+    rows = sum(int(t["rows"]) for t in timings)
+    stats = {
+        "job": complete.recipe.job,
+        "counts": complete.counts,
+        "seconds": round(seconds, 2),
+        "parts": len(complete.files),
+        "parts_in_this_run": len(timings),
+        "rows_in_this_run": rows,
+        "rows_per_s": round(rows / seconds, 2) if timings else None,
+        "part_s": {name: round(each[int(q * (len(each) - 1))], 3) for name, q in QUANTILES.items()} if each else {},
+        "worker_s": round(sum(each), 2),
+        "driver_peak_mib": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1),
+    }
+    uris.write_bytes(uris.join(output, "stats.json"), json.dumps(stats, indent=1).encode())
+
+
+QUANTILES = {"median": 0.5, "p95": 0.95, "max": 1.0}
+
+
 def results(
     config: Common,
     pending: Sequence[Part],
     make_stage: Callable[[], Stage],
     output: str,
+    job: str,
     fingerprint: str,
     columns: Sequence[str] | None,
 ) -> Iterator[dict[str, Any]]:
@@ -123,7 +179,7 @@ def results(
     tasks = [{"part": pickle.dumps(part)} for part in pending]
     stream = ray.data.from_items(tasks, override_num_blocks=len(tasks)).map_batches(
         PartWorker,
-        fn_constructor_args=(make_stage, output, fingerprint, columns),
+        fn_constructor_args=(make_stage, output, job, fingerprint, columns),
         batch_size=1,
         batch_format="numpy",
         compute=pool(config, len(pending)),
@@ -134,11 +190,13 @@ def results(
     yield from stream.iter_rows()
 
 
-def _stream(config: Common, pending: Sequence[Part], *arguments: Any) -> None:
-    """Run the pipeline, saying how far it is."""
+def stream(config: Common, pending: Sequence[Part], *arguments: Any) -> list[dict[str, Any]]:
+    """Run the pipeline, saying how far it is, and return what `results` yielded."""
     connect()
     started, last, parts, rows = time.monotonic(), 0.0, 0, 0
+    timings = []
     for result in results(config, pending, *arguments):
+        timings.append(result)
         parts, rows = parts + 1, rows + int(result["rows"])
         elapsed = time.monotonic() - started
         if elapsed - last > 5 or parts == len(pending):
@@ -147,6 +205,7 @@ def _stream(config: Common, pending: Sequence[Part], *arguments: Any) -> None:
             log.info(
                 "%d of %d parts, %d rows, %.0f rows/s, %.0f s to go", parts, len(pending), rows, rows / elapsed, left
             )
+    return timings
 
 
 def pool(config: Common, parts: int) -> ray.data.ActorPoolStrategy:

@@ -30,6 +30,9 @@ QUALITY_FIELDS = (
 )
 """Measures of a face; null = not judged (eyewear and headwear have no network in the catalogue yet)."""
 
+ROWS_IN = b"rupantara_rows_in"
+"""Metadata by which a stage says how many rows its output accounts for, where that is not the number of rows given."""
+
 SPLITS = ("train", "val", "test")
 IMAGE_COLUMNS = ("image",)
 
@@ -146,7 +149,12 @@ def where(table: pa.Table, **equal: str) -> pa.Table:
 def where_id(table: pa.Table, face_ids: Collection[str]) -> pa.Table:
     """Keep the rows of these faces; of a table with `reject`, the accepted ones."""
     table = accepted(table) if "reject" in table.column_names else table
-    return table.filter(pc.field("face_id").isin(sorted(face_ids)))
+    return table.filter(is_one_of("face_id", face_ids))
+
+
+def is_one_of(column: str, values: Collection[str]) -> pc.Expression:
+    """Select the rows whose column is one of the values."""
+    return pc.field(column).isin(sorted(values))
 
 
 def dense(column: pa.ChunkedArray | pa.Array, *shape: int) -> np.ndarray:

@@ -1,42 +1,13 @@
 """Sections of the report, each read from a finished output alone."""
 
 import json
-from collections import Counter, defaultdict
 
 import numpy as np
 
-from rupantara import schema
 from rupantara.landmarks.regions import REGIONS
 from rupantara.reports import figures
 from rupantara.reports.html import Figure, Section, Table
 from rupantara.storage import manifest, tables, uris
-
-
-def funnel(faces: str) -> Section:
-    """Count photographs in, accepted and rejected, by reason and species: in = accepted + rejected in every row."""
-    found = manifest.require(faces, "faces")
-    rows = tables.read(faces, ("domain", "species", "split", "reject"), schema="faces").to_pylist()
-    by_species: dict[str, Counter[str]] = defaultdict(Counter)
-    reasons = sorted({r["reject"]["reason"] for r in rows if r["reject"]})
-    for row in rows:
-        by_species[row["species"] or "unknown"][row["reject"]["reason"] if row["reject"] else "accepted"] += 1
-    names = sorted(by_species, key=lambda s: (s != "human", s))
-    lines = [[s, sum(by_species[s].values()), *(by_species[s][c] for c in ("accepted", *reasons))] for s in names]
-    numbers = [line[1:] for line in lines]
-    total = ["all", *(sum(int(n) for n in column) for column in zip(*numbers, strict=True))]
-    splits = Counter((r["domain"], r["split"]) for r in rows if not r["reject"])
-    split_rows = [[d, *(splits[d, s] for s in schema.SPLITS)] for d in sorted({d for d, _ in splits})]
-    rejected = sum(found.counts["rejected"].values())
-    summary = f"{found.counts['in']} photographs in = {found.counts['accepted']} accepted + {rejected} rejected."
-    note = f"{found.extra.get('not_photographs', 0)} further files have names that are no photographs'."
-    return Section(
-        "Photographs",
-        [summary, note],
-        [
-            Table("Photographs by species", ["species", "in", "accepted", *reasons], [*lines, total]),
-            Table("Accepted faces by split (no identity is in two)", ["domain", *schema.SPLITS], split_rows),
-        ],
-    )
 
 
 def training(checkpoint: str) -> Section:

@@ -51,8 +51,8 @@ def parents(table: pa.Table, max_yaw: float) -> pa.Table:
     Landmarks of faces turned further drift, and their morphs show it.
     """
     table = schema.where(schema.accepted(table), domain="human", split=SPLIT)
-    turned = pc.abs(pc.struct_field(table["quality"], "yaw"))
-    return table.filter(pc.and_(pc.is_valid(table["landmarks"]), pc.less_equal(turned, max_yaw)))
+    yaw = pc.field("quality", "yaw")
+    return table.filter(pc.field("landmarks").is_valid() & (yaw >= -max_yaw) & (yaw <= max_yaw))
 
 
 class Pool:

@@ -93,6 +93,16 @@ class Found:
     detected: bool
 
 
+def shown_path(path: bytes) -> str:
+    """Return a path as text; a name that is not UTF-8 cannot stand in an Arrow string: its odd bytes are shown as escapes."""
+    return path.decode("utf-8", "backslashreplace")
+
+
+def shown_uri(photos: str, path: bytes) -> str:
+    """Return the `uri` of a photograph's row."""
+    return uris.join(photos, shown_path(path))
+
+
 class CuratePhotos:
     """Batch of `schema.PHOTOS` -> batch of `schema.FACES`: one row a photograph (its subject), or one a face."""
 
@@ -111,7 +121,9 @@ class CuratePhotos:
         with ThreadPoolExecutor(READ_THREADS) as pool:
             contents = list(pool.map(self._read, paths))
         rows = [row for path, data in zip(paths, contents, strict=True) for row in self._rows(path, data)]
-        return pa.Table.from_pylist(rows, schema=schema.FACES)
+        # With --several-faces all, a photograph may come to several rows: each is counted in, so that in = accepted + rejected.
+        counted = {schema.ROWS_IN: str(len(rows)).encode()}
+        return pa.Table.from_pylist(rows, schema=schema.FACES).replace_schema_metadata(counted)
 
     def one(self, data: bytes, points: np.ndarray | None = None, path: str = "upload") -> dict[str, Any]:
         """Curate the bytes of one human's photograph; `points` are known keypoints [3, 5 or 68, 2]."""
@@ -128,8 +140,7 @@ class CuratePhotos:
             return Rejected("read", "unreadable", " ".join(str(error).split())[:200])
 
     def _rows(self, path: str, data: bytes | Rejected, points: np.ndarray | None = None) -> list[dict[str, Any]]:
-        # A name that is not UTF-8 cannot stand in an Arrow string: its odd bytes are shown as escapes.
-        shown = path.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+        shown = shown_path(os.fsencode(path))
         digest = hashlib.sha256(shown.encode() if isinstance(data, Rejected) else data or shown.encode()).hexdigest()
         row: dict[str, Any] = {"face_id": f"{digest[:32]}-0", "uri": uris.join(self._photos, shown), "sha256": digest}
         row |= {"license": self._rules.license, "parents": [], "reject": None}

@@ -94,7 +94,7 @@ def commit_parts(
     files, counts = [], []
     for index in range(num_parts):
         path = part_path(running.fingerprint, index)
-        metadata = _footer(uris.join(uri, path))
+        metadata = read_footer(uri, path)
         files.append(DataFile(path, metadata.num_rows, sizes[index]))
         counts.append(json.loads(metadata.metadata[b"rupantara_counts"]))
     others = uris.list_files(uris.join(uri, beside)) if beside else []
@@ -109,9 +109,10 @@ def commit_parts(
     return done
 
 
-def _footer(uri: str) -> pq.FileMetaData:
-    fs, path = uris.resolve(uri)
-    with fs.open_input_file(path) as file:
+def read_footer(uri: str, path: str) -> pq.FileMetaData:
+    """Read the footer of one file of a table."""
+    fs, full = uris.resolve(uris.join(uri, path))
+    with fs.open_input_file(full) as file:
         return pq.read_metadata(file)
 
 

@@ -1,0 +1,135 @@
+"""Where photographs fell: counts by species and group, what was not judged, and what the rejects of each reason look like."""
+
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import cv2
+import numpy as np
+
+from rupantara import schema
+from rupantara.errors import Rejected
+from rupantara.imaging import codec
+from rupantara.reports.grids import grid
+from rupantara.reports.html import Figure, Section, Table
+from rupantara.storage import manifest, tables, uris
+from rupantara.storage.manifest import Manifest
+from rupantara.types import Picture
+
+ACCEPTED = "accepted"
+MOST_VALUES = 12
+"""Attributes with more values than this (ages, say) get no table."""
+
+TILES, TILES_ACROSS, SIDE = 24, 12, 104
+
+
+@dataclass
+class Counts:
+    """What one pass over the table counts, and the first rejects of each reason."""
+
+    by_species: dict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
+    by_attribute: dict[str, dict[str, Counter[str]]] = field(
+        default_factory=lambda: defaultdict(lambda: defaultdict(Counter))
+    )
+    splits: Counter[tuple[str, str]] = field(default_factory=Counter)
+    unjudged: Counter[str] = field(default_factory=Counter)
+    examples: dict[str, list[dict[str, Any]]] = field(default_factory=lambda: defaultdict(list))
+
+    @property
+    def reasons(self) -> list[str]:
+        """Return the reasons, the commonest first."""
+        total = sum(self.by_species.values(), Counter[str]())
+        return [reason for reason, _ in total.most_common() if reason != ACCEPTED]
+
+    def add(self, row: dict[str, Any]) -> None:
+        """Count one row."""
+        outcome = row["reject"]["reason"] if row["reject"] else ACCEPTED
+        self.by_species[row["species"] or "unknown"][outcome] += 1
+        for name, value in row["attributes"] or ():
+            if len(self.by_attribute[name]) <= MOST_VALUES:
+                self.by_attribute[name][value][outcome] += 1
+        if outcome == ACCEPTED:
+            self.splits[row["domain"], row["split"]] += 1
+            self.unjudged.update(name for name, value in (row["quality"] or {}).items() if value is None)
+        elif len(self.examples[outcome]) < TILES:
+            self.examples[outcome].append(row)
+
+
+COLUMNS = ("face_id", "uri", "domain", "species", "attributes", "quality", "split", "reject")
+
+
+def count(faces: str) -> Counts:
+    """Read a faces table file by file."""
+    counts = Counts()
+    for part in tables.read_parts(faces, COLUMNS, schema="faces"):
+        for row in part.to_pylist():
+            counts.add(row)
+    return counts
+
+
+def _table(caption: str, name: str, groups: dict[str, Counter[str]], reasons: Sequence[str]) -> Table:
+    names = sorted(groups, key=lambda s: (s != "human", s))
+    everyone = sum(groups.values(), Counter[str]())
+    shown = [(s, groups[s]) for s in names] + ([("all", everyone)] if len(names) > 1 else [])
+    lines = [[s, sum(by.values()), *(by[c] for c in (ACCEPTED, *reasons))] for s, by in shown]
+    return Table(caption, [name, "in", ACCEPTED, *reasons], lines)
+
+
+def mark(found: Manifest) -> str:
+    """Return what tells one table's report from another's: the recipe and, after retries, how many there were."""
+    return f"{found.fingerprint[:16]}-{len(found.extra.get('retried', []))}"
+
+
+def section(faces: str) -> Section:
+    """Build the report's section; in = accepted + rejected in every row of every table."""
+    found, counts = manifest.require(faces, "faces"), count(faces)
+    rejected = sum(found.counts["rejected"].values())
+    summary = f"{found.counts['in']} in = {found.counts['accepted']} accepted + {rejected} rejected."
+    note = f"{found.extra.get('not_photographs', 0)} further files have names that are no photographs'. Recipe {mark(found)}."
+    unjudged = [[name, n, found.counts["accepted"]] for name, n in sorted(counts.unjudged.items())]
+    split_rows = [[d, *(counts.splits[d, s] for s in schema.SPLITS)] for d in sorted({d for d, _ in counts.splits})]
+    groups = {k: v for k, v in sorted(counts.by_attribute.items()) if 1 < len(v) <= MOST_VALUES}
+    shown = [
+        _table("By species", "species", counts.by_species, counts.reasons),
+        *(_table(f"By {name} (as the path says)", name, by, counts.reasons) for name, by in groups.items()),
+        Table("Accepted faces by split (no identity is in two)", ["domain", *schema.SPLITS], split_rows),
+        Table("Not judged: accepted without this measure", ["measure", "faces", "of"], unjudged),
+    ]
+    return Section("Photographs", [summary, note], shown, sheets(faces, counts))
+
+
+def sheets(faces: str, counts: Counts) -> list[Figure]:
+    """Show the first rejects of each reason: the aligned crop where there is one, else the photograph."""
+    wanted = [row["face_id"] for rows in counts.examples.values() for row in rows]
+    crops: dict[str, Picture] = {}
+    for part in tables.read_parts(faces, ("face_id", "image"), schema="faces") if wanted else ():
+        chosen = part.filter(schema.is_one_of("face_id", wanted))
+        crops |= {r["face_id"]: codec.decode_jpeg(r["image"]) for r in chosen.to_pylist() if r["image"]}
+    figures = []
+    for reason in counts.reasons:
+        rows = counts.examples[reason]
+        tiles = [crops[r["face_id"]] if r["face_id"] in crops else photograph(r["uri"]) for r in rows]
+        lines = [tiles[i : i + TILES_ACROSS] for i in range(0, len(tiles), TILES_ACROSS)]
+        total = sum(by[reason] for by in counts.by_species.values())
+        example = f"; for example: {rows[0]['reject']['detail']}" if rows[0]["reject"]["detail"] else ""
+        caption = f"{reason}: {len(rows)} of {total}{example}"
+        figures.append(Figure(caption, codec.encode_jpeg(grid(lines, side=SIDE), 88)))
+    return figures
+
+
+def photograph(uri: str) -> Picture:
+    """Read a source photograph as a square tile; grey with a cross where it cannot be read any more or decoded."""
+    try:
+        picture = codec.decode(uris.read_bytes(uri))
+    except (OSError, ValueError, Rejected):
+        tile = np.full((SIDE, SIDE, 3), 200, np.uint8)
+        cv2.line(tile, (8, 8), (SIDE - 8, SIDE - 8), (150, 150, 150), 2)
+        return cv2.line(tile, (8, SIDE - 8), (SIDE - 8, 8), (150, 150, 150), 2)
+    scale = SIDE / max(picture.shape[:2])
+    size = tuple(max(1, round(n * scale)) for n in picture.shape[1::-1])
+    small = cv2.resize(picture, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
+    top, left = (SIDE - small.shape[0]) // 2, (SIDE - small.shape[1]) // 2
+    tile = np.full((SIDE, SIDE, 3), 255, np.uint8)
+    tile[top : top + small.shape[0], left : left + small.shape[1]] = small
+    return tile
