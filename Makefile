@@ -4,12 +4,14 @@ VENV := .venv
 PY := $(VENV)/bin/python
 STAMP := $(VENV)/.installed
 RUN ?= runs/$(if $(PHOTOS),photos,demo)
+# Local paths are made absolute, because Serve's replicas run elsewhere; URIs stay as they are.
+at = $(if $(findstring ://,$(1)),$(1),$(abspath $(1)))
 # Pip's own places to look are handed to uv, which does not read them.
 export UV_FIND_LINKS ?= $(PIP_FIND_LINKS)
 export UV_LINK_MODE ?= copy
 export RAY_USAGE_STATS_ENABLED := 0
 
-.PHONY: install demo test check format chaos bench serve clean
+.PHONY: install demo test check format chaos bench serve s3 clean
 
 install: $(STAMP)
 
@@ -47,7 +49,11 @@ bench: install
 
 # An endpoint over the demo's run: curl -F photo=@face.jpg -F species=tiger http://127.0.0.1:8000/v1/hybrids -o hybrid.png
 serve: install
-	$(VENV)/bin/serve run serve.app:build checkpoint=$(abspath $(RUN)/checkpoint) bank=$(abspath $(RUN)/bank) weights=$(abspath $(WEIGHTS))
+	$(VENV)/bin/serve run serve.app:build checkpoint=$(call at,$(RUN)/checkpoint) bank=$(call at,$(RUN)/bank) weights=$(call at,$(WEIGHTS))
+
+# A real S3-compatible server on loopback (OpenStack Swift, in an environment of its own); Ctrl-C ends it.
+s3: install
+	$(PY) -m tests.s3_server --folder runs/s3
 
 clean:
-	rm -rf $(VENV) runs build dist .pytest_cache .ruff_cache .hypothesis .import_linter_cache *.egg-info
+	rm -rf $(VENV) .venv-swift runs build dist .pytest_cache .ruff_cache .hypothesis .import_linter_cache *.egg-info

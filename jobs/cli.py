@@ -24,6 +24,8 @@ PATH_FIELDS = frozenset(
         "photos",
         "faces",
         "morphs",
+        "table",
+        "export",
         "weights",
         "keypoints",
         "checkpoint",
@@ -109,7 +111,7 @@ def run(main: Callable[[C], None], presets: Mapping[str, C], description: str) -
 
 def _absolute(config: C) -> C:
     """Make local paths absolute: a worker's current folder need not be the driver's."""
-    given = {f.name: getattr(config, f.name) for f in fields(config) if f.name in PATH_FIELDS}
+    given = {f.name: getattr(config, f.name) for f in fields(config) if f.name in PATH_FIELDS and f.type is str}
     return replace(config, **{name: uris.absolute(value) for name, value in given.items() if value})
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from jobs import build_bank, cli, curate, evaluate, extract, generate, reverse_map, train_vae
+from jobs import augment, build_bank, cli, curate, evaluate, extract, generate, reverse_map, train_vae
 from rupantara.reports import funnel, html, sections
 from rupantara.storage import uris
 from rupantara.synthetic import write_photographs
@@ -34,6 +34,8 @@ class Config(cli.Common):
     """People to draw, two pictures each."""
     drawn_animals: int = 40
     """Animals of each species to draw."""
+    morphs: int = 100
+    """Morphs of people to make."""
     vae_preset: str = "64"
     """Preset of jobs.train_vae."""
     epochs: int = 6
@@ -51,11 +53,20 @@ class Config(cli.Common):
 def presets() -> dict[str, Config]:
     """Drawn faces; smoke, for CI; photos."""
     default = Config()
-    smoke = {"drawn_humans": 40, "drawn_animals": 12, "vae_preset": "smoke", "epochs": 2, "hybrids": 4, "mapped": 20}
+    smoke = {
+        "drawn_humans": 40,
+        "drawn_animals": 12,
+        "morphs": 24,
+        "vae_preset": "smoke",
+        "epochs": 2,
+        "hybrids": 4,
+        "mapped": 20,
+    }
     photos = {
         "vae_preset": "128",
         "max_faces": 2500,
         "epochs": 2,
+        "morphs": 200,
         "mapped": 1000,
         "held_out": 500,
         "run": "runs/photos",
@@ -85,7 +96,7 @@ def steps(config: Config, photos: str) -> dict[str, Callable[[], None]]:
     """Lay out the jobs with their tables under the run's folder."""
     at = {
         name: uris.join(config.run, name)
-        for name in ("faces", "checkpoint", "features", "bank", "generated", "affinity", "metrics")
+        for name in ("faces", "morphs", "checkpoint", "features", "bank", "generated", "affinity", "metrics")
     }
     common: dict[str, Any] = {"seed": config.seed, "overwrite": config.overwrite}
     train = replace(
@@ -99,6 +110,9 @@ def steps(config: Config, photos: str) -> dict[str, Callable[[], None]]:
     return {
         "curate": lambda: curate.main(
             curate.Config(photos=photos, weights=config.weights, faces=at["faces"], **common)
+        ),
+        "augment": lambda: augment.main(
+            augment.Config(faces=at["faces"], morphs=at["morphs"], count=config.morphs, **common)
         ),
         "train_vae": lambda: train_vae.main(train),
         "extract": lambda: extract.main(
@@ -136,6 +150,7 @@ def report(run: str, seconds: dict[str, float]) -> str:
         [
             sections.hybrids(uris.join(run, "generated")),
             sections.affinity(uris.join(run, "affinity")),
+            sections.morphs(uris.join(run, "morphs")),
             sections.evaluation(uris.join(run, "metrics")),
             sections.training(uris.join(run, "checkpoint")),
             funnel.section(uris.join(run, "faces")),

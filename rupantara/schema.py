@@ -58,7 +58,7 @@ FACES = pa.schema(
         ("domain", pa.string()),
         ("species", pa.string()),
         ("identity", pa.string()),
-        ("attributes", pa.map_(pa.string(), pa.string())),
+        ("attributes", pa.list_(pa.struct([("name", pa.string()), ("value", pa.string())]))),
         ("image", pa.binary()),
         vector_field("keypoints", 5, 2),
         vector_field("landmarks", 68, 2),
@@ -85,6 +85,18 @@ GENERATED = pa.schema(
         ("reject", REJECT),
     ]
 )
+
+EXPORTED = pa.schema(
+    [
+        ("file", pa.string()),
+        ("rows", pa.int64()),
+        ("bytes", pa.int64()),
+        ("sha256", pa.string()),
+        ("source", pa.string()),
+    ]
+)
+
+EXPORT_PLANNED = pa.schema([("index", pa.int64()), ("source", pa.string())])
 
 AFFINITY = pa.schema(
     [

@@ -46,7 +46,8 @@ class Counts:
         """Count one row."""
         outcome = row["reject"]["reason"] if row["reject"] else ACCEPTED
         self.by_species[row["species"] or "unknown"][outcome] += 1
-        for name, value in row["attributes"] or ():
+        for pair in row["attributes"] or ():
+            name, value = pair["name"], pair["value"]
             if len(self.by_attribute[name]) <= MOST_VALUES:
                 self.by_attribute[name][value][outcome] += 1
         if outcome == ACCEPTED:

@@ -48,6 +48,18 @@ def hybrids(generated: str) -> Section:
     return Section("Hybrids", [text], [], [Figure("source | reconstruction | hybrids by species", sheet)])
 
 
+def morphs(uri: str) -> Section:
+    """Show the sheet of morphs beside their parents."""
+    found = manifest.require(uri, "faces")
+    text = (
+        f"{found.counts['accepted']} morphs of two people each, of the train split only: landmarks and texture averaged, blended into the"
+        f" first face's surroundings. Parents are alike by {found.recipe.config['like']}."
+    )
+    return Section(
+        "Morphs", [text], [], [Figure("first | second | morph", uris.read_bytes(uris.join(uri, "contact_sheet.jpg")))]
+    )
+
+
 def affinity(uri: str) -> Section:
     """Show mean and best similarity of each region to each species, and the ranking of species over all regions."""
     found = manifest.require(uri, "affinity")

@@ -168,7 +168,7 @@ def lineage(first: dict, second: dict, alpha: float, rules: AugmentRules) -> dic
         "domain": "human",
         "species": "human",
         "identity": f"morph/{name}",
-        "attributes": [*shared, ("morph_alpha", f"{alpha:g}")],
+        "attributes": [*shared, {"name": "morph_alpha", "value": f"{alpha:g}"}],
         "parents": ids,
         "split": SPLIT,
         "reject": None,

@@ -165,7 +165,8 @@ class CuratePhotos:
         identity = f"{source.species}/{source.identity or digest[:32]}"
         split = split_of(identity, self._rules.split_percent, self._rules.seed)
         columns = {"domain": source.domain, "species": source.species, "identity": identity, "split": split}
-        return {**columns, "attributes": list(source.attributes.items())}
+        attributes = [{"name": name, "value": value} for name, value in source.attributes.items()]
+        return {**columns, "attributes": attributes}
 
     def _face_row(
         self, row: dict[str, Any], number: int, picture: Picture, source: Origin, found: Found, num_faces: int

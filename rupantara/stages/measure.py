@@ -1,5 +1,6 @@
 """What can be judged of an aligned face, as the numbers of `quality`; null where nothing here can judge it."""
 
+from rupantara import schema
 from rupantara.imaging import quality
 from rupantara.landmarks import align, pose
 from rupantara.types import Keypoints, Landmarks
@@ -11,7 +12,8 @@ def measure(aligned: align.Aligned, keypoints: Keypoints, landmarks: Landmarks |
     Pose comes from the 68 points by solvePnP where there are some, else yaw and roll from the keypoints.
     """
     gray = quality.to_gray(aligned.crop)
-    measured: dict[str, float | None] = {
+    measured: dict[str, float | None] = dict.fromkeys(schema.QUALITY_FIELDS)
+    measured |= {
         "sharpness": quality.sharpness(gray),
         "chroma": quality.chroma(aligned.crop),
         "brightness": quality.brightness(gray),

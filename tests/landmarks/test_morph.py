@@ -34,6 +34,12 @@ def _difference(a: np.ndarray, b: np.ndarray) -> float:
     return float(np.abs(a.astype(float) - b).mean())
 
 
+def _alike(a: np.ndarray, b: np.ndarray, where: np.ndarray) -> float:
+    """Correlate the changes from pixel to pixel."""
+    changes = [np.diff(picture.astype(float), axis=1)[where[:, 1:]].ravel() for picture in (a, b)]
+    return float(np.corrcoef(*changes)[0, 1])
+
+
 @settings(max_examples=8, deadline=None)
 @given(identity=st.integers(0, 5), alpha=alphas)
 def test_a_face_morphed_with_itself_is_itself(identity: int, alpha: float) -> None:
@@ -53,15 +59,12 @@ def test_at_alpha_0_a_morph_is_the_first_face(first: int, second: int) -> None:
 
 @pytest.mark.parametrize(("first", "second"), [(0, 1), (2, 3), (4, 1)])
 def test_at_alpha_1_a_morph_has_the_second_face_s_points_and_its_features(first: int, second: int) -> None:
-    """In the middle of the face, less its mean: the blend takes gradients, not the level."""
+    """Its features by their gradients, as the blend takes them: the level and the light are the first face's."""
     made = _morph(first, second, 1.0)
     np.testing.assert_allclose(made.landmarks, _face(second)[1], atol=1e-4)
-    points = np.round(_face(second)[1]).astype(int)
-    (left, top), (right, bottom) = points[17:].min(0), points[17:].max(0)
-    middle = np.s_[top:bottom, left:right]
-    patches = [p[middle].astype(float) for p in (made.picture, _face(second)[0], _face(first)[0])]
-    of_morph, of_second, of_first = (patch - patch.mean((0, 1)) for patch in patches)
-    assert _difference(of_morph, of_second) < 0.4 * _difference(of_morph, of_first)
+    inner = hull_mask(made.landmarks[27:], SIZE, SIZE) > 0
+    assert _alike(made.picture, _face(second)[0], inner) > 0.9
+    assert _alike(made.picture, _face(first)[0], inner) < 0.7
 
 
 @settings(max_examples=8, deadline=None)
@@ -101,9 +104,8 @@ def test_inside_a_morph_has_the_gradients_of_the_mean_texture() -> None:
     """Correlated over the eyes, nose and mouth with the mean of both faces warped by scipy."""
     made = _morph(0, 3, 0.5)
     texture = (_warped_by_scipy(0, made.landmarks) + _warped_by_scipy(3, made.landmarks)) / 2
-    inner = hull_mask(made.landmarks[17:], SIZE, SIZE) > 0
-    change = [np.diff(p.astype(float), axis=1)[inner[:, 1:]].ravel() for p in (made.picture, texture)]
-    assert np.corrcoef(*change)[0, 1] > 0.97
+    inner = hull_mask(made.landmarks[27:], SIZE, SIZE) > 0
+    assert _alike(made.picture, texture, inner) > 0.97
 
 
 def test_morphing_twice_gives_the_same_bytes_and_leaves_the_parents_alone() -> None:
@@ -157,6 +159,7 @@ def test_landmarks_without_a_face_are_refused(first: np.ndarray, second: np.ndar
         morph(_face(0)[0], first, _face(1)[0], second, alpha=0.5, size=SIZE)
 
 
+@pytest.mark.filterwarnings("ignore:invalid value encountered in cast")
 def test_landmarks_that_are_no_numbers_are_refused() -> None:
     with pytest.raises(ValueError):  # noqa: PT011
         morph(_face(0)[0], np.full((68, 2), np.nan), *_face(1), alpha=0.5, size=SIZE)

@@ -1,0 +1,60 @@
+"""Tables to what other tools read: WebDataset tars, an image folder, or clip-retrieval's img_emb and metadata.
+
+ray job submit --working-dir . -- python -m jobs.export --table s3://bucket/faces --format webdataset --export s3://bucket/tars
+"""
+
+from dataclasses import dataclass
+from functools import partial
+from typing import Literal
+
+import pyarrow as pa
+
+from jobs import cli, parts
+from rupantara import schema
+from rupantara.stages import export
+from rupantara.storage import manifest, tables
+from rupantara.storage.recipe import Recipe, code_version
+
+CODE = ("stages/export.py",)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config(cli.Common):
+    """Export a table."""
+
+    table: str
+    """Table of faces, morphs, generated pictures or (clip_retrieval) features."""
+    export: str
+    """Output folder or s3:// prefix."""
+    format: Literal["webdataset", "folder", "clip_retrieval"] = "webdataset"
+    """webdataset: N.tar of ID.jpg and ID.json. folder: SPLIT/SPECIES/ID.jpg and metadata/*.jsonl. clip_retrieval: img_emb/*.npy and
+    metadata/*.parquet of one vector column."""
+    column: str = ""
+    """The vector column that clip_retrieval exports."""
+
+
+def build(config: Config) -> tuple[Recipe, list[parts.Part], partial[export.ExportFiles]]:
+    """Plan one part for each file of the table."""
+    found = manifest.require(config.table, "faces", "generated", "features")
+    files = [file.path for file in found.files if file.path.endswith(".parquet")]
+    export.check(tables.read_schema(config.table, files[0]), config.format, config.column)
+    settings = {"format": config.format, "column": config.column}
+    recipe = Recipe("export", code_version(CODE), settings, {"table": found.fingerprint})
+    planned = [
+        parts.Part(i, rows=pa.table({"index": [i], "source": [path]}, schema=schema.EXPORT_PLANNED))
+        for i, path in enumerate(files)
+    ]
+    return recipe, planned, partial(export.ExportFiles, config.table, config.export, config.format, config.column)
+
+
+def main(config: Config) -> None:
+    """Run the job."""
+    recipe, planned, make_stage = build(config)
+    if config.dry_run:
+        print(config, f"\nfingerprint {recipe.fingerprint}\n{len(planned)} parts")
+        return
+    parts.run_parts(config, config.export, "exported", recipe, planned, make_stage, version=schema.VERSION)
+
+
+if __name__ == "__main__":
+    cli.run(main, {"default": Config(table=cli.REQUIRED, export=cli.REQUIRED)}, __doc__ or "")
