@@ -7,7 +7,7 @@ import zlib
 
 import cv2
 import numpy as np
-from PIL import Image, ImageOps, PngImagePlugin, UnidentifiedImageError
+from PIL import ExifTags, Image, PngImagePlugin, UnidentifiedImageError
 
 from rupantara.errors import Rejected
 from rupantara.types import Picture
@@ -20,6 +20,20 @@ DAMAGE = (
 
 MAX_PIXELS = 50_000_000
 """Largest photograph decoded by default: about 8,700 x 5,800, over three times a 16-megapixel camera's."""
+
+MAX_SCANS = 100
+"""Most scans of a progressive JPEG of the largest size; a file has some 10, and each costs a pass over all of its pixels."""
+
+TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+"""EXIF orientation to the turn that shows the picture upright."""
 
 
 def decode(data: bytes, max_pixels: int = MAX_PIXELS) -> Picture:
@@ -34,9 +48,7 @@ def decode(data: bytes, max_pixels: int = MAX_PIXELS) -> Picture:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             image = Image.open(io.BytesIO(data))
-            width, height = image.size
-            if width * height > max_pixels:
-                raise Rejected("decode", "too_large", f"{width} x {height} is over {max_pixels} pixels")
+            _check_cost(image, data, max_pixels)
             image.load()
             return _to_rgb(_upright(image))
     except Image.DecompressionBombError as error:
@@ -48,12 +60,31 @@ def decode(data: bytes, max_pixels: int = MAX_PIXELS) -> Picture:
         raise Rejected("decode", reason, " ".join(str(error).split())[:200]) from error
 
 
+def _check_cost(image: Image.Image, data: bytes, max_pixels: int) -> None:
+    """Raise Rejected for an opened picture that would take too much memory or time to decode."""
+    width, height = image.size
+    if width * height > max_pixels:
+        raise Rejected("decode", "too_large", f"{width} x {height} is over {max_pixels} pixels")
+    scans = data.count(b"\xff\xda") if image.info.get("progressive") else 1
+    if scans * width * height > MAX_SCANS * max_pixels:
+        raise Rejected(
+            "decode", "too_large", f"{scans} scans of {width} x {height} are over {MAX_SCANS} x {max_pixels} pixels"
+        )
+    if image.format == "EPS":
+        # A program: PIL would run Ghostscript on it, without a limit of time.
+        raise Rejected("decode", "undecodable", "a PostScript program is no photograph")
+
+
 def _upright(image: Image.Image) -> Image.Image:
-    """Turn by the EXIF orientation; damaged EXIF leaves a sound picture as it is."""
+    """Turn by the EXIF orientation; damaged EXIF leaves a sound picture as it is.
+
+    Not by `ImageOps.exif_transpose`, which also writes the EXIF anew: any odd tag would keep a picture from being turned.
+    """
     try:
-        return ImageOps.exif_transpose(image)
+        turn = TURNS.get(image.getexif().get(ExifTags.Base.Orientation))
     except DAMAGE:
         return image
+    return image if turn is None else image.transpose(turn)
 
 
 def _to_rgb(image: Image.Image) -> Picture:

@@ -91,15 +91,18 @@ def webdataset(index: int, part: pa.Table) -> File:
 
 
 def folder(index: int, part: pa.Table) -> Iterator[File]:
-    """Lay pictures out as SPLIT/SPECIES/ID.jpg, and their metadata as JSON lines that name the file (HF's imagefolder)."""
-    lines = []
+    """Lay pictures out as SPLIT/SPECIES/NNNNN/ID.jpg, with a metadata.jsonl in each last folder.
+
+    Hugging Face's imagefolder reads it with the metadata, torchvision's ImageFolder with the species as classes.
+    """
+    lines: dict[str, list[str]] = {}
     for row in part.to_pylist():
-        place = "/".join(str(row[name]) for name in ("split", "kind", "species") if row.get(name))
-        path = f"{place}/{row_id(row)}.{suffix(row['image'])}"
-        lines.append(json.dumps({"file_name": path, **metadata(row)}, ensure_ascii=False))
-        yield File(path, row["image"], 1)
-    if lines:
-        yield File(f"metadata/metadata_{index:05d}.jsonl", "\n".join(lines).encode() + b"\n", len(lines))
+        place = "/".join([*(str(row[name]) for name in ("split", "kind", "species") if row.get(name)), f"{index:05d}"])
+        name = f"{row_id(row)}.{suffix(row['image'])}"
+        lines.setdefault(place, []).append(json.dumps({"file_name": name, **metadata(row)}, ensure_ascii=False) + "\n")
+        yield File(f"{place}/{name}", row["image"], 1)
+    for place, written in lines.items():
+        yield File(f"{place}/metadata.jsonl", "".join(written).encode(), len(written))
 
 
 def clip_retrieval(index: int, part: pa.Table, column: str) -> Iterator[File]:

@@ -7,6 +7,7 @@ pyarrow and boto3 read by themselves.
 import contextlib
 import hashlib
 import os
+import stat
 import uuid
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass
@@ -86,9 +87,15 @@ def exists(uri: str) -> bool:
 
 
 def read_bytes(uri: str) -> bytes:
-    """Read a whole file; names that are not UTF-8 are read too (as `os.fsdecode` spells them)."""
+    """Read a whole file; names that are not UTF-8 are read too (as `os.fsdecode` spells them).
+
+    Raise OSError for a local pipe, socket or device: its reading might never end.
+    """
     fs, path = resolve(uri)
     if is_local(uri):
+        kind = os.stat(path).st_mode
+        if not stat.S_ISREG(kind) and not stat.S_ISDIR(kind):
+            raise OSError(f"{path} is a pipe, socket or device, not a file")
         return Path(path).read_bytes()
     with fs.open_input_stream(path) as stream:
         return stream.read()
@@ -163,12 +170,12 @@ def _walk_local(
         for entry in entries:
             path = prefix + entry.name
             try:
-                stat = entry.stat()
+                found = entry.stat()
             except OSError:
                 yield FileEntry(path, -1, 0)
                 continue
             if not entry.is_dir():
-                yield FileEntry(path, stat.st_size, stat.st_mtime_ns)
+                yield FileEntry(path, found.st_size, found.st_mtime_ns)
             elif recursive and os.path.realpath(entry.path) not in here:
                 yield from _walk_local(Path(entry.path), recursive, f"{path}/", here)
 
