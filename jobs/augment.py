@@ -33,7 +33,7 @@ class Config(cli.Common):
     morphs: str
     """Output table, with the columns of faces; the parents are in `parents`."""
     count: int = 2000
-    """Morphs to make; no pair of parents is used twice."""
+    """Morphs to make; no pair of parents is used twice in the same order (the first gives the surroundings)."""
     neighbours: int = AugmentRules.neighbours
     """The second parent is drawn among this many faces most like the first."""
     like: str = AugmentRules.like

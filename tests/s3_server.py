@@ -162,6 +162,13 @@ class Swift:
                 os.killpg(process.pid, signal.SIGKILL)
             process.wait()
 
+    def revive(self) -> None:
+        """Start a server again that has ended, and say so."""
+        for name, process in list(self._processes.items()):
+            if process.poll() is not None:
+                print(f"# swift's {name} server ended with {process.returncode}; it is started again", flush=True)
+                self.start(name)
+
 
 def environment(endpoint: str) -> dict[str, str]:
     """Return the standard AWS variables for an endpoint of this server."""
@@ -211,9 +218,11 @@ def main() -> None:
         make_bucket(swift.settings(), args.bucket)
         print(*(f"export {name}={value}" for name, value in swift.settings().items()), sep="\n", flush=True)
         print(f"# s3://{args.bucket} is served from {args.folder}; Ctrl-C ends it", flush=True)
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
         with contextlib.suppress(KeyboardInterrupt):
-            signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-            signal.pause()
+            while True:
+                time.sleep(1)
+                swift.revive()
 
 
 if __name__ == "__main__":

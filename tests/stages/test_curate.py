@@ -17,13 +17,13 @@ from rupantara.landmarks.align import TEMPLATES
 from rupantara.stages.curate import CuratePhotos, CurateRules, keypoints_from, load_known_keypoints, split_of
 from rupantara.storage import uris
 from rupantara.synthetic import draw_face, write_photographs
-from tests.hostile import FACE, encoded, exif_jpeg, write_hostile_files
+from tests.hostile import FACE, UNSEEN, encoded, exif_jpeg, write_hostile_files
 
 WEIGHTS = Path(__file__).resolve().parents[2].parent / "shared/data/weights"
 SIZE = 160
 
 
-def _photos(paths: list[str]) -> pa.Table:
+def _photos(paths: list[str] | list[bytes]) -> pa.Table:
     columns = {"path": paths, "bytes": [0] * len(paths), "mtime_ns": [0] * len(paths)}
     return pa.table(columns, schema=schema.PHOTOS)
 
@@ -177,22 +177,13 @@ def hostile(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, s
     return folder, write_hostile_files(folder)
 
 
-def _is_utf8(name: str) -> bool:
-    return os.fsencode(name).decode("utf-8", "ignore") == name
-
-
 @pytest.fixture(scope="module")
 def outcomes(hostile: tuple[Path, dict[str, set[str]]]) -> dict[str, dict]:
-    """Every hostile file's row, each given the drawn face's points; an odd name cannot stand in an Arrow string."""
+    """Every hostile file's row, each given the drawn face's points."""
     folder, allowed = hostile
-    known = dict.fromkeys(allowed, FACE.landmarks)
-    stage = CuratePhotos(str(folder), CurateRules(), None, known)
-    names = [name for name in allowed if _is_utf8(name)]
-    rows = dict(zip(names, stage(_photos(names)).to_pylist(), strict=True))
-    for name in allowed.keys() - rows.keys():
-        row = stage.one((folder / name).read_bytes(), FACE.landmarks, name)
-        rows[name] = pa.Table.from_pylist([row], schema=schema.FACES).to_pylist()[0]
-    return rows
+    stage = CuratePhotos(str(folder), CurateRules(), None, dict.fromkeys(allowed, FACE.landmarks))
+    rows = stage(_photos([os.fsencode(name) for name in allowed])).to_pylist()
+    return dict(zip(allowed, rows, strict=True))
 
 
 def test_every_hostile_file_is_one_row_with_an_allowed_outcome(
@@ -201,15 +192,15 @@ def test_every_hostile_file_is_one_row_with_an_allowed_outcome(
     allowed = hostile[1]
     found = {name: row["reject"]["reason"] if row["reject"] else "accepted" for name, row in outcomes.items()}
     assert found.keys() == allowed.keys()
-    assert len(found) >= 30
+    assert len(found) >= 200
     assert {name: reason for name, reason in found.items() if reason not in allowed[name]} == {}
 
 
 def test_every_sound_hostile_file_shows_the_drawn_face(outcomes: dict[str, dict]) -> None:
-    """In luma, so that grey pictures count; 16 bits, CMYK, palettes, transparency and turned pictures included."""
+    """In luma, so that grey pictures count; whatever is accepted, but for damage that no reader can see."""
     expected = quality.to_gray(codec.decode(outcomes["sound/plain.png"]["image"])).astype(float)
     for name, row in outcomes.items():
-        if row["reject"] is None:
+        if row["reject"] is None and not name.startswith(UNSEEN):
             crop = quality.to_gray(codec.decode(row["image"])).astype(float)
             assert np.abs(crop - expected).mean() < 3, name
 

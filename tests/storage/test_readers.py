@@ -38,7 +38,14 @@ def file(request: pytest.FixtureRequest, tmp_path) -> tuple[str, pa.Table]:
         rejected = {**dict.fromkeys(FACE), "reject": {"stage": "read", "reason": "empty", "detail": ""}}
         table = pa.Table.from_pylist([FACE, rejected], schema=schema.FACES)
     else:
-        row = {"face_id": "x", "domain": "human", "species": "human", "split": "val", "arcface": VECTOR.tolist(), "half": VECTOR.tolist()}
+        row = {
+            "face_id": "x",
+            "domain": "human",
+            "species": "human",
+            "split": "val",
+            "arcface": VECTOR.tolist(),
+            "half": VECTOR.tolist(),
+        }
         table = pa.Table.from_pylist([row, {**row, "arcface": None}], schema=FEATURES)
     path = str(tmp_path / "part.parquet")
     tables.write_parquet(path, table)
