@@ -1,7 +1,8 @@
 """Seamless cloning by the discrete sine transform (Pérez, Gangnet and Blake, "Poisson Image Editing", 2003).
 
 The equation that `cv2.seamlessClone` (NORMAL_CLONE) solves, with the same discretisation and the same boundary (the bounding
-box of the mask), so that the pictures agree within a grey level (for masks of 255 that keep off the picture's border); one real transform each way makes it several times faster.
+box of the mask), so that the pictures agree within a grey level, for masks of 255 that keep off the picture's border. One real
+transform each way makes it several times faster.
 """
 
 import cv2

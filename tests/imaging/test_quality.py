@@ -38,6 +38,15 @@ def test_brightening_without_rounding_leaves_the_sharpness_exactly(picture: np.n
     assert quality.sharpness(dark * gain) == pytest.approx(quality.sharpness(dark), rel=1e-4)
 
 
+@pytest.mark.parametrize("factor", [2, 3, 5])
+def test_sharpness_does_not_depend_on_how_many_pixels_the_crop_has(factor: int) -> None:
+    for species in ("human", "fox"):
+        large = draw_face(species, 4, size=128 * factor).image
+        small = cv2.resize(large, (128, 128), interpolation=cv2.INTER_AREA)
+        measured = [quality.sharpness(quality.to_gray(picture)) for picture in (large, small)]
+        assert measured[0] == pytest.approx(measured[1], rel=0.02)
+
+
 @given(st.integers(0, 255))
 def test_a_level_picture_has_no_sharpness_no_chroma_and_its_own_brightness(level: int) -> None:
     picture = np.full((16, 16, 3), level, np.uint8)
@@ -48,11 +57,12 @@ def test_a_level_picture_has_no_sharpness_no_chroma_and_its_own_brightness(level
 
 
 def test_sharpness_of_a_worked_example() -> None:
-    """One white dot in 5 x 5 black: Laplacian -4 at it and 1 at its four neighbours, times 255."""
-    gray = np.zeros((5, 5), np.uint8)
+    """One white dot on black, at the side of the measure: Laplacian -4 at it and 1 at its four neighbours, times 255."""
+    side = quality.SHARPNESS_SIDE
+    gray = np.zeros((side, side), np.uint8)
     gray[2, 2] = 255
-    laplacian = np.array([-4.0, 1, 1, 1, 1] + [0] * 20)
-    luma = np.array([1.0] + [0] * 24)
+    laplacian = np.array([-4.0, 1, 1, 1, 1] + [0] * (side**2 - 5))
+    luma = np.array([1.0] + [0] * (side**2 - 1))
     assert quality.sharpness(gray) == pytest.approx(laplacian.var() / luma.var(), rel=1e-5)
 
 

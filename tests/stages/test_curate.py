@@ -109,7 +109,9 @@ def test_measures_are_those_of_the_drawing(drawn: tuple, faces: list[dict]) -> N
         left, right = keypoints_from(known[_path(row, folder)])[:2]
         measured = row["quality"]
         assert measured["interocular_px"] == pytest.approx(np.linalg.norm(right - left), rel=1e-4)
-        assert measured["roll"] == pytest.approx(np.degrees(np.arctan2(*(right - left)[::-1])), abs=1e-3)
+        # Of 68 points the roll is that of the solved pose, which the drawing's perspective moves a little.
+        close = 2.0 if row["landmarks"] else 1e-3
+        assert measured["roll"] == pytest.approx(np.degrees(np.arctan2(*(right - left)[::-1])), abs=close)
         assert 0.35 <= measured["coverage"] <= 1
         gray = quality.to_gray(codec.decode(row["image"]))
         assert measured["brightness"] == pytest.approx(gray.mean(), abs=1)

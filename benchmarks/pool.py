@@ -1,0 +1,59 @@
+"""A job's own pipeline against a plain process pool over the same stage and parts, each timed from first part to last."""
+
+import multiprocessing
+import time
+from dataclasses import replace
+
+from jobs import cli, parts
+from rupantara.storage import tables
+
+STAGE = None
+
+
+def start(make_stage):
+    global STAGE
+    STAGE = make_stage()
+
+
+def work(task):
+    output, fingerprint, part, columns = task
+    rows = part.rows if part.rows is not None else tables.read_file(part.table, part.file, columns)
+    return tables.write_part(output, fingerprint, part.index, STAGE(rows), rows.num_rows)
+
+
+def pool_seconds(make_stage, plan, output, processes, columns=None):
+    """Run the plan on a pool of spawned processes; loading the stage is not counted, as the actors' is not."""
+    context = multiprocessing.get_context("spawn")
+    with context.Pool(processes, start, (make_stage,)) as pool:
+        pool.map(len, [()] * processes * 4)
+        pool.map(
+            work,
+            [(output, "warm" * 3, replace(p, index=i), columns) for i, p in enumerate(plan[:processes])],
+            chunksize=1,
+        )
+        started = time.perf_counter()
+        pool.map(work, [(output, "pool" * 3, p, columns) for p in plan], chunksize=1)
+        return time.perf_counter() - started
+
+
+def ray_seconds(config, make_stage, plan, output, columns=None):
+    """Run the plan through the job's own streaming, actors started and warm in the same way, by the parts' own clock."""
+    import ray
+
+    cli.connect()
+    stream = parts.results(config, plan, make_stage, output, "benchmark", "rays" * 3, columns)
+    ends = [(float(row["ended"]), float(row["seconds"])) for row in stream]
+    ray.shutdown()
+    first = min(end - seconds for end, seconds in ends)
+    return max(end for end, _ in ends) - first
+
+
+def ratio(config, make_stage, plan, folder, rows, columns=None, rounds=2):
+    """Return the best speeds of several rounds, pool and Ray in turn, in rows a second, and their ratio."""
+    speeds = []
+    for _ in range(rounds):
+        pool = pool_seconds(make_stage, plan, f"{folder}/pool", config.workers, columns)
+        piped = ray_seconds(config, make_stage, plan, f"{folder}/ray", columns)
+        speeds.append((rows / pool, rows / piped))
+    pool, piped = (max(s[i] for s in speeds) for i in (0, 1))
+    return {"pool_per_s": round(pool, 1), "ray_per_s": round(piped, 1), "ratio": round(piped / pool, 3)}
