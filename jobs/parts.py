@@ -91,7 +91,13 @@ class PartWorker:
         counts = tables.write_part(self._output, self._fingerprint, part.index, made, rows_in)
         ended = time.time()
         self._metrics.add(counts, ended - started)
-        return {"index": [part.index], "rows": [counts["in"]], "seconds": [ended - started], "ended": [ended]}
+        return {
+            "index": [part.index],
+            "rows": [counts["in"]],
+            "seconds": [ended - started],
+            "ended": [ended],
+            "peak_mib": [peak_mib()],
+        }
 
 
 def parts_of(table_uri: str, found: Manifest) -> list[Part]:
@@ -140,6 +146,11 @@ def _summary(counts: dict[str, Any]) -> str:
     )
 
 
+def peak_mib() -> float:
+    """Return the most memory that this process has held, MiB."""
+    return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1)
+
+
 def write_stats(output: str, complete: Manifest, timings: Sequence[dict[str, Any]], seconds: float) -> None:
     """Write stats.json: how fast this run was, part by part in sum, and how much memory the driver took."""
     each = sorted(float(t["seconds"]) for t in timings)
@@ -154,7 +165,8 @@ def write_stats(output: str, complete: Manifest, timings: Sequence[dict[str, Any
         "rows_per_s": round(rows / seconds, 2) if timings else None,
         "part_s": {name: round(each[int(q * (len(each) - 1))], 3) for name, q in QUANTILES.items()} if each else {},
         "worker_s": round(sum(each), 2),
-        "driver_peak_mib": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1),
+        "driver_peak_mib": peak_mib(),
+        "worker_peak_mib": max((float(t["peak_mib"]) for t in timings), default=None),
     }
     uris.write_bytes(uris.join(output, "stats.json"), json.dumps(stats, indent=1).encode())
 

@@ -14,6 +14,7 @@ from PIL import Image
 from jobs import build_bank, curate, demo, extract, generate
 from rupantara import schema
 from rupantara.errors import MissingError, RefusedError, UserError
+from rupantara.imaging import codec
 from rupantara.landmarks.regions import REGIONS
 from rupantara.storage import manifest, tables
 from rupantara.synthetic import SPECIES
@@ -39,6 +40,46 @@ def test_no_identity_is_in_two_splits_and_no_face_is_twice(run):
     splits = Counter(identity for identity, _ in {(f["identity"], f["split"]) for f in faces})
     assert set(splits.values()) == {1}
     assert len({f["face_id"] for f in faces}) == len(faces)
+
+
+def test_morphs_are_of_two_people_of_the_train_split(run):
+    found = manifest.require(run.morphs, "faces")
+    morphs, faces = (tables.read(uri, schema="faces").to_pylist() for uri in (run.morphs, run.faces))
+    assert found.counts["accepted"] == len(morphs) == len({m["face_id"] for m in morphs}) == 24
+    people = {f["face_id"]: f for f in faces}
+    for morph in morphs:
+        first, second = (people[parent] for parent in morph["parents"])
+        assert first["split"] == second["split"] == morph["split"] == "train"
+        assert first["identity"] != second["identity"]
+        assert codec.decode_jpeg(morph["image"]).shape == (256, 256, 3)
+        mean = (np.array(first["landmarks"]) + np.array(second["landmarks"])) / 2
+        np.testing.assert_allclose(morph["landmarks"], mean, atol=1e-3)
+
+
+@pytest.mark.skipif(not WEIGHTS.exists(), reason="needs mobilefacenet.npz")
+def test_one_pass_gives_codes_and_identities(run, tmp_path):
+    config = extract.Config(
+        faces=run.faces, checkpoint=run.checkpoint, weights=str(WEIGHTS), features=str(tmp_path / "features")
+    )
+    extract.main(config)
+    found = tables.read(config.features, schema="features")
+    alone = tables.read(run.features, schema="features")
+    assert found.select(alone.column_names).equals(alone), "another extractor beside it changes nothing"
+    for row in found.to_pylist():
+        assert (row["arcface"] is None) == (row["domain"] == "animal")
+    rows = found.filter(found["arcface"].is_valid())
+    vectors = schema.dense(rows["arcface"], 128)
+    np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-5)
+    with pytest.raises(UserError, match="unknown_network"):
+        extract.main(replace(config, extractors=("unknown_network",)))
+
+
+def test_stats_say_how_fast_and_how_much_memory(run):
+    stats = json.loads((run.root / "faces/stats.json").read_text())
+    assert stats["counts"] == manifest.require(run.faces, "faces").counts
+    assert stats["rows_in_this_run"] == stats["counts"]["in"]
+    assert 50 < stats["worker_peak_mib"] < 4000
+    assert 0 < stats["part_s"]["median"] <= stats["part_s"]["max"] <= stats["seconds"]
 
 
 def test_vectors_open_in_plain_arrow_with_shape_and_model(run):
