@@ -61,7 +61,7 @@ def main():
     parser.add_argument("--count", type=int, default=1536)
     args = parser.parse_args()
     results = {}
-    cases = (("arcface", args.count), ("vggface_random:precision=bf16:batch_size=16", args.count // 4))
+    cases = (("arcface", args.count), ("vggface_random:precision=bf16:batch_size=16", args.count // 5))
     for text, count in cases:
         spec = extractors.parse(text)
         with tempfile.TemporaryDirectory() as folder:

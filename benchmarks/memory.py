@@ -45,7 +45,7 @@ def main():
             command = ["jobs.export", "--table", f"{folder}/faces", "--export", f"{folder}/tars", "--workers", "2"]
             subprocess.run([sys.executable, "-m", *command], check=True, capture_output=True)
             stats = json.loads(Path(f"{folder}/tars/stats.json").read_text())
-        kept = ("driver_peak_mib", "worker_peak_mib", "rows_per_s", "parts", "seconds")
+        kept = ("driver_peak_mib", "worker_peak_mib", "parts", "seconds")
         results.append({"rows": rows, **{name: stats[name] for name in kept}})
         print(json.dumps(results[-1]), flush=True)
     Path(__file__).with_name("memory.json").write_text(json.dumps(results, indent=1) + "\n")

@@ -37,12 +37,14 @@ def pool_seconds(make_stage, plan, output, processes, columns=None):
 
 
 def ray_seconds(config, make_stage, plan, output, columns=None):
-    """Run the plan through the job's own streaming, actors started and warm in the same way, by the parts' own clock."""
+    """Run the plan through the job's own streaming, after a warming part for each actor, by the parts' own clock."""
     import ray
 
     cli.connect()
-    stream = parts.results(config, plan, make_stage, output, "benchmark", "rays" * 3, columns)
-    ends = [(float(row["ended"]), float(row["seconds"])) for row in stream]
+    warm = [replace(part, index=i) for i, part in enumerate(plan[: config.workers])]
+    planned = [*warm, *(replace(part, index=len(warm) + i) for i, part in enumerate(plan))]
+    stream = parts.results(config, planned, make_stage, output, "benchmark", "rays" * 3, columns)
+    ends = [(float(row["ended"]), float(row["seconds"])) for row in stream if row["index"] >= len(warm)]
     ray.shutdown()
     first = min(end - seconds for end, seconds in ends)
     return max(end for end, _ in ends) - first

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from jobs.train_vae import MALLOC
+from jobs.cli import MALLOC
 from rupantara.landmarks.regions import CANONICAL
 from rupantara.models.region_vae import RegionVAE, RegionVAEConfig
 from rupantara.synthetic import SPECIES

@@ -18,7 +18,7 @@ import pyarrow as pa
 import ray
 from ray.util.metrics import Counter, Histogram
 
-from jobs.cli import Common, connect, quieten
+from jobs.cli import MALLOC, Common, connect, quieten
 from rupantara import schema
 from rupantara.errors import UserError
 from rupantara.reports.cards import table_card
@@ -197,6 +197,7 @@ def results(
         compute=pool(config, len(pending)),
         num_cpus=config.cpus_per_worker,
         num_gpus=config.gpus_per_worker or None,
+        runtime_env={"env_vars": MALLOC},
     )
     quieten()
     yield from stream.iter_rows()
@@ -223,6 +224,9 @@ def stream(config: Common, pending: Sequence[Part], *arguments: Any) -> list[dic
 def pool(config: Common, parts: int) -> ray.data.ActorPoolStrategy:
     """Size the actor pool: `--workers`, or from one up to what an autoscaled cluster may offer.
 
+    Of few parts an actor gets the next when it is free, because two queued at one would leave another idle; of many it has one
+    waiting, because asking for it takes Ray Data some 0.1 s.
+
     Raise UserError when the cluster can place no worker at all and could wait for ever. One CPU is left for Ray Data's own tasks.
     """
     total = ray.cluster_resources()
@@ -232,12 +236,18 @@ def pool(config: Common, parts: int) -> ray.data.ActorPoolStrategy:
     if config.cpus_per_worker > cpus and not scales():
         raise UserError(f"--cpus-per-worker {config.cpus_per_worker:g} must be at most the cluster's {cpus:g} CPUs")
     if config.workers:
-        return ray.data.ActorPoolStrategy(size=min(config.workers, parts))
+        return sized(min(config.workers, parts), parts)
     if scales():
         return ray.data.ActorPoolStrategy(min_size=1, max_size=parts)
     # The embedded Ray promises more CPUs than the machine has, so that small actors fit beside the workers.
     room = min(cpus - 1, os.cpu_count() or 1) if cpus <= 4 else cpus - 1
-    return ray.data.ActorPoolStrategy(size=max(1, min(int(room / max(config.cpus_per_worker, 0.01)), parts)))
+    return sized(max(1, min(int(room / max(config.cpus_per_worker, 0.01)), parts)), parts)
+
+
+def sized(actors: int, parts: int) -> ray.data.ActorPoolStrategy:
+    """Return a pool of so many actors."""
+    waiting = 2 if parts >= 4 * actors else 1
+    return ray.data.ActorPoolStrategy(size=actors, max_tasks_in_flight_per_actor=waiting)
 
 
 def scales() -> bool:

@@ -33,8 +33,6 @@ CODE = (
     *("models", "losses", "training", "stages/faces.py", "landmarks/regions.py", "imaging/codec.py"),
     *("jobs/train_data.py", "jobs/train_worker.py"),
 )
-MALLOC = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": "17179869184", "MALLOC_TOP_PAD_": "268435456"}
-"""Keep freed buffers: on a CPU page faults of fresh mappings cost a quarter of a step."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -155,7 +153,7 @@ def fit(config: Config, plan: Plan, streams: dict[str, ray.data.Dataset], finger
             storage_filesystem=fs,
             failure_config=rt.FailureConfig(max_failures=2, controller_failure_limit=2),
             checkpoint_config=rt.CheckpointConfig(num_to_keep=config.num_to_keep),
-            worker_runtime_env={"env_vars": MALLOC},
+            worker_runtime_env={"env_vars": cli.MALLOC},
         ),
     )
     return trainer.fit()
