@@ -31,9 +31,9 @@ class Config(cli.Common):
     checkpoint: str = ""
     """Checkpoint of jobs.train_vae, for region_vae."""
     weights: str = ""
-    """Folder or s3:// prefix of pretrained networks, for arcface (mobilefacenet.npz) and vggface."""
+    """Folder or s3:// prefix of pretrained networks, for arcface (mobilefacenet.npz), vggface and e4e."""
     extractors: tuple[str, ...] = ()
-    """region_vae, arcface, vggface, vggface_random; each may be followed by :batch_size=N, :precision=bf16, :store=float16,
+    """region_vae, arcface, vggface, e4e, vggface_random; each may be followed by :batch_size=N, :precision=bf16, :store=float16,
     :seed=N. Empty = region_vae with --checkpoint, arcface with --weights."""
     threads: int = 0
     """Torch threads of each worker (0 = the machine's CPUs over the workers of the machine)."""
@@ -53,7 +53,7 @@ def specs_of(config: Config) -> list[Spec]:
     for spec in specs:
         if spec.name == "region_vae" and not config.checkpoint:
             raise UserError("the extractor region_vae needs --checkpoint")
-        if spec.name in ("arcface", "vggface") and not config.weights:
+        if spec.name in ("arcface", "vggface", "e4e") and not config.weights:
             raise UserError(f"the extractor {spec.name} needs --weights")
     return specs
 

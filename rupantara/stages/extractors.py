@@ -18,7 +18,7 @@ from rupantara.generation import loading
 from rupantara.imaging import codec
 from rupantara.landmarks.align import fit_similarity, prefilter
 from rupantara.landmarks.regions import REGIONS, part_boxes
-from rupantara.models import mobilefacenet, vggface
+from rupantara.models import e4e, mobilefacenet, vggface
 from rupantara.stages.faces import to_images
 from rupantara.storage import uris, weights
 from rupantara.types import Picture
@@ -188,6 +188,44 @@ class VGGFaceEmbedding:
         return [self._model(images).float().cpu().numpy()]
 
 
+class E4E:
+    """StyleGAN2's W+ by the e4e encoder (`002_…`, III.A): `e4e`, 18 x 512."""
+
+    domains: tuple[str, ...] = ("human",)
+
+    def __init__(self, spec: Spec, source: "Source") -> None:
+        """Load `e4e_ffhq_encode.pt`."""
+        data = torch.load(io.BytesIO(weights.load(source.weights, "e4e")), map_location="cpu", weights_only=True)
+        self._dtype, self._device = DTYPES[spec.precision], source.device
+        self._model = e4e.from_published(data["state_dict"], data["latent_avg"]).to(source.device, self._dtype)
+        digest = model_sha256(spec, source)
+        self.columns = [
+            schema.vector_field("e4e", e4e.NUM_STYLES, e4e.DIM, model_sha256=digest, dtype=STORED[spec.store])
+        ]
+
+    def __call__(self, faces: Decoded) -> list[np.ndarray]:
+        """Align each face as FFHQ's are and encode it."""
+        pairs = zip(faces.pictures, faces.keypoints, strict=True)
+        chips = np.stack([ffhq_chip(picture, points) for picture, points in pairs])
+        return [self._model(to_images(chips).to(self._device, self._dtype)).float().cpu().numpy()]
+
+
+def ffhq_chip(picture: Picture, keypoints: np.ndarray) -> Picture:
+    """Cut the 256 x 256 chip that FFHQ's alignment takes (Karras et al., 2019, appendix A): a square by eyes and mouth."""
+    left, right, mouth = keypoints[0], keypoints[1], keypoints[3:5].mean(0)
+    across, down = right - left, mouth - (left + right) / 2
+    axis = across - np.array([-down[1], down[0]])
+    half = max(2.0 * float(np.hypot(*across)), 1.8 * float(np.hypot(*down)))
+    x = axis / max(float(np.hypot(*axis)), 1e-6) * half
+    y = np.array([-x[1], x[0]])
+    centre = (left + right) / 2 + 0.1 * down
+    corners = np.array([centre - x - y, centre + x - y, centre - x + y], np.float64)
+    edge = e4e.SIDE - 0.5
+    transform = fit_similarity(corners, np.array([[-0.5, -0.5], [edge, -0.5], [-0.5, edge]]))
+    source, warp = prefilter(picture, transform)
+    return cv2.warpAffine(source, warp, (e4e.SIDE,) * 2, flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT_101)
+
+
 VGGFACE_FILES = ("vggface_pytorch", "vggface_caffe", "vggface_keras", "vggface_deepface")
 
 
@@ -245,6 +283,7 @@ EXTRACTORS: dict[str, Callable[[Spec, "Source"], Extractor]] = {
     "region_vae": RegionVAECodes,
     "arcface": ArcFace,
     "vggface": VGGFaceEmbedding,
+    "e4e": E4E,
     "vggface_random": VGGFaceEmbedding,
 }
 
@@ -266,6 +305,8 @@ def model_sha256(spec: Spec, source: Source) -> str:
         return hashlib.sha256(weights.load(source.weights, "mobilefacenet")).hexdigest()
     if spec.name == "vggface":
         return hashlib.sha256(weights.load(source.weights, find_vggface(source.weights))).hexdigest()
+    if spec.name == "e4e":
+        return hashlib.sha256(weights.load(source.weights, "e4e")).hexdigest()
     return f"random weights of seed {spec.seed}"
 
 

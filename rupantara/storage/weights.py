@@ -89,6 +89,14 @@ CATALOGUE = {
             for name, file, layout, urls in VGGFACE
         ),
         Entry(
+            "e4e",
+            "e4e_ffhq_encode.pt",
+            "",
+            "MIT (Tov et al.); trained on FFHQ, CC BY-NC-SA 4.0",
+            "torch",
+            "rupantara.models.e4e.from_published",
+        ),
+        Entry(
             "squeezenet",
             "squeezenet_v1.1.npz",
             "177d5346e6812c2283088c4225790dc9dd7e3fc940a3589344d78b0e27c0be83",
