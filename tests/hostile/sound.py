@@ -83,7 +83,7 @@ def _tiffs() -> dict[str, bytes]:
         "palette.tif": encoded("TIFF", PICTURE.quantize(256)),
         "lying.tif": encoded("TIFF", lying, tiffinfo={0x0112: 6}),
         "lying, packed.tif": encoded("TIFF", lying, tiffinfo={0x0112: 6}, compression="tiff_lzw"),
-        "several pages.tif": encoded("TIFF", save_all=True, append_images=[NOISE, NOISE]),
+        "several pages.tif": encoded("TIFF", save_all=True, append_images=[NOISE.copy(), NOISE.copy()]),
         "pages in a loop.tif": tiff_of(FACE.image, next_ifd=8),
         "next page outside the file.tif": tiff_of(FACE.image, next_ifd=2**32 - 8),
     }

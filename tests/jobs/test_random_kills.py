@@ -22,7 +22,7 @@ from tests.conftest import REPOSITORY
 
 VICTIMS = ("driver", "worker", "raylet")
 ROUNDS = 20
-PARTS = 12
+PARTS = 48
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +38,7 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def command(photos: Path, faces: Path) -> list[str]:
-    flags = ["--photos", photos, "--faces", faces, "--part-photos", "8", "--workers", "2", "--cpus-per-worker", "1"]
+    flags = ["--photos", photos, "--faces", faces, "--part-photos", "2", "--workers", "2", "--cpus-per-worker", "1"]
     return [sys.executable, "-m", "jobs.curate", *map(str, flags)]
 
 
@@ -104,7 +104,7 @@ def survive(victim: str, seed: int, photos: Path, faces: Path, cluster: Cluster)
     environment = {**os.environ, "RAY_ADDRESS": cluster.address}
     options = {"cwd": REPOSITORY, "env": environment, "stderr": subprocess.PIPE, "text": True}
     process = subprocess.Popen(command(photos, faces), **options)
-    started(faces, chance.randrange(1, PARTS // 2), process)
+    started(faces, chance.randrange(1, PARTS // 3), process)
     time.sleep(chance.uniform(0, 0.5))
     assert manifest.read(str(faces)) is None, "struck too late to test anything"
     strike(victim, process, cluster, chance)

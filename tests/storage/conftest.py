@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+import boto3
 import pytest
 
 from rupantara.errors import UserError
@@ -28,10 +29,12 @@ def s3_server() -> Iterator[str]:
         for name, value in settings.items():
             patch.setenv(name, value)
         uris._s3.cache_clear()
+        boto3.DEFAULT_SESSION = None
         _client().create_bucket(Bucket=BUCKET)
         _client().put_object(Bucket=BUCKET, Key="probe", Body=b"put by boto3")
         yield f"s3://{BUCKET}"
     uris._s3.cache_clear()
+    boto3.DEFAULT_SESSION = None
     server.stop()
 
 

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
+import boto3
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -37,10 +38,16 @@ def use(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Mapping[str, str]
     def point(settings: Mapping[str, str]) -> None:
         for name, value in settings.items():
             monkeypatch.setenv(name, value)
-        uris._s3.cache_clear()
+        forget()
 
     yield point
+    forget()
+
+
+def forget() -> None:
+    """Drop what clients keep of the last server."""
     uris._s3.cache_clear()
+    boto3.DEFAULT_SESSION = None
 
 
 @pytest.fixture
