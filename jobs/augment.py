@@ -70,9 +70,9 @@ def pools_of(config: Config, faces: Manifest, features: Manifest | None) -> list
 
 
 def _counted(config: Config, faces: Manifest, features: Manifest | None) -> Iterator[tuple[PoolFile, int]]:
-    for i, file in enumerate(faces.files):
+    for i, file in enumerate(faces.data):
         members = parents(tables.read_file(config.faces, file.path, PLAN_COLUMNS), config.max_yaw).num_rows
-        yield PoolFile(file.path, features.files[i].path if features else ""), members
+        yield PoolFile(file.path, features.data[i].path if features else ""), members
 
 
 def shares(count: int, pools: list[tuple[list[PoolFile], int]]) -> list[int]:
@@ -104,9 +104,9 @@ def features_of(config: Config, faces: Manifest) -> Manifest | None:
     if not config.features:
         raise UserError(f"--like {config.like} is a column of a features table: give --features")
     found = manifest.require(config.features, "features")
-    if found.recipe.inputs.get("faces") != faces.fingerprint:
+    if found.recipe.inputs.get("faces") != faces.content:
         raise UserError(f"--features must be of --faces, got {config.features!r}, made of other faces")
-    columns = tables.read_schema(config.features, found.files[0].path)
+    columns = tables.read_schema(config.features, found.data[0].path)
     if config.like not in columns.names or not pa.types.is_fixed_size_list(columns.field(config.like).type):
         vectors = [f.name for f in columns if pa.types.is_fixed_size_list(f.type)]
         raise UserError(f"--like must be landmarks or one of {', '.join(vectors)}, got {config.like!r}")
@@ -127,7 +127,7 @@ def build(config: Config) -> tuple[Recipe, list[parts.Part], partial[MorphFaces]
     total = sum(n for _, n in pools)
     if total < 2:
         raise UserError(f"--faces must hold two accepted humans of the train split with 68 landmarks, got {total}")
-    inputs = {"faces": faces.fingerprint} | ({"features": features.fingerprint} if features else {})
+    inputs = {"faces": faces.content} | ({"features": features.content} if features else {})
     settings = cli.row_config(config, "faces", "morphs", "features", "sheet")
     recipe = Recipe("augment", code_version(CODE), settings, inputs)
     rules = AugmentRules(**{f.name: getattr(config, f.name) for f in fields(AugmentRules) if hasattr(config, f.name)})

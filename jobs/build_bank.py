@@ -42,10 +42,8 @@ def build(config: Config) -> tuple[Recipe, list[parts.Part], partial[BuildShard]
     features = manifest.require(config.features, "features")
     model = features.extra["model_sha256"]
     settings = cli.row_config(config, "features", "bank")
-    recipe = Recipe(
-        "build_bank", code_version(CODE), settings, {"features": features.fingerprint}, {"region_vae": model}
-    )
-    dim = tables.read_file(config.features, features.files[0].path, ("regions_mu",)).schema.field(0).type.list_size
+    recipe = Recipe("build_bank", code_version(CODE), settings, {"features": features.content}, {"region_vae": model})
+    dim = parts.vector_dim(config.features, features, "regions_mu")
     make_stage = partial(
         BuildShard,
         config.features,

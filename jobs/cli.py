@@ -64,7 +64,7 @@ class Common:
     cpus_per_worker: float = 1.0
     """Ray CPUs that each worker asks for."""
     gpus_per_worker: float = 0.0
-    """Ray GPUs that each worker asks for; only training computes on them so far."""
+    """Ray GPUs that each worker asks for; training and extract compute on them."""
 
 
 C = TypeVar("C", bound="Common")

@@ -26,7 +26,7 @@ from rupantara.storage.manifest import Manifest
 from rupantara.storage.recipe import Recipe, code_version
 from rupantara.storage.uris import FileEntry
 
-CODE = ("imaging", "landmarks", "stages/curate.py", "stages/paths.py", "schema.py")
+CODE = ("imaging", "landmarks", "stages/curate.py", "stages/measure.py", "stages/paths.py", "schema.py")
 PART_BYTES = 128 * 2**20
 
 
@@ -162,6 +162,8 @@ def build(config: Config) -> tuple[Recipe, list[parts.Part], partial[CuratePhoto
     inputs = {"photos": uris.fingerprint_files(entries)}
     inputs["keypoints"] = hashlib.sha256(b"".join(sidecars[k] for k in sorted(sidecars))).hexdigest()
     settings = cli.row_config(config, "photos", "faces", "weights", "keypoints", "extensions", "retry")
+    # What a part holds must not change between a kill and the resuming.
+    settings["part_bytes"] = PART_BYTES
     recipe = Recipe("curate", code_version(CODE), settings, inputs, models)
     make_stage = partial(CuratePhotos, config.photos, curate_rules(config), config.weights or None, known)
     return (
@@ -188,14 +190,14 @@ def main(config: Config) -> None:
     )
     for rule, count in listing["by_rule"].items():
         logging.getLogger("jobs").info("%d photographs fall under the rule %s", count, rule)
+    rows = pa.concat_tables([part.rows for part in planned if part.rows is not None])
     if config.retry:
-        rows = pa.concat_tables([part.rows for part in planned if part.rows is not None])
         uri_of = partial(shown_uri, config.photos)
         done = retry.run(config, config.faces, recipe, config.retry, rows, uri_of, make_stage)
     else:
-        done = parts.run_parts(
-            config, config.faces, "faces", recipe, planned, make_stage, version=schema.VERSION, **listing
-        )
+        run = partial(parts.run_parts, config, config.faces, "faces", recipe, planned, make_stage)
+        begun = partial(retry.write_listing, config.faces, recipe, rows)
+        done = run(version=schema.VERSION, beside=retry.LISTING, begun=begun, **listing)
     write_report(config.faces, done)
 
 

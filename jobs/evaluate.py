@@ -72,7 +72,7 @@ def build(config: Config) -> tuple[Recipe, list[parts.Part], dict[str, dict[str,
     components = config.pca_components or model.global_dim + len(REGIONS) * model.region_dim
     settings = cli.row_config(config, "faces", "checkpoint", "metrics")
     models = {"region_vae": loading.model_sha256(config.checkpoint)}
-    recipe = Recipe("evaluate", code_version(CODE), settings, {"faces": faces.fingerprint}, models)
+    recipe = Recipe("evaluate", code_version(CODE), settings, {"faces": faces.content}, models)
     chosen = frozenset(held["human"]) | frozenset(held["animal"])
     return recipe, parts.parts_of(config.faces, faces), train, chosen, components
 

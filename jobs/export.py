@@ -12,7 +12,7 @@ import pyarrow as pa
 from jobs import cli, parts
 from rupantara import schema
 from rupantara.stages import export
-from rupantara.storage import manifest, tables
+from rupantara.storage import manifest, tables, uris
 from rupantara.storage.recipe import Recipe, code_version
 
 CODE = ("stages/export.py",)
@@ -36,10 +36,10 @@ class Config(cli.Common):
 def build(config: Config) -> tuple[Recipe, list[parts.Part], partial[export.ExportFiles]]:
     """Plan one part for each file of the table."""
     found = manifest.require(config.table, "faces", "generated", "features")
-    files = [file.path for file in found.files if file.path.endswith(".parquet")]
+    files = [file.path for file in found.data]
     export.check(tables.read_schema(config.table, files[0]), config.format, config.column)
     settings = {"format": config.format, "column": config.column}
-    recipe = Recipe("export", code_version(CODE), settings, {"table": found.fingerprint})
+    recipe = Recipe("export", code_version(CODE), settings, {"table": found.content})
     planned = [
         parts.Part(i, rows=pa.table({"index": [i], "source": [path]}, schema=schema.EXPORT_PLANNED))
         for i, path in enumerate(files)
@@ -53,7 +53,17 @@ def main(config: Config) -> None:
     if config.dry_run:
         print(config, f"\nfingerprint {recipe.fingerprint}\n{len(planned)} parts")
         return
+    before = exported(config.export)
     parts.run_parts(config, config.export, "exported", recipe, planned, make_stage, version=schema.VERSION)
+    for stale in before - exported(config.export):
+        uris.delete(uris.join(config.export, stale))
+
+
+def exported(output: str) -> set[str]:
+    """Return the files of a complete export."""
+    if manifest.read(output) is None:
+        return set()
+    return {file for part in tables.read_parts(output, ("file",)) for file in part["file"].to_pylist()}
 
 
 if __name__ == "__main__":

@@ -17,7 +17,10 @@ from rupantara.stages.extractors import Source, Spec
 from rupantara.storage import manifest
 from rupantara.storage.recipe import Recipe, code_version
 
-CODE = ("models", "stages/extract.py", "stages/extractors.py", "landmarks/regions.py", "imaging/codec.py")
+CODE = (
+    *("models", "stages/extract.py", "stages/extractors.py", "stages/faces.py"),
+    *("landmarks/regions.py", "landmarks/align.py", "imaging/codec.py", "schema.py"),
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,8 +68,10 @@ def build(config: Config) -> tuple[Recipe, list[parts.Part], partial[ExtractFeat
     models = {spec.name: extractors.model_sha256(spec, source) for spec in specs}
     # Batch size and worker decide how fast, not what; precision and stored type decide what.
     chosen = [{k: v for k, v in asdict(spec).items() if k != "batch_size"} for spec in specs]
-    recipe = Recipe("extract", code_version(CODE), {"extractors": chosen}, {"faces": faces.fingerprint}, models)
-    threads = config.threads or max(1, (os.cpu_count() or 1) // max(1, config.workers or (os.cpu_count() or 1)))
+    recipe = Recipe("extract", code_version(CODE), {"extractors": chosen}, {"faces": faces.content}, models)
+    cpus = os.cpu_count() or 1
+    workers = config.workers or (1 if config.gpus_per_worker >= 1 else cpus)
+    threads = config.threads or max(1, cpus // workers)
     return recipe, parts.parts_of(config.faces, faces), partial(ExtractFeatures, specs, source, threads)
 
 

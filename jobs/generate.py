@@ -104,7 +104,7 @@ def build(config: Config) -> tuple[Recipe, list[parts.Part], dict[str, str], tup
     if not chosen:
         raise UserError(f"{config.faces} must have accepted humans of split {config.split!r}, got none")
     settings = cli.row_config(config, "faces", "checkpoint", "bank", "generated", "export", "sheet_rows")
-    inputs = {"faces": faces.fingerprint, "bank": bank.fingerprint}
+    inputs = {"faces": faces.content, "bank": bank.content}
     recipe = Recipe("generate", code_version(CODE), settings, inputs, {"region_vae": model})
     return recipe, parts.parts_of(config.faces, faces), chosen, wanted, available
 

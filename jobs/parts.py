@@ -102,7 +102,17 @@ class PartWorker:
 
 def parts_of(table_uri: str, found: Manifest) -> list[Part]:
     """Plan one part for each file of an input table."""
-    return [Part(i, table=table_uri, file=f.path) for i, f in enumerate(found.files)]
+    return [Part(i, table=table_uri, file=f.path) for i, f in enumerate(found.data)]
+
+
+def vector_dim(table_uri: str, found: Manifest, column: str) -> int:
+    """Return the length of a vector column; raise UserError when the table has none of that name."""
+    columns = tables.read_schema(table_uri, found.data[0].path)
+    if column not in columns.names:
+        raise UserError(
+            f"{table_uri} must hold {column} (jobs.extract with region_vae), got {', '.join(columns.names)}"
+        )
+    return int(columns.field(column).type.list_size)
 
 
 def run_parts(
@@ -116,15 +126,21 @@ def run_parts(
     version: int,
     columns: Sequence[str] | None = None,
     beside: str = "",
+    begun: Callable[[], None] = lambda: None,
     **extra: Any,
 ) -> Manifest:
-    """Make a table out of a plan: all of it, the rest of it, or nothing when it is complete."""
+    """Make a table out of a plan: all of it, the rest of it, or nothing when it is complete.
+
+    `begun` is called once the output is claimed; what it writes to the folder `beside` belongs to the output.
+    """
     running = manifest.begin(output, schema_name, recipe, version=version, overwrite=config.overwrite)
     if running is None:
         log.info("nothing to do: %s is complete with the same recipe (%s)", output, recipe.fingerprint[:12])
         found = manifest.read(output)
         assert found is not None
+        write_beside(output, found)
         return found
+    begun()
     done = tables.done_parts(output, running.fingerprint)
     pending = [part for part in plan if part.index not in done]
     if done:
@@ -134,9 +150,16 @@ def run_parts(
     seconds = time.monotonic() - started
     complete = tables.commit_parts(output, running, len(plan), seconds, beside=beside, **extra)
     write_stats(output, complete, timings, seconds)
-    uris.write_bytes(uris.join(output, "README.md"), table_card(complete).encode())
+    write_beside(output, complete, anew=True)
     log.info("%s: %s", output, _summary(complete.counts))
     return complete
+
+
+def write_beside(output: str, complete: Manifest, *, anew: bool = False) -> None:
+    """Write the table's card, if it is not there (a kill may fall between the commit and it) or is to be written anew."""
+    card = uris.join(output, "README.md")
+    if anew or not uris.exists(card):
+        uris.write_bytes(card, table_card(complete).encode())
 
 
 def _summary(counts: dict[str, Any]) -> str:
@@ -159,7 +182,7 @@ def write_stats(output: str, complete: Manifest, timings: Sequence[dict[str, Any
         "job": complete.recipe.job,
         "counts": complete.counts,
         "seconds": round(seconds, 2),
-        "parts": len(complete.files),
+        "parts": len(complete.data),
         "parts_in_this_run": len(timings),
         "rows_in_this_run": rows,
         "rows_per_s": round(rows / seconds, 2) if timings else None,
@@ -241,7 +264,10 @@ def pool(config: Common, parts: int) -> ray.data.ActorPoolStrategy:
         return ray.data.ActorPoolStrategy(min_size=1, max_size=parts)
     # The embedded Ray promises more CPUs than the machine has, so that small actors fit beside the workers.
     room = min(cpus - 1, os.cpu_count() or 1) if cpus <= 4 else cpus - 1
-    return sized(max(1, min(int(room / max(config.cpus_per_worker, 0.01)), parts)), parts)
+    fit = int(room / max(config.cpus_per_worker, 0.01))
+    if config.gpus_per_worker:
+        fit = min(fit, int(total.get("GPU", 0) / config.gpus_per_worker))
+    return sized(max(1, min(fit, parts)), parts)
 
 
 def sized(actors: int, parts: int) -> ray.data.ActorPoolStrategy:

@@ -3,8 +3,9 @@
 import hashlib
 import json
 import logging
+import os
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -15,7 +16,7 @@ from jobs import parts
 from jobs.cli import Common
 from rupantara import schema
 from rupantara.errors import RefusedError, UserError
-from rupantara.storage import manifest, tables
+from rupantara.storage import manifest, tables, uris
 from rupantara.storage.manifest import DataFile, Manifest
 from rupantara.storage.recipe import Recipe
 
@@ -34,28 +35,49 @@ class RetryRows:
     def __call__(self, batch: pa.Table) -> pa.Table:
         """Replace rows in place: an old row's new ones stand where it stood."""
         old = tables.read_file(self._output, batch.schema.metadata[OLD_FILE].decode())
-        made: dict[str, list[dict[str, Any]]] = {}
-        for row in self._stage(batch.replace_schema_metadata(None)).to_pylist():
-            made.setdefault(row["uri"], []).append(row)
-        pieces: list[pa.Table] = []
-        for i, uri in enumerate(old["uri"].to_pylist()):
-            fresh = made.get(uri)
-            pieces.append(old.slice(i, 1) if fresh is None else pa.Table.from_pylist(fresh, schema=old.schema))
-        table = pa.concat_tables(pieces)
+        table = replaced(old, self._stage(batch.replace_schema_metadata(None)).to_pylist())
         return table.replace_schema_metadata({schema.ROWS_IN: str(table.num_rows).encode()})
 
 
-def check(found: Manifest, recipe: Recipe, photographs: int) -> None:
+def replaced(old: pa.Table, rows: Iterable[dict[str, Any]]) -> pa.Table:
+    """Put the new rows of photographs where the first of each one's old rows stood; its other old rows go."""
+    made: dict[str, list[dict[str, Any]]] = {}
+    for row in rows:
+        made.setdefault(row["uri"], []).append(row)
+    pieces: list[pa.Table] = []
+    for i, uri in enumerate(old["uri"].to_pylist()):
+        if uri not in made:
+            pieces.append(old.slice(i, 1))
+        elif made[uri]:
+            pieces.append(pa.Table.from_pylist(made[uri], schema=old.schema))
+            made[uri] = []
+    return pa.concat_tables(pieces)
+
+
+def check(found: Manifest, recipe: Recipe) -> None:
     """Raise RefusedError unless only the photographs' bytes or times differ from what made the table."""
-    same = replace(recipe, inputs={**recipe.inputs, "photos": found.recipe.inputs["photos"]})
+    photos = found.recipe.inputs.get("photos", "")
+    same = replace(recipe, inputs={**recipe.inputs, "photos": photos})
     if same != found.recipe:
         raise RefusedError(
             f"--retry keeps the other rows, so nothing that made them may differ: {'; '.join(found.recipe.differences(same))}"
         )
-    if found.extra["photographs"] != photographs:
-        raise RefusedError(
-            f"--retry needs the same {found.extra['photographs']} photographs by name, got {photographs}: use --overwrite"
+
+
+def check_others(before: pa.Table, listed: pa.Table, wanted: Collection[bytes]) -> None:
+    """Raise RefusedError when a photograph came, went or changed that is not tried again: its row would not be of it."""
+    old, new = (
+        dict(
+            zip(t["path"].to_pylist(), zip(t["bytes"].to_pylist(), t["mtime_ns"].to_pylist(), strict=True), strict=True)
         )
+        for t in (before, listed)
+    )
+    for path in sorted(old.keys() | new.keys()):
+        if old.get(path) != new.get(path) and (path not in wanted or path not in new):
+            what = "went" if path not in new else "came" if path not in old else "changed"
+            raise RefusedError(
+                f"--retry leaves all other photographs as they were, but {os.fsdecode(path)!r} {what}: use --overwrite"
+            )
 
 
 def plan(
@@ -64,7 +86,7 @@ def plan(
     """Plan one part for each file that holds rejects of these reasons."""
     places = {uri_of(path): i for i, path in enumerate(listed["path"].to_pylist())}
     planned = []
-    for index, file in enumerate(found.files):
+    for index, file in enumerate(found.data):
         rows = tables.read_file(output, file.path, ("uri", "reject"))
         wanted = [r["uri"] for r in rows.to_pylist() if r["reject"] and r["reject"]["reason"] in reasons]
         chosen = [places[uri] for uri in dict.fromkeys(wanted) if uri in places]
@@ -85,23 +107,28 @@ def run(
 ) -> Manifest:
     """Retry, and commit: until then readers see the old table, and a kill loses at most the parts in flight."""
     found = manifest.require(output, "faces")
+    if found.recipe.job != recipe.job:
+        raise UserError(f"--retry works on a table of jobs.{recipe.job}, got one of jobs.{found.recipe.job}")
     unknown = sorted(set(reasons) - found.counts["rejected"].keys())
     if unknown:
         raise UserError(
             f"--retry must name reasons of the table ({', '.join(found.counts['rejected'])}), got {unknown[0]!r}"
         )
-    check(found, recipe, listed.num_rows)
+    check(found, recipe)
     planned = plan(output, found, reasons, listed, uri_of)
+    tried = {path for part in planned if part.rows is not None for path in part.rows["path"].to_pylist()}
+    check_others(read_listing(output, found), listed, tried)
+    write_listing(output, recipe, listed)
     number = len(found.extra.get("retried", []))
-    tag = hashlib.sha256(f"{found.fingerprint} {number} {sorted(reasons)}".encode()).hexdigest()
-    pending = [part for part in planned if part.index not in tables.done_parts(output, tag)]
+    tag = hashlib.sha256(f"{found.content} {recipe.fingerprint} {number} {sorted(reasons)}".encode()).hexdigest()
+    done = tables.done_parts(output, tag)
+    pending = [part for part in planned if part.index not in done]
     started = time.monotonic()
     if pending:
         parts.stream(config, pending, partial(RetryRows, output, make_stage), output, recipe.job, tag, None)
     complete = committed(output, found, recipe, tag, [part.index for part in planned])
-    tried = sum(part.rows.num_rows for part in planned if part.rows is not None)
     before, after = (sum(m.counts["rejected"].get(r, 0) for r in reasons) for m in (found, complete))
-    entry = {"reasons": sorted(reasons), "tried": tried, "before": before, "after": after}
+    entry = {"reasons": sorted(reasons), "tried": len(tried), "before": before, "after": after}
     complete = replace(complete, extra={**found.extra, "retried": [*found.extra.get("retried", []), entry]})
     complete = replace(complete, seconds=found.seconds + round(time.monotonic() - started, 1))
     manifest.commit(
@@ -109,10 +136,11 @@ def run(
         complete,
         Manifest("faces", found.schema_version, recipe, "running", extra={manifest.REPLACES: found.fingerprint}),
     )
+    parts.write_beside(output, complete, anew=True)
     log.info(
         "%s: %d photographs tried again; %s: %d before, %d now",
         output,
-        tried,
+        len(tried),
         ", ".join(sorted(reasons)),
         before,
         after,
@@ -123,10 +151,28 @@ def run(
 def committed(output: str, found: Manifest, recipe: Recipe, tag: str, indexes: Iterable[int]) -> Manifest:
     """Return the manifest with the new files in place of the old."""
     sizes = tables.done_parts(output, tag)
-    files = list(found.files)
+    files = list(found.data)
     for index in indexes:
         path = tables.part_path(tag, index)
         files[index] = DataFile(path, tables.read_footer(output, path).num_rows, sizes[index])
     footers = [tables.read_footer(output, file.path).metadata for file in files]
     counts = tables.add_counts([json.loads(footer[b"rupantara_counts"]) for footer in footers])
+    listing = next(e for e in uris.list_files(uris.join(output, LISTING)) if e.path.startswith(recipe.fingerprint[:12]))
+    files.append(DataFile(f"{LISTING}/{listing.path}", 0, listing.size))
     return replace(found, recipe=recipe, files=tuple(files), counts=counts)
+
+
+LISTING = "listing"
+"""Folder of the photographs' names, sizes and times, by which a retry knows that the others are as they were."""
+
+
+def write_listing(output: str, recipe: Recipe, listed: pa.Table) -> None:
+    """Write what was listed for a recipe, beside its table."""
+    uri = uris.join(output, LISTING, f"{recipe.fingerprint[:12]}.parquet")
+    if not uris.exists(uri):
+        tables.write_parquet(uri, listed)
+
+
+def read_listing(output: str, found: Manifest) -> pa.Table:
+    """Read what was listed for a table."""
+    return tables.read_file(output, f"{LISTING}/{found.fingerprint[:12]}.parquet")

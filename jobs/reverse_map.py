@@ -55,9 +55,9 @@ def build(config: Config) -> tuple[Recipe, list[parts.Part], frozenset[str], int
     if not chosen:
         raise UserError(f"{config.features} must have humans of split {config.split!r}, got none")
     settings = cli.row_config(config, "features", "bank", "affinity")
-    inputs = {"features": features.fingerprint, "bank": bank.fingerprint}
+    inputs = {"features": features.content, "bank": bank.content}
     recipe = Recipe("reverse_map", code_version(CODE), settings, inputs, {"region_vae": models.pop()})
-    dim = tables.read_file(config.features, features.files[0].path, ("regions_mu",)).schema.field(0).type.list_size
+    dim = parts.vector_dim(config.features, features, "regions_mu")
     return recipe, parts.parts_of(config.features, features), chosen, dim // len(REGIONS)
 
 

@@ -50,7 +50,7 @@ def datasets(faces: str, model: RegionVAEConfig, chosen: Chosen, seed: int) -> d
     sets = {d: chosen.train[d] for d in DOMAINS} | {f"val_{d}": chosen.val[d] for d in DOMAINS}
     factors = repeats(Counter(sets["animal"].values()))
     stage: Any = face_rows.TrainingFaces(model.size, model.species, sets, {"animal": factors}, seed)
-    files = [{"path": f.path} for f in manifest.require(faces, "faces").files]
+    files = [{"path": f.path} for f in manifest.require(faces, "faces").data]
     rows = ray.data.from_items(files, override_num_blocks=len(files))
     read: Any = face_rows.ReadFile(faces, face_rows.COLUMNS)
     rows = rows.map_batches(read, batch_format="numpy", batch_size=1)

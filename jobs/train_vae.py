@@ -126,7 +126,7 @@ def build(config: Config) -> tuple[Recipe, RegionVAEConfig, Objective, Chosen]:
     settings = cli.row_config(config, "faces", "checkpoint", "threads", "num_to_keep") | {
         "num_workers": max(1, config.workers)
     }
-    recipe = Recipe("train_vae", code_version(CODE), settings, {"faces": source.fingerprint})
+    recipe = Recipe("train_vae", code_version(CODE), settings, {"faces": source.content})
     return recipe, model, objective, chosen
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-VERSION = 1
+VERSION = 2
 REJECT = pa.struct([("stage", pa.string()), ("reason", pa.string()), ("detail", pa.string())])
 QUALITY_FIELDS = (
     "sharpness",

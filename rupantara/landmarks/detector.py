@@ -62,7 +62,7 @@ class YuNet:
             found += [d for d in seen if not search.check_geometry or looks_like_a_face(d.keypoints)]
             if any(d.score * _size_weight(d, min(height, width)) >= search.sure for d in found):
                 break
-        return sorted(found, key=lambda d: -d.score * _subject_weight(d, height, width))
+        return distinct(sorted(found, key=lambda d: -d.score * _subject_weight(d, height, width)))
 
     def _at_side(self, bgr: np.ndarray, side: int, pad: int, threshold: float) -> list[Detection]:
         scale = side / max(bgr.shape[:2])
@@ -72,6 +72,22 @@ class YuNet:
         _, rows = self._net.detect(shown)
         factor = np.array([bgr.shape[1] / size[0], bgr.shape[0] / size[1]], np.float32)
         return [_detection(row, factor, pad) for row in ([] if rows is None else rows) if row[14] >= threshold]
+
+
+def distinct(found: list[Detection], most_overlap: float = 0.4) -> list[Detection]:
+    """Drop a face that overlaps a better one (intersection over union): several scales find the same face again."""
+    kept: list[Detection] = []
+    for face in found:
+        if all(overlap(face.box, other.box) <= most_overlap for other in kept):
+            kept.append(face)
+    return kept
+
+
+def overlap(first: np.ndarray, second: np.ndarray) -> float:
+    """Return the intersection over union of two boxes (x, y, width, height)."""
+    low, high = np.maximum(first[:2], second[:2]), np.minimum(first[:2] + first[2:], second[:2] + second[2:])
+    shared = float(np.prod(np.clip(high - low, 0, None)))
+    return shared / max(float(first[2] * first[3] + second[2] * second[3]) - shared, 1e-9)
 
 
 def _detection(row: np.ndarray, factor: np.ndarray, pad: int) -> Detection:

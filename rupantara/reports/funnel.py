@@ -63,9 +63,9 @@ COLUMNS = ("face_id", "uri", "domain", "species", "attributes", "quality", "spli
 def count(faces: str) -> Counts:
     """Read a faces table file by file."""
     counts = Counts()
-    for part in tables.read_parts(faces, COLUMNS, schema="faces"):
-        for row in part.to_pylist():
-            counts.add(row)
+    for file in manifest.require(faces, "faces").data:
+        for row in tables.read_file(faces, file.path, COLUMNS).to_pylist():
+            counts.add(row | {"file": file.path})
     return counts
 
 
@@ -102,10 +102,12 @@ def section(faces: str) -> Section:
 
 def sheets(faces: str, counts: Counts) -> list[Figure]:
     """Show the first rejects of each reason: the aligned crop where there is one, else the photograph."""
-    wanted = [row["face_id"] for rows in counts.examples.values() for row in rows]
+    wanted: dict[str, list[str]] = defaultdict(list)
+    for row in (row for rows in counts.examples.values() for row in rows):
+        wanted[row["file"]].append(row["face_id"])
     crops: dict[str, Picture] = {}
-    for part in tables.read_parts(faces, ("face_id", "image"), schema="faces") if wanted else ():
-        chosen = part.filter(schema.is_one_of("face_id", wanted))
+    for file, ids in wanted.items():
+        chosen = tables.read_file(faces, file, ("face_id", "image")).filter(schema.is_one_of("face_id", ids))
         crops |= {r["face_id"]: codec.decode_jpeg(r["image"]) for r in chosen.to_pylist() if r["image"]}
     figures = []
     for reason in counts.reasons:

@@ -55,15 +55,22 @@ def parents(table: pa.Table, max_yaw: float) -> pa.Table:
     return table.filter(pc.field("landmarks").is_valid() & (yaw >= -max_yaw) & (yaw <= max_yaw))
 
 
+def distinct(table: pa.Table) -> pa.Table:
+    """Keep the first row of each face_id: one photograph may lie at two places."""
+    first: dict[str, int] = {}
+    for i, face_id in enumerate(table["face_id"].to_pylist()):
+        first.setdefault(face_id, i)
+    return table.take(list(first.values()))
+
+
 class Pool:
     """The faces that pairs are drawn from, in memory, with an index of what makes them alike."""
 
     def __init__(self, faces: str, features: str, files: Sequence[PoolFile], rules: AugmentRules) -> None:
         """Read the pool's files."""
         columns = (*PARENT_COLUMNS, "image")
-        self.rows = pa.concat_tables(
-            [parents(tables.read_file(faces, f.faces, columns), rules.max_yaw) for f in files]
-        ).combine_chunks()
+        rows = [parents(tables.read_file(faces, f.faces, columns), rules.max_yaw) for f in files]
+        self.rows = distinct(pa.concat_tables(rows)).combine_chunks()
         self.landmarks = schema.dense(self.rows["landmarks"], 68, 2)
         self._rules, self._identities = rules, np.array(self.rows["identity"].to_pylist(), dtype=str)
         vectors = self._vectors(features, files)

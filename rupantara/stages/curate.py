@@ -175,7 +175,9 @@ class CuratePhotos:
         digest = row["sha256"]
         if number:
             stranger = Origin(source.domain, source.species, f"{digest[:32]}-{number}")
-            row = {**row, "face_id": f"{digest[:32]}-{number}", **self._origin_columns(stranger, digest)}
+            # Of one photograph all faces share the split: their pixels overlap.
+            columns = {**self._origin_columns(stranger, digest), "split": row["split"]}
+            row = {**row, "face_id": f"{digest[:32]}-{number}", **columns}
         try:
             face = self._face(picture, source, found, num_faces)
         except Rejected as reason:

@@ -41,6 +41,8 @@ class ExtractFeatures:
     def __init__(self, specs: Sequence[Spec], source: Source, threads: int = 1) -> None:
         """Load every extractor."""
         torch.set_num_threads(threads)
+        # fp32 is fp32 on a GPU too, so that a run begun on CPUs may be finished there.
+        torch.backends.cudnn.allow_tf32 = False
         self._specs = tuple(specs)
         self._extractors = [extractors.EXTRACTORS[spec.name](spec, source) for spec in specs]
         self._schema = schema.features([field for one in self._extractors for field in one.columns])

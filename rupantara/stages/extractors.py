@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import pickle
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import partial
@@ -226,7 +227,7 @@ def ffhq_chip(picture: Picture, keypoints: np.ndarray) -> Picture:
     return cv2.warpAffine(source, warp, (e4e.SIDE,) * 2, flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT_101)
 
 
-VGGFACE_FILES = ("vggface_pytorch", "vggface_caffe", "vggface_keras", "vggface_deepface")
+VGGFACE_FILES = ("vggface_pytorch", "vggface_caffe", "vggface_keras")
 
 
 def find_vggface(folder: str) -> str:
@@ -242,9 +243,15 @@ def load_vggface(folder: str) -> dict[str, torch.Tensor]:
     """Read the published file that is there, whichever layout it has."""
     name = find_vggface(folder)
     data = weights.load(folder, name)
-    if weights.CATALOGUE[name].format == "torch":
-        return vggface.from_pytorch(torch.load(io.BytesIO(data), map_location="cpu", weights_only=True))
-    return vggface.from_keras(keras_kernels(data))
+    try:
+        if weights.CATALOGUE[name].format == "torch":
+            return vggface.from_pytorch(torch.load(io.BytesIO(data), map_location="cpu", weights_only=True))
+        return vggface.from_keras(keras_kernels(data))
+    except (KeyError, ValueError, RuntimeError, OSError, EOFError, pickle.UnpicklingError) as error:
+        file = weights.CATALOGUE[name].file
+        raise UserError(
+            f"{file} in {folder!r} must hold VGG-Face's tensors: {' '.join(repr(error).split())[:200]}"
+        ) from error
 
 
 def keras_kernels(data: bytes) -> dict[str, tuple[np.ndarray, np.ndarray]]:

@@ -1,10 +1,12 @@
 """manifest.json: what made an output, from what, and which files are it. Writing it is the commit."""
 
+import hashlib
 import json
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from rupantara.errors import MissingError, RefusedError, UserError
+from rupantara.schema import VERSION
 from rupantara.storage import uris
 from rupantara.storage.recipe import Recipe
 
@@ -43,6 +45,21 @@ class Manifest:
         """Return the fingerprint of the recipe."""
         return self.recipe.fingerprint
 
+    @property
+    def data(self) -> tuple[DataFile, ...]:
+        """Return the files that hold the table's rows, in order."""
+        return tuple(file for file in self.files if file.path.startswith("data/"))
+
+    @property
+    def content(self) -> str:
+        """Return what names the rows to whoever reads them: the fingerprint, and after retries the hash of it and of them."""
+        retried = self.extra.get("retried")
+        return (
+            hashlib.sha256(f"{self.fingerprint} {json.dumps(retried)}".encode()).hexdigest()
+            if retried
+            else self.fingerprint
+        )
+
     def to_json(self) -> bytes:
         """Encode as indented JSON, the fingerprint first."""
         return json.dumps({"fingerprint": self.fingerprint, **asdict(self)}, indent=1).encode()
@@ -75,6 +92,11 @@ def require(uri: str, *schemas: str) -> Manifest:
         raise MissingError(f"{'/'.join(schemas)} must be a complete output of this project, got {uri!r}: {why}")
     if found.schema not in schemas:
         raise UserError(f"{uri!r} must hold {' or '.join(schemas)}, got {found.schema}")
+    if found.schema_version != VERSION:
+        raise UserError(
+            f"{uri!r} was made with version {found.schema_version} of the tables' columns and this is {VERSION}: make it again with"
+            " --overwrite"
+        )
     return found
 
 

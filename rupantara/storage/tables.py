@@ -133,9 +133,8 @@ def read_file(uri: str, path: str, columns: Sequence[str] | None = None) -> pa.T
 def read_parts(uri: str, columns: Sequence[str] | None = None, *, schema: str = "") -> Iterator[pa.Table]:
     """Read a complete table file by file, only the files that its manifest lists."""
     found = manifests.require(uri, schema) if schema else manifests.read(uri)
-    for file in found.files if found else ():
-        if file.path.endswith(".parquet"):
-            yield read_file(uri, file.path, columns)
+    for file in found.data if found else ():
+        yield read_file(uri, file.path, columns)
 
 
 def read(uri: str, columns: Sequence[str] | None = None, *, schema: str) -> pa.Table:

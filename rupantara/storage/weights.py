@@ -45,12 +45,6 @@ VGGFACE = (
         "keras",
         ("https://github.com/rcmalli/keras-vggface/releases/download/v2.0/rcmalli_vggface_tf_vgg16.h5",),
     ),
-    (
-        "vggface_deepface",
-        "vgg_face_weights.h5",
-        "keras",
-        ("https://github.com/serengil/deepface_models/releases/download/v1.0/vgg_face_weights.h5",),
-    ),
 )
 """The published layouts of one network; their hashes could not be taken here, so these files are not checked."""
 

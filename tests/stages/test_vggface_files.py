@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from rupantara.errors import MissingError
+from rupantara.errors import MissingError, UserError
 from rupantara.models import vggface
 from rupantara.stages.extractors import find_vggface, keras_kernels, load_vggface
 
@@ -73,8 +73,8 @@ def test_a_keras_file_in_a_folder_is_the_network_it_was_written_from(tmp_path: P
         layers[name] = [kernel, state[f"{name}.bias"].numpy()]
         if name.endswith("_2"):
             layers[f"pool_after_{name}"] = []
-    (tmp_path / "vgg_face_weights.h5").write_bytes(_keras_file(layers, as_bytes=True))
-    assert find_vggface(str(tmp_path)) == "vggface_deepface"
+    (tmp_path / "rcmalli_vggface_tf_vgg16.h5").write_bytes(_keras_file(layers, as_bytes=True))
+    assert find_vggface(str(tmp_path)) == "vggface_keras"
     _equal(load_vggface(str(tmp_path)), state)
 
 
@@ -96,6 +96,14 @@ def _equal(found: dict[str, torch.Tensor], state: dict[str, torch.Tensor]) -> No
 
 @pytest.mark.parametrize("folder", ["", "/nowhere"])
 def test_a_folder_without_any_names_the_files_that_would_do(folder: str) -> None:
-    with pytest.raises(MissingError, match=r"vgg_face_dag\.pth.*vgg_face_weights\.h5") as caught:
+    with pytest.raises(MissingError, match=r"vgg_face_dag\.pth.*rcmalli_vggface_tf_vgg16\.h5") as caught:
         find_vggface(folder)
     assert repr(folder) in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["vgg_face_dag.pth", "rcmalli_vggface_tf_vgg16.h5"])
+def test_a_file_that_is_something_else_is_one_clear_line(tmp_path, name: str) -> None:
+    (tmp_path / name).write_bytes(b"not a network at all")
+    with pytest.raises(UserError, match="must hold VGG-Face's tensors") as caught:
+        load_vggface(str(tmp_path))
+    assert "\n" not in str(caught.value)

@@ -6,6 +6,7 @@ from dataclasses import replace
 import pyarrow as pa
 import pytest
 
+from rupantara import schema
 from rupantara.errors import MissingError, RefusedError, UserError
 from rupantara.storage import manifest, tables, uris
 from rupantara.storage.manifest import DataFile, Manifest
@@ -16,7 +17,7 @@ B = replace(A, config={"size": 128})
 
 
 def _begin(uri: str, recipe: Recipe, *, overwrite: bool = False) -> Manifest | None:
-    return manifest.begin(uri, "faces", recipe, version=1, overwrite=overwrite)
+    return manifest.begin(uri, "faces", recipe, version=schema.VERSION, overwrite=overwrite)
 
 
 def _write(uri: str, recipe: Recipe, rows: list[int]) -> None:

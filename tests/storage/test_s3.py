@@ -5,6 +5,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
+from rupantara import schema
 from rupantara.errors import UserError
 from rupantara.storage import manifest, tables, uris
 from rupantara.storage.recipe import Recipe
@@ -34,7 +35,7 @@ def test_a_table_has_the_same_bytes_as_on_disk(s3: str, tmp_path: Path) -> None:
     recipe = Recipe("curate", "c0de")
     parts = []
     for place in (s3, str(tmp_path / "table")):
-        running = manifest.begin(place, "faces", recipe, version=1, overwrite=False)
+        running = manifest.begin(place, "faces", recipe, version=schema.VERSION, overwrite=False)
         assert running is not None
         tables.write_part(place, running.fingerprint, 0, pa.table({"x": [1, 2], "image": [b"1", b"2"]}), 2)
         tables.commit_parts(place, running, 1, 0.5)

@@ -79,7 +79,7 @@ def test_only_one_of_two_conditional_puts_wins(prefix: str) -> None:
 
 
 def write_table(place: str, parts: int, recipe: Recipe, *, overwrite: bool = False) -> manifest.Manifest | None:
-    running = manifest.begin(place, "faces", recipe, version=1, overwrite=overwrite)
+    running = manifest.begin(place, "faces", recipe, version=schema.VERSION, overwrite=overwrite)
     if running is None:
         return None
     for i in range(parts):

@@ -16,7 +16,7 @@ REASONS = ("empty", "no_face", "truncated")
 
 
 def _running(uri: str) -> Manifest:
-    running = manifest.begin(uri, "faces", RECIPE, version=1, overwrite=False)
+    running = manifest.begin(uri, "faces", RECIPE, version=schema.VERSION, overwrite=False)
     assert running is not None
     return running
 
