@@ -127,6 +127,11 @@ def build(config: Config) -> tuple[Recipe, list[parts.Part], partial[MorphFaces]
     total = sum(n for _, n in pools)
     if total < 2:
         raise UserError(f"--faces must hold two accepted humans of the train split with 68 landmarks, got {total}")
+    possible = sum(n * min(config.neighbours, n - 1) for _, n in pools)
+    if config.count > possible:
+        raise UserError(
+            f"--count must be at most {possible}, the pairs of {total} possible parents, got {config.count}"
+        )
     inputs = {"faces": faces.content} | ({"features": features.content} if features else {})
     settings = cli.row_config(config, "faces", "morphs", "features", "sheet")
     recipe = Recipe("augment", code_version(CODE), settings, inputs)

@@ -28,6 +28,8 @@ from rupantara.storage.uris import FileEntry
 
 CODE = ("imaging", "landmarks", "stages/curate.py", "stages/measure.py", "stages/paths.py", "schema.py")
 PART_BYTES = 128 * 2**20
+ANY = DEFAULT_RULES[-1]
+log = logging.getLogger("jobs")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,7 +95,7 @@ def strict() -> Config:
     Eyewear and headwear, which the paper also excludes, are not judged: no network for them is in the catalogue.
     """
     bounds: dict[str, Any] = {"max_yaw": 5.0, "max_pitch": 5.0, "max_roll": 5.0, "max_expression": 0.75}
-    bounds |= {"min_chroma": 4.0, "min_sharpness": 0.02, "min_interocular_px": 32.0, "min_coverage": 0.5}
+    bounds |= {"min_chroma": 4.0, "min_sharpness": 0.04, "min_interocular_px": 32.0, "min_coverage": 0.5}
     return Config(photos=cli.REQUIRED, faces=cli.REQUIRED, preset="strict", several_faces="all", **bounds)
 
 
@@ -172,6 +174,8 @@ def build(config: Config) -> tuple[Recipe, list[parts.Part], partial[CuratePhoto
         make_stage,
         {
             "photographs": len(entries),
+            "known_keypoints": len(known),
+            "keypoint_files": sorted(sidecars),
             "listed": len(listed),
             "not_photographs": len(listed) - len(entries),
             "by_rule": by_rule,
@@ -185,11 +189,10 @@ def main(config: Config) -> None:
     if config.dry_run:
         print(config, f"\nfingerprint {recipe.fingerprint}\n{len(planned)} parts, {listing}")
         return
-    logging.getLogger("jobs").info(
-        "%d files listed, %d are no photographs", listing["listed"], listing["not_photographs"]
-    )
+    log.info("%d files listed, %d of them not photographs by name", listing["listed"], listing["not_photographs"])
+    log.info("%d known keypoints in %s", listing["known_keypoints"], ", ".join(listing["keypoint_files"]) or "no file")
     for rule, count in listing["by_rule"].items():
-        logging.getLogger("jobs").info("%d photographs fall under the rule %s", count, rule)
+        log.info("%d photographs fall under the rule %s", count, "of any other picture" if rule == ANY else rule)
     rows = pa.concat_tables([part.rows for part in planned if part.rows is not None])
     if config.retry:
         uri_of = partial(shown_uri, config.photos)
@@ -198,6 +201,8 @@ def main(config: Config) -> None:
         run = partial(parts.run_parts, config, config.faces, "faces", recipe, planned, make_stage)
         begun = partial(retry.write_listing, config.faces, recipe, rows)
         done = run(version=schema.VERSION, beside=retry.LISTING, begun=begun, **listing)
+    if not done.counts["accepted"]:
+        log.warning("no face was accepted%s", "" if config.weights else ": give --weights, or known keypoints")
     write_report(config.faces, done)
 
 
@@ -205,8 +210,8 @@ def write_report(faces: str, done: Manifest) -> None:
     """Write the funnel beside the table, unless it is there already."""
     uri = uris.join(faces, "report.html")
     if not uris.exists(uri) or funnel.mark(done).encode() not in uris.read_bytes(uri):
-        uris.write_bytes(uri, html.render("Photographs to faces", [funnel.section(faces)]))
-    logging.getLogger("jobs").info("report: %s", uri)
+        uris.write_bytes(uri, html.render("Curation", [funnel.section(faces)]))
+    log.info("report: %s", uri)
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 ray job submit --working-dir . -- python -m jobs.export --table s3://bucket/faces --format webdataset --export s3://bucket/tars
 """
 
+import logging
 from dataclasses import dataclass
 from functools import partial
 from typing import Literal
@@ -55,8 +56,10 @@ def main(config: Config) -> None:
         return
     before = exported(config.export)
     parts.run_parts(config, config.export, "exported", recipe, planned, make_stage, version=schema.VERSION)
-    for stale in before - exported(config.export):
+    after = exported(config.export)
+    for stale in before - after:
         uris.delete(uris.join(config.export, stale))
+    logging.getLogger("jobs").info("%s: %d files", config.export, len(after))
 
 
 def exported(output: str) -> set[str]:

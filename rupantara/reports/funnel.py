@@ -87,7 +87,10 @@ def section(faces: str) -> Section:
     found, counts = manifest.require(faces, "faces"), count(faces)
     rejected = sum(found.counts["rejected"].values())
     summary = f"{found.counts['in']} in = {found.counts['accepted']} accepted + {rejected} rejected."
-    note = f"{found.extra.get('not_photographs', 0)} further files have names that are no photographs'. Recipe {mark(found)}."
+    note = (
+        f"{found.extra.get('not_photographs', 0)} other files are not photographs by their names;"
+        f" {found.extra.get('known_keypoints', 0)} known keypoints were given. Recipe {mark(found)}."
+    )
     unjudged = [[name, n, found.counts["accepted"]] for name, n in sorted(counts.unjudged.items())]
     split_rows = [[d, *(counts.splits[d, s] for s in schema.SPLITS)] for d in sorted({d for d, _ in counts.splits})]
     groups = {k: v for k, v in sorted(counts.by_attribute.items()) if 1 < len(v) <= MOST_VALUES}

@@ -54,6 +54,7 @@ def morphs(uri: str) -> Section:
     text = (
         f"{found.counts['accepted']} morphs of two people each, of the train split only: landmarks and texture averaged, blended into the"
         f" first face's surroundings. Parents are alike by {found.recipe.config['like']}."
+        " They are made and shown; the training of this run does not use them."
     )
     return Section(
         "Morphs", [text], [], [Figure("first | second | morph", uris.read_bytes(uris.join(uri, "contact_sheet.jpg")))]

@@ -242,8 +242,8 @@ class CuratePhotos:
         for name, reason, low, high in bounds:
             value = measured[name]
             if value is not None and ((low is not None and value < low) or (high is not None and value > high)):
-                rule = f"{name} {value:.4g} is outside [{low if low is not None else ''}, {high if high is not None else ''}]"
-                return Rejected("quality", reason, rule).as_row()
+                rule = f"below {low:g}" if low is not None and value < low else f"above {high:g}"
+                return Rejected("quality", reason, f"{name} {value:.4g} is {rule}").as_row()
         return None
 
 

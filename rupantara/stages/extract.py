@@ -50,8 +50,10 @@ class ExtractFeatures:
     def __call__(self, batch: pa.Table) -> pa.Table:
         """Extract every accepted face."""
         rows = schema.accepted(batch)
+        counted = {schema.ROWS_IN: str(rows.num_rows).encode()}
         chunks = [self._chunk(rows.slice(start, CHUNK_ROWS)) for start in range(0, rows.num_rows, CHUNK_ROWS)]
-        return pa.concat_tables(chunks) if chunks else self._schema.empty_table()
+        made = pa.concat_tables(chunks) if chunks else self._schema.empty_table()
+        return made.replace_schema_metadata(counted)
 
     def _chunk(self, rows: pa.Table) -> pa.Table:
         faces = extractors.decode(rows)

@@ -112,7 +112,7 @@ def begin(uri: str, schema: str, recipe: Recipe, *, version: int, overwrite: boo
     for found in (complete, unfinished):
         if found is not None and found.fingerprint != recipe.fingerprint and not overwrite:
             raise RefusedError(
-                f"{uri} holds {found.schema} made by another recipe ({found.fingerprint[:12]}, this one is"
+                f"{uri} holds {found.schema!r} made by another recipe ({found.fingerprint[:12]}, this one is"
                 f" {recipe.fingerprint[:12]}): {'; '.join(found.recipe.differences(recipe))}. Use --overwrite to replace it."
             )
     if complete is None and unfinished is None:
