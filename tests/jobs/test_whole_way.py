@@ -173,7 +173,7 @@ def test_overwriting_replaces_only_when_complete(run, tmp_path):
     found = manifest.require(faces, "faces")
     assert found.counts["rejected"].keys() == {"too_small"}
     assert tables.read(faces, schema="faces").num_rows == old
-    assert len(list((tmp_path / "faces/data").iterdir())) == len(found.files)
+    assert len(list((tmp_path / "faces/data").iterdir())) == len(found.data)
 
 
 def test_a_bank_of_another_model_is_refused(run, tmp_path):
