@@ -18,7 +18,7 @@ from rupantara.storage import manifest
 from rupantara.storage.recipe import Recipe, code_version
 
 CODE = (
-    *("models", "stages/extract.py", "stages/extractors.py", "stages/faces.py"),
+    *("models", "stages/extract.py", "stages/extractors.py", "stages/vggface_files.py", "stages/faces.py"),
     *("landmarks/regions.py", "landmarks/align.py", "imaging/codec.py", "schema.py"),
 )
 

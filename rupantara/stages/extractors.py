@@ -2,7 +2,6 @@
 
 import hashlib
 import io
-import pickle
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import partial
@@ -14,14 +13,15 @@ import pyarrow as pa
 import torch
 
 from rupantara import schema
-from rupantara.errors import MissingError, UserError
+from rupantara.errors import UserError
 from rupantara.generation import loading
 from rupantara.imaging import codec
 from rupantara.landmarks.align import fit_similarity, prefilter
 from rupantara.landmarks.regions import REGIONS, part_boxes
 from rupantara.models import e4e, mobilefacenet, vggface
 from rupantara.stages.faces import to_images
-from rupantara.storage import uris, weights
+from rupantara.stages.vggface_files import find_vggface, load_vggface, random_vggface
+from rupantara.storage import weights
 from rupantara.types import Picture
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
@@ -225,65 +225,6 @@ def ffhq_chip(picture: Picture, keypoints: np.ndarray) -> Picture:
     transform = fit_similarity(corners, np.array([[-0.5, -0.5], [edge, -0.5], [-0.5, edge]]))
     source, warp = prefilter(picture, transform)
     return cv2.warpAffine(source, warp, (e4e.SIDE,) * 2, flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT_101)
-
-
-VGGFACE_FILES = ("vggface_pytorch", "vggface_caffe", "vggface_keras")
-
-
-def find_vggface(folder: str) -> str:
-    """Return the catalogue name of the VGG-Face file that lies in a folder; raise MissingError when none does."""
-    for name in VGGFACE_FILES:
-        if folder and uris.exists(uris.join(folder, weights.CATALOGUE[name].file)):
-            return name
-    files = ", ".join(weights.CATALOGUE[name].file for name in VGGFACE_FILES)
-    raise MissingError(f"vggface needs one of {files} in --weights, got {folder!r}")
-
-
-def load_vggface(folder: str) -> dict[str, torch.Tensor]:
-    """Read the published file that is there, whichever layout it has."""
-    name = find_vggface(folder)
-    data = weights.load(folder, name)
-    try:
-        if weights.CATALOGUE[name].format == "torch":
-            return vggface.from_pytorch(torch.load(io.BytesIO(data), map_location="cpu", weights_only=True))
-        return vggface.from_keras(keras_kernels(data))
-    except (KeyError, ValueError, RuntimeError, OSError, EOFError, pickle.UnpicklingError) as error:
-        file = weights.CATALOGUE[name].file
-        raise UserError(
-            f"{file} in {folder!r} must hold VGG-Face's tensors: {' '.join(repr(error).split())[:200]}"
-        ) from error
-
-
-def keras_kernels(data: bytes) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """Read kernels and biases of a Keras weights file in the order of its layers; needs h5py."""
-    try:
-        import h5py
-    except ImportError as error:
-        raise MissingError("Keras weights need h5py: pip install h5py") from error
-    with h5py.File(io.BytesIO(data), "r") as file:
-        groups = [file[_text(name)] for name in file.attrs["layer_names"]]
-        layers = {}
-        for group in groups:
-            names = [_text(name) for name in group.attrs["weight_names"]]
-            if len(names) == 2:
-                layers[group.name] = (np.array(group[names[0]]), np.array(group[names[1]]))
-    return layers
-
-
-def _text(name: str | bytes) -> str:
-    return name.decode() if isinstance(name, bytes) else name
-
-
-def random_vggface(seed: int) -> dict[str, torch.Tensor]:
-    """Draw VGG-Face's weights (He's initialisation, no biases): random features, for proofs where the file is not to be had."""
-    generator = torch.Generator().manual_seed(seed)
-    with torch.device("meta"):
-        shapes = {name: tensor.shape for name, tensor in vggface.VGGFace().state_dict().items()}
-    state = {}
-    for name, shape in shapes.items():
-        deviation = (2 / max(1, shape[1:].numel())) ** 0.5 if name.endswith("weight") else 0.0
-        state[name] = torch.empty(shape).normal_(0, 1, generator=generator) * deviation
-    return state
 
 
 EXTRACTORS: dict[str, Callable[[Spec, "Source"], Extractor]] = {

@@ -78,7 +78,13 @@ CATALOGUE = {
         ),
         *(
             Entry(
-                name, file, "", "CC BY-NC 4.0 (VGG, Oxford)", layout, "rupantara.stages.extractors.load_vggface", urls
+                name,
+                file,
+                "",
+                "CC BY-NC 4.0 (VGG, Oxford)",
+                layout,
+                "rupantara.stages.vggface_files.load_vggface",
+                urls,
             )
             for name, file, layout, urls in VGGFACE
         ),

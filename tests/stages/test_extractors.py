@@ -15,7 +15,7 @@ from rupantara.imaging import codec
 from rupantara.landmarks.align import TEMPLATES, align, transform_points
 from rupantara.landmarks.regions import CANONICAL
 from rupantara.models import mobilefacenet, vggface
-from rupantara.stages import extractors
+from rupantara.stages import extractors, vggface_files
 from rupantara.stages.extractors import Decoded, Source, Spec, arcface_chip, parse, run, vectors
 from rupantara.synthetic import draw_face
 from tests.conftest import WEIGHTS
@@ -202,7 +202,7 @@ def small_vggface(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("small_vggface")
 def test_random_weights_follow_from_the_seed_with_he_s_variance() -> None:
-    one, again, other = (extractors.random_vggface(seed) for seed in (1, 1, 2))
+    one, again, other = (vggface_files.random_vggface(seed) for seed in (1, 1, 2))
     assert one.keys() == vggface.VGGFace().state_dict().keys()
     for name, tensor in one.items():
         assert torch.equal(tensor, again[name])
@@ -219,7 +219,7 @@ def test_vggface_vectors_are_the_network_s_of_the_resized_crop(faces: Decoded) -
     spec = Spec("vggface_random", seed=3)
     (column,) = run(extractors.VGGFaceEmbedding(spec, Source()), 2, faces)
     network = vggface.VGGFace()
-    network.load_state_dict(extractors.random_vggface(3))
+    network.load_state_dict(vggface_files.random_vggface(3))
     for i, domain in enumerate(DOMAINS):
         if domain == "animal":
             assert not column[i].is_valid

@@ -10,7 +10,7 @@ import torch
 
 from rupantara.errors import MissingError, UserError
 from rupantara.models import vggface
-from rupantara.stages.extractors import find_vggface, keras_kernels, load_vggface
+from rupantara.stages.vggface_files import find_vggface, keras_kernels, load_vggface
 
 CHANNELS = (4,) * 12 + (512,)
 
