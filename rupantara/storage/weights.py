@@ -102,7 +102,7 @@ CATALOGUE = {
             "177d5346e6812c2283088c4225790dc9dd7e3fc940a3589344d78b0e27c0be83",
             "BSD-2-Clause",
             "npz",
-            "",
+            "rupantara.models.squeezenet.from_published",
         ),
     )
 }
