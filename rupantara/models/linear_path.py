@@ -1,22 +1,11 @@
-"""The warm start of the region VAE's linear path: PCA as a whitening encoder and decoders that undo it."""
+"""A tied linear autoencoder: the coarse picture's way through the region VAE, warm-started by a PCA."""
 
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 START_LOGVAR = -4.0
-
-
-@torch.no_grad()
-def start_certain(head: nn.Module) -> None:
-    """Start log variances at START_LOGVAR, and what the convolutions add to the means small."""
-    assert isinstance(head, nn.Linear)
-    half = head.out_features // 2
-    head.weight[half:].zero_()
-    head.bias[half:].fill_(START_LOGVAR)
-    head.weight[:half].mul_(0.3)
 
 
 class Components(NamedTuple):
@@ -27,16 +16,42 @@ class Components(NamedTuple):
     deviations: Tensor
 
 
+class LinearPath(nn.Module):
+    """Codes as whitened scores on components, and pictures back from them; one matrix serves both ways."""
+
+    deviations: Tensor
+
+    def __init__(self, pixels: int, rank: int, dim: int) -> None:
+        """Build with random directions; codes have `dim` numbers, of which the first `rank` are used."""
+        super().__init__()
+        self.dim, self.rank = dim, min(rank, dim)
+        self.mean = nn.Parameter(torch.zeros(pixels))
+        self.components = nn.Parameter(torch.randn(self.rank, pixels) / pixels**0.5)
+        self.register_buffer("deviations", torch.ones(self.rank))
+
+    @torch.no_grad()
+    def warm_start(self, pca: Components) -> None:
+        """Set to a PCA; what it lacks of the rank is zero, and its later components are left out."""
+        k = min(self.rank, len(pca.components))
+        self.mean.copy_(pca.mean)
+        self.components.zero_()[:k] = pca.components[:k]
+        self.deviations.fill_(1.0)[:k] = pca.deviations[:k]
+
+    def encode(self, pixels: Tensor) -> Tensor:
+        """Return codes [batch, dim] of pixels [batch, pixels]."""
+        scores = (pixels.float() - self.mean) @ self.components.T
+        return nn.functional.pad(scores.float() / self.deviations, (0, self.dim - self.rank))
+
+    def decode(self, codes: Tensor) -> Tensor:
+        """Return pixels [batch, pixels] of codes [batch, dim]."""
+        return ((codes[:, : self.rank] * self.deviations) @ self.components).float() + self.mean
+
+
 @torch.no_grad()
-def set_linear_path(encoder: nn.Module, decoders: Sequence[nn.Module], pca: Components) -> None:
-    """Make an encoder whiten and decoders undo it; what the components leave over is zero."""
-    k = len(pca.components)
-    assert isinstance(encoder, nn.Linear)
-    encoder.weight.zero_()
-    encoder.weight[:k] = pca.components / pca.deviations[:, None]
-    encoder.bias.copy_(-(encoder.weight @ pca.mean))
-    for decoder in decoders:
-        assert isinstance(decoder, nn.Linear)
-        decoder.weight.zero_()
-        decoder.weight[:, :k] = (pca.components * pca.deviations[:, None]).T
-        decoder.bias.copy_(pca.mean)
+def start_certain(head: nn.Module) -> None:
+    """Start log variances at START_LOGVAR, and what the convolutions add to the means small."""
+    assert isinstance(head, nn.Linear)
+    half = head.out_features // 2
+    head.weight[half:].zero_()
+    head.bias[half:].fill_(START_LOGVAR)
+    head.weight[:half].mul_(0.3)

@@ -5,7 +5,6 @@ half. All grids are separable, so a cut is exact bilinear sampling and a box out
 """
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from rupantara.landmarks.regions import PART_REGION, PARTS
@@ -43,10 +42,20 @@ def _sample(images: Tensor, box: Tensor, u: Tensor, v: Tensor) -> Tensor:
 
 
 def _read(images: Tensor, x: Tensor, y: Tensor) -> Tensor:
-    """Read images at image fractions x [b, columns] and y [b, rows], bilinearly, border replicated."""
-    b, rows, columns = len(images), y.shape[1], x.shape[1]
-    grid = torch.stack([x[:, None, :].expand(b, rows, columns), y[:, :, None].expand(b, rows, columns)], dim=-1)
-    return F.grid_sample(images, (grid * 2 - 1).to(images.dtype), align_corners=False, padding_mode="border")
+    """Read images at image fractions x [b, columns] and y [b, rows], bilinearly, border replicated.
+
+    As two matrix products: several times faster than `grid_sample`, forward and backward, on grids that are separable.
+    """
+    with torch.autocast(images.device.type, enabled=False):
+        rows, columns = _taps(y, images.shape[-2]), _taps(x, images.shape[-1])
+        read = rows[:, None] @ images.float() @ columns[:, None].transpose(2, 3)
+    return read.to(images.dtype)
+
+
+def _taps(at: Tensor, length: int) -> Tensor:
+    """Return the bilinear weights [b, n, length] of `length` pixels for n fractions of their extent."""
+    place = (at * length - 0.5).clamp(0, length - 1)
+    return (1 - (place[..., None] - torch.arange(length, device=at.device)).abs()).clamp(min=0)
 
 
 def part_weights(boxes: PartBoxes, size: int) -> Tensor:

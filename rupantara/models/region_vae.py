@@ -1,13 +1,14 @@
-"""The region-aware VAE of *Rupantara* (III.B): a global code and five region codes, a human and an animal decoder.
+"""The region-aware VAE of *Rupantara* (III.B): a global code and five region codes, conditioned on species.
 
-What differs from the paper: the encoders are shared by both domains, so that a cosine between a human nose and a fox nose
-compares like with like, and domain and species enter the decoders only; region codes see their region's pixels alone, and the
-decoder places them back at the region's box; GroupNorm in place of BatchNorm (small batches, and no running statistics to
-average). A linear path beside the convolutions carries the coarse picture and coarse regions: warm-started from PCAs it
-gives a face before the first step, and the convolutions learn what is finer and how regions meet.
+What differs from the paper: one network serves both domains, so that a cosine between a human nose and a fox nose compares
+like with like; domain and species enter the decoder only, as an embedding (`separate_domains` gives the paper's two networks).
+Region codes see their region's pixels alone, and the decoder places them back at the region's box. GroupNorm stands in place
+of BatchNorm (small batches, and no running statistics to average). A linear path beside the convolutions carries the coarse
+picture and coarse regions: warm-started from PCAs it gives a face before the first step, and the convolutions learn what is
+finer and how regions meet.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -18,24 +19,57 @@ from torch import Tensor, nn
 from rupantara.landmarks.regions import REGIONS
 from rupantara.models import placement
 from rupantara.models.blocks import ResBlock, SelfAttention, Upsample, downsample, reparameterize
-from rupantara.models.linear_path import Components, set_linear_path, start_certain
+from rupantara.models.linear_path import Components, LinearPath, start_certain
 from rupantara.tensors import GlobalCodes, Images, PartBoxes, RegionCodes, SpeciesIndex
+
+HUMAN = "human"
+GATE_BIAS = 3.0
+"""The gate that lets the convolutions paint over the coarse picture starts at sigmoid(-3): almost closed."""
+
+PAINT_SIDE = 96
+"""Side at which the linear path's picture is composed: its regions are 24 px wide, so more holds nothing more."""
 
 
 @dataclass(frozen=True)
 class RegionVAEConfig:
-    """Sizes of the network; `channels` holds one entry a stage, finest first, and `size` is divisible by 2 to their number."""
+    """Sizes of the network; `channels` hold one entry a stage, finest first.
+
+    The first stage divides the side by `stem`, each later one by 2; `size` is divisible by all of them.
+    """
 
     size: int = 128
-    channels: tuple[int, ...] = (64, 128, 192, 256, 256)
+    channels: tuple[int, ...] = (32, 64, 128, 192, 224)
+    decoder_channels: tuple[int, ...] = (48, 96, 160, 224, 224)
+    stem: int = 2
     global_dim: int = 512
     region_dim: int = 128
     region_side: int = 48
+    region_encoder_channels: tuple[int, ...] = (32, 64, 128, 160)
     region_channels: int = 64
     species: tuple[str, ...] = field(default_factory=tuple)
     species_dim: int = 32
     base_side: int = 32
+    base_rank: int = 384
     region_base_side: int = 24
+    region_base_rank: int = 112
+    separate_domains: bool = False
+
+    @property
+    def coarse(self) -> int:
+        """Return the side of the maps between encoder and decoder."""
+        return self.size // (self.stem * 2 ** (len(self.channels) - 1))
+
+    def species_index(self, names: Sequence[str]) -> Tensor:
+        """Return the index of each species, 0 for humans; ValueError for one that the network does not know."""
+        known = (HUMAN, *self.species)
+        unknown = sorted(set(names) - set(known))
+        if unknown:
+            raise ValueError(f"species must be one of {', '.join(known)}, got {', '.join(map(repr, unknown))}")
+        return torch.tensor([known.index(name) for name in names], dtype=torch.long)
+
+    def domain_index(self, domains: Sequence[str]) -> Tensor:
+        """Return what encoders need of the species: 0 for humans, else 1."""
+        return torch.tensor([int(domain != HUMAN) for domain in domains], dtype=torch.long)
 
 
 class Posterior(NamedTuple):
@@ -55,22 +89,31 @@ class Posterior(NamedTuple):
         )
 
 
-class Encoder(nn.Module):
-    """Strided stages of residual blocks, then one linear layer to means and log variances."""
+NECK = 64
+"""Channels of the maps where the linear layers to and from codes meet the convolutions: they hold most of the parameters."""
 
-    def __init__(self, size: int, channels: tuple[int, ...], outputs: int, heads: int, attention: bool) -> None:
-        """Build for square inputs of side `size`; `heads` linear layers of `outputs` each."""
+
+class Encoder(nn.Module):
+    """Strided stages of residual blocks, then linear layers to means and log variances."""
+
+    def __init__(self, size: int, channels: tuple[int, ...], outputs: int, heads: int, stem: int = 2) -> None:
+        """Build for square inputs of side `size`; `heads` linear layers of `outputs` each; attention where the side is 16."""
         super().__init__()
-        layers: list[nn.Module] = []
-        previous = 3
-        for depth, width in enumerate(channels):
+        fold = stem // 2
+        layers: list[nn.Module] = [nn.PixelUnshuffle(fold)] if fold > 1 else []
+        previous, side = 3 * fold**2, size // fold
+        for width in channels:
+            side = -(-side // 2)
             layers += [downsample(previous, width), ResBlock(width)]
-            if attention and size // 2 ** (depth + 1) == 16:
+            if heads == 1 and side == 16:
                 layers.append(SelfAttention(width))
             previous = width
-        self.stages = nn.Sequential(*layers, nn.GroupNorm(8, previous), nn.SiLU(), nn.Flatten())
-        side = -(-size // 2 ** len(channels))
-        self.heads = nn.ModuleList(nn.Linear(previous * side * side, outputs) for _ in range(heads))
+        self.stages = nn.Sequential(
+            *layers, nn.GroupNorm(8, previous), nn.SiLU(), nn.Conv2d(previous, NECK, 1), nn.Flatten()
+        )
+        self.heads = nn.ModuleList(nn.Linear(NECK * side * side, outputs) for _ in range(heads))
+        for head in self.heads:
+            start_certain(head)
 
     def forward(self, x: Tensor) -> Tensor:
         """Encode [batch, 3, size, size] with the first head."""
@@ -78,7 +121,7 @@ class Encoder(nn.Module):
 
 
 class RegionEncoder(Encoder):
-    """One stack for all regions and both domains, one linear head a region."""
+    """One stack for all regions, one linear head a region."""
 
     def forward(self, x: Tensor) -> Tensor:
         """Encode crops [batch, 5, 3, side, side] to [batch, 5, outputs]."""
@@ -100,132 +143,164 @@ def _step(before: int, after: int, side: int) -> nn.Sequential:
 
 
 class Decoder(nn.Module):
-    """Global code up through the stages; region codes join at a quarter of the output's size, each at its box."""
+    """Global code up through the stages; region codes join at twice the stem's scale, each at its box."""
 
-    def __init__(self, config: RegionVAEConfig, condition_dim: int) -> None:
-        """Build; `condition_dim` numbers (a species embedding) are joined to every code."""
+    def __init__(self, config: RegionVAEConfig) -> None:
+        """Build; a species embedding is joined to every code."""
         super().__init__()
-        c, self.size, self.quarter = config.channels, config.size, config.size // 4
-        self.coarse = config.size // 2 ** len(c)
-        self.region_channels, self.base_side = config.region_channels, config.base_side
-        self.region_base_side = config.region_base_side
-        self.base = nn.Linear(config.global_dim, 3 * config.base_side**2)
-        self.region_bases = nn.ModuleList(nn.Linear(config.region_dim, 3 * config.region_base_side**2) for _ in REGIONS)
-        self.from_global = nn.Linear(config.global_dim + condition_dim, c[-1] * self.coarse**2)
+        c, self.coarse, self.region_channels = config.decoder_channels, config.coarse, config.region_channels
+        self.join_side = config.size // (2 * config.stem)
+        self.from_global = nn.Linear(config.global_dim + config.species_dim, NECK * self.coarse**2)
+        self.widen = nn.Conv2d(NECK, c[-1], 1)
         self.from_regions = nn.ModuleList(
-            nn.Linear(config.region_dim + condition_dim, config.region_channels * 64) for _ in REGIONS
+            nn.Linear(config.region_dim + config.species_dim, config.region_channels * 16) for _ in REGIONS
         )
         self.region_up = nn.Sequential(
-            ResBlock(config.region_channels), Upsample(config.region_channels, config.region_channels)
+            Upsample(config.region_channels, config.region_channels), ResBlock(config.region_channels)
         )
         widths = tuple(reversed(c))
         steps = [_step(widths[i], widths[i + 1], self.coarse * 2 ** (i + 1)) for i in range(len(c) - 1)]
-        joined = c[1]
         self.low = nn.Sequential(*steps[:-1])
-        self.join = nn.Conv2d(joined + config.region_channels + 4, joined, 1)
-        self.high = nn.Sequential(ResBlock(joined), ResBlock(joined), steps[-1], ResBlock(c[0]))
+        self.join = nn.Conv2d(c[1] + config.region_channels + 4, c[1], 1)
+        self.high = nn.Sequential(ResBlock(c[1]), steps[-1])
         # The last stage is a pixel shuffle: convolutions at full size would cost half of the whole step.
-        self.out = nn.Sequential(
-            nn.GroupNorm(8, c[0]), nn.SiLU(), _zeroed(nn.Conv2d(c[0], 16, 3, padding=1)), nn.PixelShuffle(2)
-        )
+        out = _zeroed(nn.Conv2d(c[0], 4 * config.stem**2, 3, padding=1))
+        self.out = nn.Sequential(nn.GroupNorm(8, c[0]), nn.SiLU(), out, nn.PixelShuffle(config.stem))
 
-    def forward(self, global_z: Tensor, region_z: Tensor, boxes: PartBoxes, condition: Tensor) -> Images:
-        """Decode codes to images [batch, 3, size, size]."""
-        h = self.from_global(torch.cat([global_z, condition], dim=1)).unflatten(1, (-1, self.coarse, self.coarse))
+    def forward(
+        self, global_z: Tensor, region_z: Tensor, boxes: PartBoxes, condition: Tensor, base: Images
+    ) -> Images:
+        """Paint codes over the linear path's picture `base`: [batch, 3, size, size]."""
+        h = self.widen(
+            self.from_global(torch.cat([global_z, condition], dim=1)).unflatten(1, (-1, self.coarse, self.coarse))
+        )
         maps = torch.stack(
             [layer(torch.cat([region_z[:, i], condition], dim=1)) for i, layer in enumerate(self.from_regions)], dim=1
         )
-        maps = self.region_up(maps.reshape(-1, self.region_channels, 8, 8)).unflatten(0, (-1, len(REGIONS)))
-        weights = placement.part_weights(boxes, self.quarter).to(maps.dtype)
-        placed, coverage = placement.blend_parts(placement.place_parts(maps, boxes, self.quarter), weights)
-        base = self._paint_base(global_z, region_z, boxes)
-        at_join = F.avg_pool2d(base, self.size // self.quarter).to(placed.dtype)
+        maps = self.region_up(maps.reshape(-1, self.region_channels, 4, 4)).unflatten(0, (-1, len(REGIONS)))
+        weights = placement.part_weights(boxes, self.join_side).to(maps.dtype)
+        placed, coverage = placement.blend_parts(placement.place_parts(maps, boxes, self.join_side), weights)
+        at_join = F.adaptive_avg_pool2d(base, self.join_side).to(placed.dtype)
         h = self.join(torch.cat([self.low(h), placed, coverage.to(placed.dtype), at_join], dim=1))
         painted = self.out(self.high(h)).float()
         gate = torch.sigmoid(painted[:, 3:] - GATE_BIAS)
-        return base * (1 - gate) + painted[:, :3]
-
-    def _paint_base(self, global_z: Tensor, region_z: Tensor, boxes: Tensor) -> Tensor:
-        """Paint the linear path's picture: the global code's, and over it the regions' at their boxes."""
-        side = self.region_base_side
-        base = self.base(global_z).float().unflatten(1, (3, self.base_side, self.base_side))
-        base = F.interpolate(base, size=(self.size, self.size), mode="bilinear", align_corners=False)
-        patches = [
-            layer(region_z[:, i]).float().unflatten(1, (3, side, side)) for i, layer in enumerate(self.region_bases)
-        ]
-        layers = placement.place_parts(torch.stack(patches, dim=1), boxes, self.size)
-        weights = placement.part_weights(boxes, self.size)
-        placed, coverage = placement.blend_parts(placement.harmonize(layers, weights, base), weights)
-        return base * (1 - coverage) + placed
+        coarse = F.interpolate(base, size=painted.shape[-2:], mode="bilinear", align_corners=False)
+        return coarse * (1 - gate) + painted[:, :3]
 
 
-GATE_BIAS = 3.0
-"""The gate that lets the convolutions paint over the coarse picture starts at sigmoid(-3): almost closed."""
-
-
-class RegionVAE(nn.Module):
-    """Shared encoders; a human decoder and a species-conditional animal decoder."""
+class DomainNet(nn.Module):
+    """Linear path, encoders and decoder of one domain, or of both."""
 
     def __init__(self, config: RegionVAEConfig) -> None:
         """Build with random weights."""
         super().__init__()
-        if config.size % 2 ** len(config.channels) or len(config.channels) < 4:
-            raise ValueError(
-                f"size must be divisible by 2**stages, stages at least 4, got {config.size}, {config.channels}"
-            )
         self.config = config
-        self.base_encoder = nn.Linear(3 * config.base_side**2, config.global_dim)
-        self.region_base_encoders = nn.ModuleList(
-            nn.Linear(3 * config.region_base_side**2, config.region_dim) for _ in REGIONS
+        pixels, region_pixels = 3 * config.base_side**2, 3 * config.region_base_side**2
+        self.base = LinearPath(pixels, config.base_rank, config.global_dim)
+        self.region_bases = nn.ModuleList(
+            LinearPath(region_pixels, config.region_base_rank, config.region_dim) for _ in REGIONS
         )
-        self.global_encoder = Encoder(config.size, config.channels, 2 * config.global_dim, 1, attention=True)
+        self.global_encoder = Encoder(config.size, config.channels, 2 * config.global_dim, 1, config.stem)
         self.region_encoder = RegionEncoder(
-            config.region_side, (48, 96, 160), 2 * config.region_dim, len(REGIONS), attention=False
+            config.region_side, config.region_encoder_channels, 2 * config.region_dim, len(REGIONS)
         )
-        self.human_decoder = Decoder(config, 0)
-        self.animal_decoder = Decoder(config, config.species_dim)
-        self.species_embedding = nn.Embedding(max(1, len(config.species)), config.species_dim)
-        for head in (*self.global_encoder.heads, *self.region_encoder.heads):
-            start_certain(head)
+        self.decoder = Decoder(config)
 
     def encode(self, images: Images, boxes: PartBoxes) -> Posterior:
         """Encode aligned images with their part boxes; log variances are kept within [-10, 4]."""
         global_mu, global_logvar = self.global_encoder(images).float().chunk(2, dim=1)
-        small = F.adaptive_avg_pool2d(images, self.config.base_side).flatten(1)
-        global_mu = global_mu + self.base_encoder(small).float()
+        global_mu = global_mu + self.base.encode(F.adaptive_avg_pool2d(images, self.config.base_side).flatten(1))
         crops = placement.cut_regions(images, boxes, self.config.region_side)
         regions_mu, regions_logvar = self.region_encoder(crops).float().chunk(2, dim=2)
         small = placement.cut_regions(images, boxes, self.config.region_base_side).flatten(2)
-        linear = [layer(small[:, i]).float() for i, layer in enumerate(self.region_base_encoders)]
+        linear = [path.encode(small[:, i]) for i, path in enumerate(self._paths())]
         regions_mu = regions_mu + torch.stack(linear, dim=1)
         return Posterior(global_mu, global_logvar.clamp(-10, 4), regions_mu, regions_logvar.clamp(-10, 4))
+
+    def decode(self, global_z: GlobalCodes, region_z: RegionCodes, boxes: PartBoxes, condition: Tensor) -> Images:
+        """Decode codes, conditioned on a species embedding."""
+        return self.decoder(global_z, region_z, boxes, condition, self.paint(global_z, region_z, boxes))
+
+    def paint(self, global_z: GlobalCodes, region_z: RegionCodes, boxes: PartBoxes) -> Images:
+        """Paint the linear path's picture: the global code's, and over it the regions' at their boxes."""
+        side, size = self.config.region_base_side, min(PAINT_SIDE, self.config.size)
+        base = self.base.decode(global_z).unflatten(1, (3, self.config.base_side, self.config.base_side))
+        base = F.interpolate(base, size=(size, size), mode="bilinear", align_corners=False)
+        patches = [path.decode(region_z[:, i]).unflatten(1, (3, side, side)) for i, path in enumerate(self._paths())]
+        layers = placement.place_parts(torch.stack(patches, dim=1), boxes, size)
+        weights = placement.part_weights(boxes, size)
+        placed, coverage = placement.blend_parts(placement.harmonize(layers, weights, base), weights)
+        return base * (1 - coverage) + placed
+
+    def _paths(self) -> Iterator[LinearPath]:
+        for path in self.region_bases:
+            assert isinstance(path, LinearPath)
+            yield path
 
     def warm_start(self, whole: Components, regions: Sequence[Components]) -> None:
         """Set the linear path to PCAs of small pictures and of each region's small crops: codes are whitened scores.
 
         Pictures have side `base_side` and crops `region_base_side`, flattened from [3, side, side].
         """
-        decoders = (self.human_decoder, self.animal_decoder)
-        set_linear_path(self.base_encoder, [d.base for d in decoders], whole)
-        for i, components in enumerate(regions):
-            set_linear_path(self.region_base_encoders[i], [d.region_bases[i] for d in decoders], components)
+        self.base.warm_start(whole)
+        for path, components in zip(self._paths(), regions, strict=True):
+            path.warm_start(components)
 
     def linear_path_parameters(self) -> Iterator[nn.Parameter]:
         """Yield the parameters that `warm_start` sets."""
-        decoders = (self.human_decoder, self.animal_decoder)
-        for module in (
-            self.base_encoder,
-            self.region_base_encoders,
-            *(m for d in decoders for m in (d.base, d.region_bases)),
-        ):
-            yield from module.parameters()
+        yield from self.base.parameters()
+        yield from self.region_bases.parameters()
 
-    def decode_human(self, global_z: GlobalCodes, region_z: RegionCodes, boxes: PartBoxes) -> Images:
-        """Decode with the human decoder; hybrids are human codes with some region codes of animals."""
-        return self.human_decoder(global_z, region_z, boxes, global_z.new_zeros(len(global_z), 0))
 
-    def decode_animal(
+class RegionVAE(nn.Module):
+    """One network for both domains, or one each; the decoder is conditioned on species, humans being one of them."""
+
+    def __init__(self, config: RegionVAEConfig) -> None:
+        """Build with random weights; ValueError for sizes that do not fit."""
+        super().__init__()
+        check_sizes(config)
+        self.config = config
+        self.nets = nn.ModuleList(DomainNet(config) for _ in range(1 + config.separate_domains))
+        self.species_embedding = nn.Embedding(1 + len(config.species), config.species_dim)
+
+    def domain_nets(self) -> list[DomainNet]:
+        """Return the networks: [both] or [human, animal]."""
+        return [net for net in self.nets if isinstance(net, DomainNet)]
+
+    def encode(self, images: Images, boxes: PartBoxes, species: SpeciesIndex) -> Posterior:
+        """Encode aligned images; of the species, only the domain matters, and only with separate networks."""
+        return Posterior(*self._each(species, lambda net, rows: net.encode(images[rows], boxes[rows])))
+
+    def decode(
         self, global_z: GlobalCodes, region_z: RegionCodes, boxes: PartBoxes, species: SpeciesIndex
     ) -> Images:
-        """Decode with the animal decoder, conditioned on species."""
-        return self.animal_decoder(global_z, region_z, boxes, self.species_embedding(species))
+        """Decode codes as a species: hybrids are human codes, with some region codes of animals, decoded as human (0)."""
+        condition = self.species_embedding(species)
+        return self._each(
+            species, lambda net, rows: (net.decode(global_z[rows], region_z[rows], boxes[rows], condition[rows]),)
+        )[0]
+
+    def _each(self, species: SpeciesIndex, run: Callable[[DomainNet, Tensor | slice], Sequence[Tensor]]) -> list[Tensor]:
+        """Run each domain's network on its rows and put the answers back in order."""
+        nets = self.domain_nets()
+        if len(nets) == 1:
+            return list(run(nets[0], slice(None)))
+        rows = [torch.nonzero(species == 0)[:, 0], torch.nonzero(species > 0)[:, 0]]
+        found = [run(net, chosen) for net, chosen in zip(nets, rows, strict=True) if len(chosen)]
+        order = torch.argsort(torch.cat(rows))
+        return [torch.cat(parts)[order] for parts in zip(*found, strict=True)]
+
+
+def check_sizes(config: RegionVAEConfig) -> None:
+    """Raise ValueError for sizes that do not fit."""
+    stages, least = len(config.channels), 4
+    if stages < least or len(config.decoder_channels) != stages:
+        raise ValueError(
+            f"encoder and decoder must have as many stages, at least {least}, got {config.channels} and"
+            f" {config.decoder_channels}"
+        )
+    if config.stem not in (2, 4) or config.size % (config.stem * 2 ** (stages - 1)) or config.size < 32:
+        raise ValueError(
+            f"size must be at least 32 and divisible by stem * 2**(stages - 1), stem 2 or 4, got size {config.size},"
+            f" stem {config.stem} and {stages} stages"
+        )
