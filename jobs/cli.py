@@ -43,6 +43,9 @@ RUNTIME_FIELDS = frozenset({"preset", "overwrite", "dry_run", "workers", "cpus_p
 """Fields that never change a row, so that they are no part of a fingerprint."""
 
 
+SIGNED = frozenset({"seed", "perceptual_weight", "identity_weight"})
+"""Numbers that may be negative."""
+
 MALLOC = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": "17179869184", "MALLOC_TOP_PAD_": "268435456"}
 """Environment by which workers keep freed buffers: on a CPU page faults of fresh mappings cost a quarter of a training step."""
 
@@ -123,7 +126,7 @@ def _check_counts(config: Common) -> None:
     """Exit with a usage error for a negative number where a number counts or weighs something."""
     for f in fields(config):
         value = getattr(config, f.name)
-        if f.name != "seed" and isinstance(value, int | float) and value < 0:
+        if f.name not in SIGNED and isinstance(value, int | float) and value < 0:
             print(f"error: --{f.name.replace('_', '-')} must not be negative, got {value}", file=sys.stderr)
             sys.exit(2)
 

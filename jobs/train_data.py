@@ -1,7 +1,7 @@
 """What a training reads: the faces of each set, decoded once into the object store, and the PCAs of the warm start."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,7 +9,6 @@ import numpy as np
 import ray
 from ray.data.expressions import col
 
-from jobs.train_worker import DOMAINS
 from rupantara.errors import UserError
 from rupantara.models.region_vae import RegionVAEConfig
 from rupantara.stages import faces as face_rows
@@ -20,7 +19,7 @@ from rupantara.training.warm_start import Pca, fit_pca, small_views
 
 @dataclass(frozen=True)
 class Chosen:
-    """Face ids and species of each set that a training reads."""
+    """Face ids and species of each set that a training reads, by domain."""
 
     train: dict[str, dict[str, str]]
     val: dict[str, dict[str, str]]
@@ -28,50 +27,62 @@ class Chosen:
     @property
     def species(self) -> tuple[str, ...]:
         """Return the animal species, sorted: the order of the embedding."""
-        return tuple(sorted(set(self.train["animal"].values())))
+        return tuple(sorted(set(self.train.get("animal", {}).values())))
 
 
-def choose(faces: str, batch: Mapping[str, int], most: Mapping[str, int], seed: int) -> Chosen:
-    """Choose at most `most[split]` faces of each domain; UserError when a set is too small for one batch."""
-    sets = {}
+def choose(tables: Sequence[str], batch: Mapping[str, int], most: Mapping[str, int], seed: int) -> Chosen:
+    """Choose at most `most[split]` faces of each domain of `batch`; UserError when a set is too small for one batch.
+
+    The first table is the faces table; others (morphs) add to the training sets.
+    """
+    sets: dict[str, dict[str, dict[str, str]]] = {}
     for split in ("train", "val"):
-        sets[split] = {d: face_rows.choose(faces, d, split, most[split], seed) for d in DOMAINS}
-        for domain, found in sets[split].items():
+        read = tables if split == "train" else tables[:1]
+        found = {d: {i: s for t in read for i, s in face_rows.choose(t, d, split, 0, seed).items()} for d in batch}
+        sets[split] = {d: face_rows.at_most(ids, most[split], seed) for d, ids in found.items()}
+        for domain, ids in sets[split].items():
             least = batch[domain] if split == "train" else 1
-            if len(found) < least:
-                raise UserError(f"{faces} must have at least {least} accepted {split} {domain} faces, got {len(found)}")
+            if len(ids) < least:
+                raise UserError(
+                    f"{tables[0]} must have at least {least} accepted {split} {domain} faces, got {len(ids)}"
+                )
     return Chosen(sets["train"], sets["val"])
 
 
-def datasets(faces: str, model: RegionVAEConfig, chosen: Chosen, seed: int) -> dict[str, ray.data.Dataset]:
-    """Lay out the four streams: read and decoded once, kept in the object store (49 KB a face at 128 pixels)."""
+def datasets(tables: Sequence[str], size: int, chosen: Chosen, seed: int) -> dict[str, ray.data.Dataset]:
+    """Lay out the streams `DOMAIN` and `val_DOMAIN`: read and decoded once, kept in the object store (49 KB a face at 128)."""
     # The order of rows decides what a seed means.
     ray.data.DataContext.get_current().execution_options.preserve_order = True
-    sets = {d: chosen.train[d] for d in DOMAINS} | {f"val_{d}": chosen.val[d] for d in DOMAINS}
-    factors = repeats(Counter(sets["animal"].values()))
-    stage: Any = face_rows.TrainingFaces(model.size, model.species, sets, {"animal": factors}, seed)
-    files = [{"path": f.path} for f in manifest.require(faces, "faces").data]
-    rows = ray.data.from_items(files, override_num_blocks=len(files))
-    read: Any = face_rows.ReadFile(faces, face_rows.COLUMNS)
-    rows = rows.map_batches(read, batch_format="numpy", batch_size=1)
+    sets = chosen.train | {f"val_{d}": ids for d, ids in chosen.val.items()}
+    factors = {"animal": repeats(Counter(sets["animal"].values()))} if "animal" in sets else {}
+    stage: Any = face_rows.TrainingFaces(size, chosen.species, sets, factors, seed)
+    parts = []
+    for table in tables:
+        files = [{"path": f.path} for f in manifest.require(table, "faces").data]
+        rows = ray.data.from_items(files, override_num_blocks=len(files))
+        read: Any = face_rows.ReadFile(table, face_rows.TRAINING_COLUMNS)
+        parts.append(rows.map_batches(read, batch_format="numpy", batch_size=1))
+    rows = parts[0].union(*parts[1:]) if parts[1:] else parts[0]
     decoded = rows.map_batches(stage, batch_format="pyarrow", batch_size=None).materialize()
     streams = {name: decoded.filter(expr=col("set") == name).drop_columns(["set"]) for name in sets}
     # Rows come sorted by path, so by species: without a shuffle of the whole, a buffer would show one species at a time.
     shuffled = {
-        name: stream.random_shuffle(seed=seed) if name in DOMAINS else stream for name, stream in streams.items()
+        name: stream.random_shuffle(seed=seed) if name in chosen.train else stream for name, stream in streams.items()
     }
     return {name: stream.materialize() for name, stream in shuffled.items()}
 
 
-def warm_start(streams: dict[str, ray.data.Dataset], model: RegionVAEConfig, most: int = 3000) -> tuple[Pca, list[Pca]]:
-    """Fit the linear path's PCAs on small pictures and region crops of both domains."""
+def warm_start(
+    streams: dict[str, ray.data.Dataset], model: RegionVAEConfig, domains: Sequence[str], most: int = 3000
+) -> tuple[Pca, list[Pca]]:
+    """Fit the linear path's PCAs on small pictures and region crops of all domains."""
     whole: list[np.ndarray] = []
     regions: list[np.ndarray] = []
-    for name in DOMAINS:
+    for name in domains:
         for batch in streams[name].limit(most).iter_batches(batch_size=256):
             small, crops = small_views(batch["image"], batch["boxes"], model)
             whole.append(small)
             regions.append(crops)
     crops = np.concatenate(regions)
-    per_region = [fit_pca(np.ascontiguousarray(crops[:, i]), model.region_dim) for i in range(crops.shape[1])]
-    return fit_pca(np.concatenate(whole), model.global_dim), per_region
+    per_region = [fit_pca(np.ascontiguousarray(crops[:, i]), model.region_base_rank) for i in range(crops.shape[1])]
+    return fit_pca(np.concatenate(whole), model.base_rank), per_region

@@ -7,10 +7,13 @@ import threading
 import time
 from collections.abc import Generator
 
+from torch import Tensor
+
+from jobs.train_logs import LOG
 from rupantara.storage import uris
 
 log = logging.getLogger("jobs")
-LOG, PROGRESS = "log.jsonl", "progress.json"
+PROGRESS = "progress.json"
 EVERY_S = 15.0
 
 
@@ -22,12 +25,13 @@ class Progress:
         self._output, self._epochs, self._total, self._first = output, epochs, total, seen
         self._started = self._last = time.monotonic()
 
-    def say(self, epoch: int, seen: int, loss: float) -> None:
-        """Leave one line, unless the last is too young."""
+    def say(self, epoch: int, seen: int, losses: Tensor, steps: int) -> None:
+        """Leave one line, unless the last is too young; `losses` is the sum over the epoch's steps so far."""
         now = time.monotonic()
         if now - self._last < EVERY_S:
             return
         self._last = now
+        loss = float(losses) / steps
         speed = (seen - self._first) / (now - self._started)
         left = (self._total - seen) / max(speed, 1e-9)
         line = f"epoch {epoch + 1} of {self._epochs}, {seen} of {self._total} images, loss {loss:.4f}, {speed:.1f} images/s"
@@ -59,6 +63,6 @@ def _follow(output: str, stop: threading.Event) -> None:
             log.info("%s", line)
         rows = uris.read_bytes(uris.join(output, LOG)).splitlines() if uris.exists(uris.join(output, LOG)) else []
         for row in map(json.loads, rows[epochs:]):
-            human, animal = row["val_human_psnr"], row["val_animal_psnr"]
-            log.info("epoch %d: validation PSNR %.2f dB human, %.2f dB animal", row["epoch"] + 1, human, animal)
+            psnr = [f"{value:.2f} dB {name.split('_')[1]}" for name, value in row.items() if name.endswith("_psnr")]
+            log.info("epoch %d: validation PSNR %s", row["epoch"] + 1, ", ".join(psnr))
         epochs = max(epochs, len(rows))

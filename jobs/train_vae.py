@@ -6,33 +6,39 @@
 
 import json
 import logging
+import time
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import ray
 import ray.train
 import ray.train.torch
 import torch
+from torch.utils.flop_counter import FlopCounterMode
 
-from jobs import cli
+from jobs import cli, train_logs
 from jobs.train_data import Chosen, choose, datasets, warm_start
 from jobs.train_progress import following
-from jobs.train_worker import DOMAINS, Plan, train
+from jobs.train_worker import Plan, train
 from rupantara import schema
 from rupantara.errors import UserError
 from rupantara.generation import loading
-from rupantara.models.region_vae import RegionVAE, RegionVAEConfig
+from rupantara.models.region_vae import RegionVAE, RegionVAEConfig, check_sizes
 from rupantara.reports.cards import model_card
-from rupantara.storage import checkpoints, manifest, uris
+from rupantara.stages import networks
+from rupantara.stages.train_region_vae import DOMAINS, RegionVAETask, blank_rows
+from rupantara.storage import checkpoints, manifest, uris, weights
 from rupantara.storage.recipe import Recipe, code_version
 from rupantara.training.region_vae import Objective
+from rupantara.training.warm_start import Pca
 
 log = logging.getLogger("jobs")
 CODE = (
-    *("models", "losses", "training", "stages/faces.py", "landmarks/regions.py", "imaging/codec.py"),
-    *("jobs/train_data.py", "jobs/train_worker.py"),
+    *("models", "losses", "training", "stages/faces.py", "stages/train_region_vae.py", "landmarks/regions.py"),
+    *("landmarks/crop.py", "imaging/codec.py", "jobs/train_data.py", "jobs/train_worker.py"),
 )
+AUTO = -1.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,12 +47,22 @@ class Config(cli.Common):
 
     faces: str
     """Faces table (a complete output of jobs.curate)."""
+    morphs: str = ""
+    """Morphs table (an output of jobs.augment on the same faces) whose faces are trained on too."""
+    weights: str = ""
+    """Folder or bucket of pretrained networks, for the perceptual and identity losses."""
     checkpoint: str
-    """Output folder: config.json, model.safetensors, README.md, log.jsonl, grids/."""
+    """Output folder: config.json, model.safetensors, README.md, log.jsonl, tensorboard/, grids/."""
     size: int = 128
     """Side of the pictures in pixels."""
     channels: tuple[int, ...] = RegionVAEConfig.channels
-    """Channels of the stages, finest first."""
+    """Channels of the encoder's stages, finest first."""
+    decoder_channels: tuple[int, ...] = RegionVAEConfig.decoder_channels
+    """Channels of the decoder's stages, finest first."""
+    stem: int = 2
+    """How much the first stage shrinks the picture (2 or 4)."""
+    separate_domains: bool = False
+    """Give humans and animals a network each, as the paper does; codes of the two then share no space."""
     epochs: int = 10
     """Passes over the human faces; as many animals as the batch sizes say are shown beside them, species balanced."""
     human_batch: int = 10
@@ -63,31 +79,62 @@ class Config(cli.Common):
     """Weight of the KL divergence: twice the variance of the pixels' noise model."""
     kl_warm_up_images: int = Objective.kl_warm_up_images
     """Images over which the KL weight rises from zero."""
+    free_bits: float = Objective.free_bits
+    """Nats that each dimension of the codes may hold free of the KL divergence."""
+    perceptual_weight: float = AUTO
+    """Weight of the perceptual loss (-1 = 0.02 with --weights, else off)."""
+    perceptual_network: Literal["squeezenet", "vgg16"] = "squeezenet"
+    """Network of the perceptual loss."""
+    identity_weight: float = AUTO
+    """Weight of the ArcFace identity loss (-1 = 0.02 with --weights, else off)."""
+    symmetry_weight: float = 0.1
+    """Weight of the symmetry loss, for faces whose yaw is known to be frontal."""
+    adversarial_weight: float = 0.0
+    """Weight of the patch-adversarial loss (VAE-GAN)."""
+    adversarial_start: float = Objective.adversarial_start
+    """Share of the training after which the adversary enters."""
     swap_share: float = Objective.swap_share
     """Share of the human faces that are trained as hybrids, with transplanted regions."""
+    gradient_clip: float = Objective.gradient_clip
+    """Largest norm of the gradient."""
+    ema_decay: float = Objective.ema_decay
+    """Memory of the running average of the weights, which is what is validated and kept."""
     bfloat16: bool = True
     """Run the network in bfloat16 autocast."""
     channels_last: bool = False
     """Lay convolutions out channels last; measured 8 % slower here on a CPU in bfloat16, faster on GPUs."""
+    compiled: bool = False
+    """Compile the blocks with torch.compile: for GPUs."""
     threads: int = 0
     """Torch threads of each worker (0 = all of the machine)."""
+    min_workers: int = 0
+    """Let the training go on with as few as this many workers when machines leave, and grow again (0 = never fewer)."""
+    max_failures: int = 2
+    """Failures of workers that are restarted from the last checkpoint."""
     num_to_keep: int = 2
     """Training states kept."""
+    mlflow: str = ""
+    """Address of an MLflow tracking server (needs the extra `mlflow`)."""
+
+
+DEFAULT_WEIGHT = {"perceptual_weight": 0.02, "identity_weight": 0.02}
 
 
 def presets() -> dict[str, Config]:
-    """64 and 128 pixels; smoke is for tests."""
+    """Return presets of 64, 128 and 256 pixels; smoke is for tests."""
     base = Config(faces=cli.REQUIRED, checkpoint=cli.REQUIRED, workers=1)
-    small: dict[str, Any] = {"size": 64, "channels": (48, 96, 128, 192, 192)}
+    small: dict[str, Any] = {"size": 64, "human_batch": 20, "animal_batch": 12}
     smoke: dict[str, Any] = {
         "epochs": 2,
         "channels": (16, 32, 32, 32, 32),
+        "decoder_channels": (16, 32, 32, 32, 32),
         "human_batch": 8,
         "animal_batch": 8,
         "learning_rate": 1e-3,
     }
     return {
         "default": base,
+        "256": replace(base, preset="256", size=256, stem=4),
         "128": replace(base, preset="128"),
         "64": replace(base, preset="64", **small),
         "smoke": replace(base, preset="smoke", size=64, **smoke),
@@ -102,32 +149,94 @@ def batch_sizes(config: Config) -> dict[str, int]:
     return sizes
 
 
+def objective_of(config: Config) -> Objective:
+    """Resolve the losses' weights, saying which are off for want of their networks."""
+    names = ("learning_rate", "kl_weight", "kl_warm_up_images", "free_bits", "symmetry_weight", "adversarial_weight")
+    names += ("adversarial_start", "swap_share", "gradient_clip", "ema_decay", "bfloat16")
+    values = {name: getattr(config, name) for name in names}
+    for name, default in DEFAULT_WEIGHT.items():
+        weight = getattr(config, name)
+        if weight != AUTO and weight < 0:
+            raise UserError(f"--{name.replace('_', '-')} must not be negative, got {weight:g}")
+        if weight == AUTO and not config.weights:
+            log.info("%s loss is off: its network needs --weights", name.removesuffix("_weight"))
+        values[name] = (default if config.weights else 0.0) if weight == AUTO else weight
+    objective = Objective(**values)
+    if networks.wanted(objective, config.perceptual_network) and not config.weights:
+        raise UserError(
+            "--perceptual-weight and --identity-weight above 0 need --weights, the folder of their networks"
+        )
+    return objective
+
+
+def model_of(config: Config, species: tuple[str, ...]) -> RegionVAEConfig:
+    """Resolve the network's sizes."""
+    model = RegionVAEConfig(
+        size=config.size,
+        channels=config.channels,
+        decoder_channels=config.decoder_channels,
+        stem=config.stem,
+        region_side=min(64, config.size * 3 // 8),
+        species=species,
+        separate_domains=config.separate_domains,
+    )
+    try:
+        check_sizes(model)
+    except ValueError as error:
+        raise UserError(str(error)) from None
+    return model
+
+
+def tables_of(config: Config) -> list[str]:
+    """Return the faces table and the morphs table, which has to be made from it."""
+    found = manifest.require(config.faces, "faces")
+    if not config.morphs:
+        return [config.faces]
+    made_from = manifest.require(config.morphs, "faces").recipe.inputs.get("faces", "")
+    if made_from != found.content:
+        raise UserError(
+            f"--morphs must be made from --faces ({found.content[:12]}…), or held-out faces would be trained on;"
+            f" {config.morphs} was made from {made_from[:12] or 'another table'}…"
+        )
+    return [config.faces, config.morphs]
+
+
 def build(config: Config) -> tuple[Recipe, RegionVAEConfig, Objective, Chosen]:
     """Resolve the model, the objective and the data."""
-    source = manifest.require(config.faces, "faces")
+    tables = tables_of(config)
+    train_logs.check(config.mlflow)
     most = {"train": config.max_faces, "val": config.max_validation_faces}
-    sizes = batch_sizes(config)
-    if config.size % 2 ** len(config.channels) or len(config.channels) < 4 or config.size < 32:
-        raise UserError(
-            f"--size must be divisible by 2**stages, stages at least 4, got {config.size}, {config.channels}"
-        )
-    every = {domain: size * max(1, config.workers) for domain, size in sizes.items()}
-    chosen = choose(config.faces, every, most, config.seed)
-    model = RegionVAEConfig(
-        size=config.size, channels=config.channels, region_side=config.size * 3 // 8, species=chosen.species
-    )
-    objective = Objective(
-        learning_rate=config.learning_rate,
-        kl_weight=config.kl_weight,
-        kl_warm_up_images=config.kl_warm_up_images,
-        swap_share=config.swap_share,
-        bfloat16=config.bfloat16,
-    )
-    settings = cli.row_config(config, "faces", "checkpoint", "threads", "num_to_keep") | {
-        "num_workers": max(1, config.workers)
+    every = {domain: size * max(1, config.workers) for domain, size in batch_sizes(config).items()}
+    chosen = choose(tables, every, most, config.seed)
+    model, objective = model_of(config, chosen.species), objective_of(config)
+    names = networks.wanted(objective, config.perceptual_network)
+    runtime = ("faces", "morphs", "weights", "checkpoint", "threads", "num_to_keep", "max_failures", "min_workers")
+    settings = cli.row_config(config, *runtime, "mlflow", "compiled", *DEFAULT_WEIGHT)
+    settings |= {"num_workers": max(1, config.workers)} | {name: getattr(objective, name) for name in DEFAULT_WEIGHT}
+    inputs = {
+        table: manifest.require(uri, "faces").content for table, uri in zip(("faces", "morphs"), tables, strict=False)
     }
-    recipe = Recipe("train_vae", code_version(CODE), settings, {"faces": source.content})
-    return recipe, model, objective, chosen
+    models = {name: weights.sha256(config.weights, name) for name in names}
+    return Recipe("train_vae", code_version(CODE), settings, inputs, models), model, objective, chosen
+
+
+@dataclass(frozen=True)
+class Make:
+    """Builds the task on a worker."""
+
+    model: RegionVAEConfig
+    objective: Objective
+    weights: str
+    networks: tuple[str, ...]
+    pca: tuple[Pca, list[Pca]] | None
+    channels_last: bool
+    compiled: bool
+
+    def __call__(self, device: torch.device) -> RegionVAETask:
+        """Load the networks of the losses and build the model."""
+        found = networks.load(self.weights, self.networks, device)
+        options = {"channels_last": self.channels_last, "compiled": self.compiled}
+        return RegionVAETask(self.model, self.objective, found, self.pca, device, **options)
 
 
 def fit(config: Config, plan: Plan, streams: dict[str, ray.data.Dataset], fingerprint: str) -> ray.train.Result:
@@ -135,14 +244,15 @@ def fit(config: Config, plan: Plan, streams: dict[str, ray.data.Dataset], finger
     # Its V2 classes, the ones that run, are hidden from type checkers behind a switch at import.
     rt: Any = ray.train
     fs, path = uris.resolve(uris.join(config.checkpoint, "_train"))
+    workers = max(1, config.workers)
     options = ray.data.ExecutionOptions(preserve_order=True)
     trainer = rt.torch.TorchTrainer(
         train,
         train_loop_config={"plan": plan},
         datasets=streams,
-        dataset_config=rt.DataConfig(datasets_to_split=list(DOMAINS), execution_options=options),
+        dataset_config=rt.DataConfig(datasets_to_split=list(plan.batch), execution_options=options),
         scaling_config=rt.ScalingConfig(
-            num_workers=max(1, config.workers),
+            num_workers=(config.min_workers, workers) if 0 < config.min_workers < workers else workers,
             use_gpu=config.gpus_per_worker > 0,
             resources_per_worker={"CPU": config.cpus_per_worker}
             | ({"GPU": config.gpus_per_worker} if config.gpus_per_worker else {}),
@@ -151,7 +261,7 @@ def fit(config: Config, plan: Plan, streams: dict[str, ray.data.Dataset], finger
             name=fingerprint[:12],
             storage_path=path,
             storage_filesystem=fs,
-            failure_config=rt.FailureConfig(max_failures=2, controller_failure_limit=2),
+            failure_config=rt.FailureConfig(max_failures=config.max_failures, controller_failure_limit=2),
             checkpoint_config=rt.CheckpointConfig(num_to_keep=config.num_to_keep),
             worker_runtime_env={"env_vars": cli.MALLOC},
         ),
@@ -182,13 +292,40 @@ def publish(config: Config, model: RegionVAEConfig, result: ray.train.Result, ru
     manifest.commit(config.checkpoint, done, running)
 
 
+def estimate(config: Config, make: Make, steps: int) -> str:
+    """Count the parameters and the operations of a step, and time a few steps on this machine's first device."""
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    task, sizes = make(device), batch_sizes(config)
+    rows = {name: blank_rows(size, config.size, name) for name, size in sizes.items()}
+    modules = task.modules()
+    with FlopCounterMode(display=False) as counter:
+        task.step(modules, rows, 1)
+    started = time.perf_counter()
+    for _ in range(TIMED_STEPS):
+        float(task.step(modules, rows, 1)["loss"])
+    seconds = (time.perf_counter() - started) / TIMED_STEPS
+    parameters = sum(p.numel() for p in task.state.model.parameters())
+    return (
+        f"{parameters} parameters\n{counter.get_total_flops() / 1e9:.1f} GFLOP a step of {sum(sizes.values())} images,"
+        f" forward and backward\n{steps} steps an epoch, {config.epochs} epochs\n"
+        f"{seconds:.2f} s a step on this machine ({device.type}): about {seconds * steps * config.epochs / 60:.0f} min"
+        " with one worker here"
+    )
+
+
+TIMED_STEPS = 3
+
+
 def main(config: Config) -> None:
     """Run the job."""
     recipe, model, objective, chosen = build(config)
+    workers, batch = max(1, config.workers), batch_sizes(config)
+    names = networks.wanted(objective, config.perceptual_network)
+    make = Make(model, objective, config.weights, names, None, config.channels_last, config.compiled)
     if config.dry_run:
-        parameters = sum(p.numel() for p in RegionVAE(model).parameters())
         print(json.dumps({"config": asdict(config), "model": asdict(model), "objective": asdict(objective)}, indent=1))
-        print(f"fingerprint {recipe.fingerprint}\n{parameters} parameters")
+        print(f"fingerprint {recipe.fingerprint}")
+        print(estimate(config, make, len(chosen.train["human"]) // workers // config.human_batch))
         return
     running = manifest.begin(
         config.checkpoint, loading.MODEL_TYPE, recipe, version=schema.VERSION, overwrite=config.overwrite
@@ -197,28 +334,25 @@ def main(config: Config) -> None:
         log.info("nothing to do: %s is complete with the same recipe (%s)", config.checkpoint, recipe.fingerprint[:12])
         return
     cli.connect()
-    streams = datasets(config.faces, model, chosen, config.seed)
-    workers, batch = max(1, config.workers), batch_sizes(config)
-    steps = streams["human"].count() // workers // config.human_batch
-    total = config.epochs * steps * workers * sum(batch.values())
-    log.info("%d human and %d animal rows an epoch", streams["human"].count(), streams["animal"].count())
+    streams = datasets(tables_of(config), model.size, chosen, config.seed)
+    rows = {name: streams[name].count() // workers for name in DOMAINS}
+    log.info("%d human and %d animal rows an epoch", *(streams[name].count() for name in DOMAINS))
     plan = Plan(
-        model,
-        objective,
-        batch,
-        config.epochs,
-        steps,
-        total,
-        config.seed,
-        config.threads,
-        config.checkpoint,
-        config.channels_last,
-        warm_start(streams, model),
+        make=replace(make, pca=warm_start(streams, model, DOMAINS)),
+        batch=batch,
+        rows=rows,
+        validation=DOMAINS,
+        epochs=config.epochs,
+        steps_per_epoch=rows["human"] // config.human_batch,
+        seed=config.seed,
+        threads=config.threads,
+        output=config.checkpoint,
+        mlflow=config.mlflow,
     )
     with following(config.checkpoint):
         result = fit(config, plan, streams, recipe.fingerprint)
     publish(config, model, result, running)
-    log.info("%s: trained on %d images", config.checkpoint, total)
+    log.info("%s: trained on %d images", config.checkpoint, plan.total_images * workers)
 
 
 if __name__ == "__main__":

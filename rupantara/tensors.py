@@ -15,4 +15,4 @@ PartBoxes = Float[Tensor, "batch 6 4"]
 GlobalCodes = Float[Tensor, "batch global_dim"]
 RegionCodes = Float[Tensor, "batch 5 region_dim"]
 SpeciesIndex = Int[Tensor, "batch"]
-"""Index into `RegionVAEConfig.species`."""
+"""0 for humans, else 1 + the index into `RegionVAEConfig.species`."""

@@ -115,6 +115,12 @@ def decode_jpeg(data: bytes) -> Picture:
     return cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB)
 
 
+def read_size(data: bytes) -> tuple[int, int]:
+    """Read width and height from a file's header, without decoding it."""
+    with Image.open(io.BytesIO(data)) as image:
+        return image.size
+
+
 def encode_png(picture: Picture, text: dict[str, str] | None = None) -> bytes:
     """Encode RGB as PNG with `text` as tEXt/iTXt metadata."""
     info = PngImagePlugin.PngInfo()

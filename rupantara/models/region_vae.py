@@ -167,9 +167,7 @@ class Decoder(nn.Module):
         out = _zeroed(nn.Conv2d(c[0], 4 * config.stem**2, 3, padding=1))
         self.out = nn.Sequential(nn.GroupNorm(8, c[0]), nn.SiLU(), out, nn.PixelShuffle(config.stem))
 
-    def forward(
-        self, global_z: Tensor, region_z: Tensor, boxes: PartBoxes, condition: Tensor, base: Images
-    ) -> Images:
+    def forward(self, global_z: Tensor, region_z: Tensor, boxes: PartBoxes, condition: Tensor, base: Images) -> Images:
         """Paint codes over the linear path's picture `base`: [batch, 3, size, size]."""
         h = self.widen(
             self.from_global(torch.cat([global_z, condition], dim=1)).unflatten(1, (-1, self.coarse, self.coarse))
@@ -267,20 +265,24 @@ class RegionVAE(nn.Module):
         """Return the networks: [both] or [human, animal]."""
         return [net for net in self.nets if isinstance(net, DomainNet)]
 
+    def compilable(self) -> list[nn.Module]:
+        """Return the blocks that `torch.compile` takes one by one: the whole network with its attention it does not."""
+        return [block for block in self.modules() if isinstance(block, ResBlock | Upsample)]
+
     def encode(self, images: Images, boxes: PartBoxes, species: SpeciesIndex) -> Posterior:
         """Encode aligned images; of the species, only the domain matters, and only with separate networks."""
         return Posterior(*self._each(species, lambda net, rows: net.encode(images[rows], boxes[rows])))
 
-    def decode(
-        self, global_z: GlobalCodes, region_z: RegionCodes, boxes: PartBoxes, species: SpeciesIndex
-    ) -> Images:
+    def decode(self, global_z: GlobalCodes, region_z: RegionCodes, boxes: PartBoxes, species: SpeciesIndex) -> Images:
         """Decode codes as a species: hybrids are human codes, with some region codes of animals, decoded as human (0)."""
         condition = self.species_embedding(species)
         return self._each(
             species, lambda net, rows: (net.decode(global_z[rows], region_z[rows], boxes[rows], condition[rows]),)
         )[0]
 
-    def _each(self, species: SpeciesIndex, run: Callable[[DomainNet, Tensor | slice], Sequence[Tensor]]) -> list[Tensor]:
+    def _each(
+        self, species: SpeciesIndex, run: Callable[[DomainNet, Tensor | slice], Sequence[Tensor]]
+    ) -> list[Tensor]:
         """Run each domain's network on its rows and put the answers back in order."""
         nets = self.domain_nets()
         if len(nets) == 1:

@@ -14,6 +14,7 @@ from rupantara.storage import tables
 from rupantara.training.balance import draw, show_times
 
 COLUMNS = ("face_id", "domain", "species", "identity", "image", "landmarks", "split", "reject")
+TRAINING_COLUMNS = (*COLUMNS, "keypoints", "quality")
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,8 @@ def load(rows: pa.Table, size: int) -> FaceArrays:
 class TrainingFaces:
     """Batch of `schema.FACES` -> rows of every set that a face is in.
 
-    Columns: `set`, `image` uint8 [size, size, 3], `boxes` float32 [6, 4], `species` int64 (index, 0 for humans).
+    Columns: `set`, `image` uint8 [size, size, 3], `boxes` float32 [6, 4], `species` int64 (0 for humans, then in the order
+    given), `keypoints` float32 [5, 2] in pixels, `yaw` float32 in degrees (NaN where it is not known).
     """
 
     def __init__(
@@ -84,10 +86,26 @@ class TrainingFaces:
         for name, factors in self._factors.items():
             rows = [i for i, place in enumerate(places) if place == name]
             times[rows] = show_times([ids[i] for i in rows], [names[i] for i in rows], factors, self._seed)
-        index = np.array([self._species.index(n) if n in self._species else 0 for n in names], np.int64)
+        index = np.array([1 + self._species.index(n) if n in self._species else 0 for n in names], np.int64)
+        columns = {"image": faces.pictures, "boxes": faces.boxes, "species": index}
+        columns |= {"keypoints": keypoints(batch, self._size), "yaw": yaws(batch)}
         order = np.repeat(np.arange(len(names)), times)
-        columns = {"image": faces.pictures[order], "boxes": faces.boxes[order], "species": index[order]}
-        return {"set": np.array(places, dtype=str)[order], **columns}
+        shown = {name: values[order] for name, values in columns.items()}
+        return {"set": np.array(places, dtype=str)[order], **shown}
+
+
+def keypoints(rows: pa.Table, size: int) -> np.ndarray:
+    """Return the five keypoints of accepted rows in pixels of pictures of side `size`: float32 [n, 5, 2]."""
+    sides = np.array([codec.read_size(image)[0] for image in rows["image"].to_pylist()], np.float32)
+    points = schema.dense(rows["keypoints"], 5, 2)
+    # Pixel centres are whole numbers on both scales.
+    return ((points + 0.5) * (size / sides)[:, None, None] - 0.5).astype(np.float32)
+
+
+def yaws(rows: pa.Table) -> np.ndarray:
+    """Return the yaw of each row in degrees, NaN where it was not judged: float32 [n]."""
+    found = [quality["yaw"] if quality else None for quality in rows["quality"].to_pylist()]
+    return np.array([np.nan if yaw is None else yaw for yaw in found], np.float32)
 
 
 class ReadFile:
@@ -107,5 +125,9 @@ def choose(uri: str, domain: str, split: str, most: int, seed: int) -> dict[str,
     table = schema.accepted(tables.read(uri, ("face_id", "domain", "species", "split", "reject"), schema="faces"))
     table = schema.where(table, **{c: v for c, v in (("domain", domain), ("split", split)) if v})
     ids, species = table["face_id"].to_pylist(), table["species"].to_pylist()
-    rank = sorted(zip(ids, species, strict=True), key=lambda row: draw(row[0], seed))
-    return dict(rank[: most or None])
+    return at_most(dict(zip(ids, species, strict=True)), most, seed)
+
+
+def at_most(ids: Mapping[str, str], most: int, seed: int) -> dict[str, str]:
+    """Keep at most `most` (0 = all), chosen and ordered by hash."""
+    return dict(sorted(ids.items(), key=lambda row: draw(row[0], seed))[: most or None])

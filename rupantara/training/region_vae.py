@@ -1,38 +1,51 @@
 """One optimiser step of the region VAE.
 
-Beside reconstructing, the human decoder learns what a hybrid is: for a share of the faces some regions are swapped for a
-donor's, codes and pixels alike, and the decoder has to paint the transplanted picture from the swapped codes. That is what
-makes a region code mean its region, and only its region, and what makes codes of animals known to the human decoder.
+Beside reconstructing, the decoder learns what a hybrid is: for a share of the humans some regions are swapped for a donor's,
+codes and pixels alike, and the decoder has to paint the transplanted picture from the swapped codes. That is what makes a
+region code mean its region, and only its region, and what makes codes of animals known to it when it paints a human.
 """
 
-import copy
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from rupantara.errors import MissingError
 from rupantara.landmarks.regions import REGIONS
+from rupantara.losses.adversarial import critic_loss, maker_loss
+from rupantara.losses.identity import Embed, identity_distance
 from rupantara.losses.kl import kl_divergence
+from rupantara.losses.perceptual import Features, perceptual_distance
 from rupantara.losses.reconstruction import squared_error
+from rupantara.losses.symmetry import excess_asymmetry
 from rupantara.models import placement
-from rupantara.models.region_vae import Posterior, RegionVAE
+from rupantara.models.patch_critic import PatchCritic
+from rupantara.models.region_vae import RegionVAE
 from rupantara.tensors import Images, PartBoxes, SpeciesIndex
-from rupantara.training.ema import update_ema
 from rupantara.training.schedule import cosine, warm_up
+from rupantara.training.state import TrainState
+
+FRONTAL_YAW_DEG = 10.0
+"""A face turned less counts as frontal: `metrics`' pose errs by about 5 degrees."""
 
 
 @dataclass(frozen=True)
 class Objective:
-    """Weights of the loss and settings of the optimiser; lengths are in images seen."""
+    """Weights of the losses (0 = off) and settings of the optimiser; lengths are in images seen."""
 
     learning_rate: float = 4e-4
     linear_path_rate: float = 0.03
     weight_decay: float = 0.01
     kl_weight: float = 0.002
     kl_warm_up_images: int = 20_000
+    free_bits: float = 0.0
+    perceptual_weight: float = 0.0
+    identity_weight: float = 0.0
+    symmetry_weight: float = 0.0
+    adversarial_weight: float = 0.0
+    adversarial_start: float = 0.5
     lr_warm_up_images: int = 1_000
     swap_share: float = 0.4
     swap_region_chance: float = 0.4
@@ -42,126 +55,198 @@ class Objective:
     bfloat16: bool = True
 
 
+@dataclass(frozen=True)
+class Networks:
+    """Frozen networks that losses stand on; None = not given."""
+
+    features: Features | None = None
+    embed: Embed | None = None
+
+    def check(self, objective: Objective) -> None:
+        """Raise MissingError when a loss with a weight has no network: it is never silently zero."""
+        for name, weight, network in (
+            ("perceptual_weight", objective.perceptual_weight, self.features),
+            ("identity_weight", objective.identity_weight, self.embed),
+        ):
+            if weight > 0 and network is None:
+                raise MissingError(f"{name} is {weight:g} but its network was not given; set it to 0 to train without")
+
+
 class FaceBatch(NamedTuple):
-    """Images [-1, 1], part boxes and species index of one domain."""
+    """Faces of one domain: images, part boxes, species, keypoints [batch, 5, 2] in pixels, yaw in degrees (NaN = unknown)."""
 
     images: Images
     boxes: PartBoxes
     species: SpeciesIndex
+    keypoints: Tensor
+    yaw: Tensor
+
+    def join(self, other: "FaceBatch") -> "FaceBatch":
+        """Return the rows of both."""
+        return FaceBatch(*(torch.cat(pair) for pair in zip(self, other, strict=True)))
 
 
-@dataclass
-class TrainState:
-    """Everything that a resumed run needs to equal the unbroken one; randomness is seeded anew each epoch.
+class Outcome(NamedTuple):
+    """Losses by name, `loss` their sum, and the pictures that were made and wanted."""
 
-    `seen` counts the images of all `world_size` workers.
-    """
-
-    model: RegionVAE
-    average: RegionVAE
-    optimizer: torch.optim.Optimizer
-    seen: int = 0
-    step: int = 0
-    world_size: int = 1
-
-    @staticmethod
-    def create(model: RegionVAE, objective: Objective) -> "TrainState":
-        """Start from a fresh model."""
-        average = copy.deepcopy(model).requires_grad_(False).eval()
-        return TrainState(model, average, torch.optim.AdamW(parameter_groups(model, objective), fused=True))
-
-    def state_dict(self) -> dict[str, Any]:
-        """Collect the state for `torch.save`."""
-        parts = {name: getattr(self, name).state_dict() for name in ("model", "average", "optimizer")}
-        return {**parts, "seen": self.seen, "step": self.step}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take up a saved state."""
-        for name in ("model", "average", "optimizer"):
-            getattr(self, name).load_state_dict(state[name])
-        self.seen, self.step = state["seen"], state["step"]
+    losses: dict[str, Tensor]
+    made: Images
+    wanted: Images
 
 
 def parameter_groups(model: RegionVAE, objective: Objective) -> list[dict[str, Any]]:
     """Split the parameters: the warm-started linear path moves slowly, or the first steps would wash it away."""
-    slow = {id(p) for p in model.linear_path_parameters()}
+    linear = [p for net in model.domain_nets() for p in net.linear_path_parameters()]
+    slow = {id(p) for p in linear}
     fast = [p for p in model.parameters() if id(p) not in slow]
     return [
         {"params": fast, "scale": 1.0, "weight_decay": objective.weight_decay},
-        {"params": list(model.linear_path_parameters()), "scale": objective.linear_path_rate, "weight_decay": 0.0},
+        {"params": linear, "scale": objective.linear_path_rate, "weight_decay": 0.0},
     ]
 
 
+def start(model: RegionVAE, objective: Objective) -> TrainState[RegionVAE]:
+    """Start a training, with a critic if the objective has use for one."""
+    critic = PatchCritic().to(model.species_embedding.weight.device) if objective.adversarial_weight > 0 else None
+    return TrainState.create(model, parameter_groups(model, objective), critic)
+
+
+KEYPOINT_ORDER = (1, 0, 2, 4, 3)
+"""YuNet's keypoints after mirroring: left and right eye and mouth corner change places."""
+
+
 def augment(batch: FaceBatch) -> FaceBatch:
-    """Mirror each face with chance one half, boxes with it."""
+    """Mirror each face with chance one half, boxes and keypoints with it."""
     flip = torch.rand(len(batch.images), device=batch.images.device) < 0.5
     images = torch.where(flip[:, None, None, None], batch.images.flip(3), batch.images)
     boxes = torch.where(flip[:, None, None], placement.mirror(batch.boxes), batch.boxes)
-    return FaceBatch(images, boxes, batch.species)
+    mirrored = batch.keypoints[:, KEYPOINT_ORDER] * batch.keypoints.new_tensor([-1.0, 1.0])
+    mirrored = mirrored + batch.keypoints.new_tensor([batch.images.shape[3] - 1.0, 0.0])
+    keypoints = torch.where(flip[:, None, None], mirrored, batch.keypoints)
+    return FaceBatch(images, boxes, batch.species, keypoints, torch.where(flip, -batch.yaw, batch.yaw))
+
+
+class Losses(nn.Module):
+    """The losses of one batch of each domain, as one forward: what data-parallel training wraps."""
+
+    def __init__(
+        self, model: RegionVAE, objective: Objective, networks: Networks, critic: nn.Module | None = None
+    ) -> None:
+        """Take the model to train; `critic` only judges here and is not trained."""
+        super().__init__()
+        networks.check(objective)
+        self.model, self._objective, self._networks = model, objective, networks
+        # Hidden from the module's parameters: the wrapper must not wait for gradients of it.
+        self._critic = (critic,)
+
+    def forward(self, humans: FaceBatch, animals: FaceBatch, seen: int, adversarial: bool) -> Outcome:
+        """Encode, swap, decode and compare; each loss is a mean over its faces."""
+        objective, n = self._objective, len(humans.images)
+        faces = humans.join(animals)
+        posterior = self.model.encode(faces.images, faces.boxes, faces.species)
+        global_z, regions_z = posterior.sample()
+        swapped = swap_regions(objective, faces.images, faces.boxes, regions_z, n)
+        wanted = torch.cat([swapped.images, animals.images])
+        regions_z = torch.cat([swapped.codes, regions_z[n:]])
+        made = self.model.decode(global_z, regions_z, faces.boxes, faces.species)
+        errors = squared_error(made, wanted)
+        kl = kl_divergence(posterior.global_mu, posterior.global_logvar, free_bits=objective.free_bits)
+        kl = kl + kl_divergence(
+            posterior.regions_mu.flatten(1), posterior.regions_logvar.flatten(1), free_bits=objective.free_bits
+        )
+        parts = {"human_mse": errors[:n].mean(), "animal_mse": errors[n:].mean(), "kl_nats": kl.mean()}
+        kl_weight = objective.kl_weight * warm_up(seen, objective.kl_warm_up_images) / faces.images[0].numel()
+        loss = parts["human_mse"] + objective.animal_weight * parts["animal_mse"] + kl_weight * parts["kl_nats"]
+        for name, weight, value in self._others(made, wanted, humans, swapped.rows, adversarial):
+            parts[name] = value
+            loss = loss + weight * value
+        return Outcome({"loss": loss, **parts}, made, wanted)
+
+    def _others(
+        self, made: Images, wanted: Images, humans: FaceBatch, swapped: Tensor, adversarial: bool
+    ) -> list[tuple[str, float, Tensor]]:
+        """Return (name, weight, value) of the losses that are on."""
+        objective, networks, n = self._objective, self._networks, len(humans.images)
+        out: list[tuple[str, float, Tensor]] = []
+        if objective.perceptual_weight > 0 and networks.features:
+            value = perceptual_distance(networks.features, made, wanted).mean()
+            out.append(("perceptual", objective.perceptual_weight, value))
+        if objective.identity_weight > 0 and networks.embed:
+            value = _mean_of(identity_distance(networks.embed, made[:n], wanted[:n], humans.keypoints), ~swapped)
+            out.append(("identity", objective.identity_weight, value))
+        if objective.symmetry_weight > 0:
+            frontal = (humans.yaw.abs() < FRONTAL_YAW_DEG) & ~swapped
+            out.append(
+                ("asymmetry", objective.symmetry_weight, _mean_of(excess_asymmetry(made[:n], wanted[:n]), frontal))
+            )
+        if adversarial and (critic := self._critic[0]) is not None:
+            out.append(("adversarial", objective.adversarial_weight, maker_loss(critic(made))))
+        return out
+
+
+def _mean_of(values: Tensor, rows: Tensor) -> Tensor:
+    """Return the mean of the chosen rows, 0 where there are none."""
+    return (values * rows).sum() / rows.sum().clamp(min=1)
+
+
+class CriticLosses(nn.Module):
+    """The critic's loss as one forward."""
+
+    def __init__(self, critic: nn.Module) -> None:
+        super().__init__()
+        self.critic = critic
+
+    def forward(self, real: Images, made: Images) -> Tensor:
+        """Score photographs and what was made of them."""
+        both = self.critic(torch.cat([real, made]))
+        return critic_loss(both[: len(real)], both[len(real) :])
 
 
 def train_step(
-    state: TrainState,
+    state: TrainState[RegionVAE],
     objective: Objective,
+    losses: Callable[..., Outcome],
     humans: FaceBatch,
     animals: FaceBatch,
     total_images: int,
-    losses_of: Callable[[FaceBatch, FaceBatch, int], dict[str, Tensor]] | None = None,
-) -> dict[str, float]:
-    """Take one step on a batch of each domain and return the losses.
-
-    `losses_of` stands for `compute_losses` where a wrapper (DDP) has to see the forward pass.
-    """
-    losses_of = losses_of or partial(compute_losses, state.model, objective)
+    critic_losses: Callable[..., Tensor] | None = None,
+) -> dict[str, Tensor]:
+    """Take one step on a batch of each domain and return the losses, detached, on their device."""
     state.model.train()
     rate = objective.learning_rate * cosine(state.seen, total_images, warm_up_images=objective.lr_warm_up_images)
-    for group in state.optimizer.param_groups:
-        group["lr"] = rate * group["scale"]
-    with torch.autocast(humans.images.device.type, torch.bfloat16, enabled=objective.bfloat16):
-        losses = losses_of(augment(humans), augment(animals), state.seen)
-    state.optimizer.zero_grad(set_to_none=True)
-    losses["loss"].backward()
-    norm = torch.nn.utils.clip_grad_norm_(state.model.parameters(), objective.gradient_clip)
-    state.optimizer.step()
-    state.seen += (len(humans.images) + len(animals.images)) * state.world_size
-    state.step += 1
-    update_ema(state.average, state.model, objective.ema_decay, state.step)
-    return {name: float(value.detach()) for name, value in losses.items()} | {"gradient_norm": float(norm), "lr": rate}
+    state.set_rate(rate)
+    adversarial = state.critic is not None and state.seen >= objective.adversarial_start * total_images
+    if state.critic is not None:
+        state.critic.requires_grad_(False)
+    half = torch.autocast(humans.images.device.type, torch.bfloat16, enabled=objective.bfloat16)
+    with half:
+        found = losses(augment(humans), augment(animals), state.seen, adversarial)
+    images = len(humans.images) + len(animals.images)
+    norm = state.descend(found.losses["loss"], clip=objective.gradient_clip, decay=objective.ema_decay, images=images)
+    out = {name: value.detach() for name, value in found.losses.items()}
+    if adversarial and state.critic is not None and critic_losses is not None:
+        state.critic.requires_grad_(True)
+        with half:
+            loss = critic_losses(found.wanted, found.made.detach())
+        state.descend_critic(loss, clip=objective.gradient_clip)
+        out["critic"] = loss.detach()
+    return out | {"gradient_norm": norm.detach(), "lr": torch.tensor(rate)}
 
 
-def compute_losses(
-    model: RegionVAE, objective: Objective, humans: FaceBatch, animals: FaceBatch, seen: int
-) -> dict[str, Tensor]:
-    """Return the loss and its parts, each a mean over its batch."""
-    n = len(humans.images)
-    images, boxes = torch.cat([humans.images, animals.images]), torch.cat([humans.boxes, animals.boxes])
-    posterior = model.encode(images, boxes)
-    global_z, regions_z = posterior.sample()
-    targets, human_regions = swap_regions(objective, images, boxes, regions_z, n)
-    human_out = model.decode_human(global_z[:n], human_regions, boxes[:n])
-    animal_out = model.decode_animal(global_z[n:], regions_z[n:], boxes[n:], animals.species)
-    human = squared_error(human_out, targets).mean()
-    animal = squared_error(animal_out, animals.images).mean()
-    kl = _kl(posterior).mean()
-    weight = objective.kl_weight * warm_up(seen, objective.kl_warm_up_images) / images[0].numel()
-    loss = human + objective.animal_weight * animal + weight * kl
-    return {"loss": loss, "human_mse": human, "animal_mse": animal, "kl_nats": kl}
+class Swapped(NamedTuple):
+    """Pictures with transplanted regions, region codes swapped alike, and which rows were changed."""
+
+    images: Images
+    codes: Tensor
+    rows: Tensor
 
 
-def _kl(posterior: Posterior) -> Tensor:
-    return kl_divergence(posterior.global_mu, posterior.global_logvar) + kl_divergence(
-        posterior.regions_mu, posterior.regions_logvar
-    )
-
-
-def swap_regions(
-    objective: Objective, images: Images, boxes: PartBoxes, regions_z: Tensor, num_humans: int
-) -> tuple[Images, Tensor]:
-    """Swap some regions of some humans for those of donors drawn from the whole batch: (target images, region codes)."""
+def swap_regions(objective: Objective, images: Images, boxes: PartBoxes, regions_z: Tensor, num_humans: int) -> Swapped:
+    """Swap some regions of some humans for those of donors drawn from the whole batch."""
     device = images.device
     donor = torch.randint(len(images), (num_humans,), device=device)
     row = torch.rand(num_humans, 1, device=device) < objective.swap_share
     chosen = ((torch.rand(num_humans, len(REGIONS), device=device) < objective.swap_region_chance) & row).float()
     targets = placement.transplant(images[:num_humans], boxes[:num_humans], images[donor], boxes[donor], chosen)
     codes = torch.where(chosen[:, :, None] > 0, regions_z[donor], regions_z[:num_humans])
-    return targets, codes
+    return Swapped(targets, codes, chosen.sum(1) > 0)
