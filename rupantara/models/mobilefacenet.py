@@ -9,9 +9,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-SIDE, DIM = 112, 128
-TEMPLATE = ((38.2946, 51.6963), (73.5318, 51.5014), (56.0252, 71.7366), (41.5493, 92.3655), (70.7299, 92.2041))
-"""Where ArcFace's alignment puts the five keypoints in the 112 x 112 input, px."""
+from rupantara.landmarks.crop import ARCFACE_SIDE, ARCFACE_TEMPLATE
+
+SIDE, DIM = ARCFACE_SIDE, 128
+TEMPLATE = ARCFACE_TEMPLATE
+"""Where the five keypoints lie in the input, px."""
 
 STAGES = ((3, 64, 128, 4), (4, 128, 256, 6), (5, 128, 256, 2))
 """(number in the tensors' names, channels, expanded channels, residual blocks) of each stage."""
