@@ -84,7 +84,7 @@ def mmd(humans: Rows, animals: Others, seed: int, permutations: int = 500) -> Mm
     rng, rows = np.random.default_rng(seed), np.concatenate([humans, animals]).astype(np.float64)
     chosen = rng.permutation(n + m)[:MEDIAN_ROWS]
     pairs = squared_distances(rows[chosen])[np.triu_indices(len(chosen), 1)]
-    width = float(np.sqrt(np.median(pairs))) or 1.0
+    width = float(np.median(np.sqrt(pairs))) or 1.0
     kernel = np.exp(squared_distances(rows) / (-2 * width**2))
     np.fill_diagonal(kernel, 0.0)
     members = np.arange(n + m) < n
