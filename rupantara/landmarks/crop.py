@@ -36,7 +36,7 @@ def arcface_crop(images: Images, keypoints: KeypointRows) -> ArcFaceInputs:
     crops = levels.new_empty(len(levels), 3, ARCFACE_SIDE, ARCFACE_SIDE)
     for count in samples.unique().tolist():
         rows = samples == count
-        grid = _grid(linear[rows], shift[rows], count, images.shape[-2:]).to(levels)
+        grid = _grid(linear[rows], shift[rows], count, images).to(levels)
         chosen = rows.to(levels.device)
         found = F.grid_sample(levels[chosen], grid, mode="bicubic", padding_mode="border", align_corners=False)
         crops[chosen] = F.avg_pool2d(found, count)
@@ -61,12 +61,12 @@ def _turn(linear: Tensor, points: Tensor) -> Tensor:
     return torch.stack([a * x - b * y, b * x + a * y], dim=-1)
 
 
-def _grid(linear: Tensor, shift: Tensor, count: int, shape: torch.Size) -> Tensor:
+def _grid(linear: Tensor, shift: Tensor, count: int, images: Images) -> Tensor:
     """Return where to read `count` x `count` samples of each pixel of the crop, as `grid_sample` takes it."""
     at = (torch.arange(ARCFACE_SIDE * count, dtype=torch.float64) + 0.5) / count - 0.5
     y, x = torch.meshgrid(at, at, indexing="ij")
     crop = torch.stack([x, y], dim=-1).view(1, -1, 2)
     inverse = linear * torch.tensor([1.0, -1.0]) / (linear**2).sum(1, keepdim=True)
     source = _turn(inverse, crop - shift[:, None])
-    size = torch.tensor([shape[1], shape[0]])
+    size = torch.tensor([images.shape[3], images.shape[2]])
     return ((source + 0.5) / size * 2 - 1).view(len(linear), len(at), len(at), 2)

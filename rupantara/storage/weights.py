@@ -113,6 +113,15 @@ CATALOGUE = {
             "npz",
             "rupantara.models.squeezenet.from_published",
         ),
+        Entry(
+            "lpips_squeeze",
+            "lpips_v0.1/squeeze.pth",
+            "4a5350f23600cb79923ce65bb07cbf57dca461329894153e05a1346bd531cf76",
+            "BSD-2-Clause",
+            "torch",
+            "rupantara.metrics.perceptual.load_heads",
+            ("https://raw.githubusercontent.com/richzhang/PerceptualSimilarity/master/lpips/weights/v0.1/squeeze.pth",),
+        ),
     )
 }
 

@@ -1,0 +1,89 @@
+"""The share inside, by changes put at known places; the mask is the decoder's own."""
+
+import numpy as np
+import pytest
+import torch
+from scipy.ndimage import binary_dilation
+
+from rupantara.landmarks.regions import CANONICAL, PART_REGION, REGIONS
+from rupantara.metrics.region_control import RegionControlStats, changed_energy, region_mask
+from rupantara.models import placement
+
+SIZE = 64
+
+
+def boxes(n: int = 1, domain: str = "human") -> torch.Tensor:
+    return torch.tensor(CANONICAL[domain]).expand(n, 6, 4).contiguous()
+
+
+@pytest.mark.parametrize("region", range(5))
+@pytest.mark.parametrize("domain", ["human", "animal"])
+def test_without_reach_the_mask_is_where_the_decoder_places_the_region(region: int, domain: str) -> None:
+    wanted = boxes(2, domain)
+    wanted[1] += torch.rand(6, 1, generator=torch.Generator().manual_seed(region)) * 0.2 - 0.1
+    parts = [i for i, owner in enumerate(PART_REGION) if owner == region]
+    expected = (placement.part_weights(wanted, SIZE)[:, parts] > 0).any(1)
+    assert torch.equal(region_mask(wanted, region, SIZE, reach=0.0), expected)
+
+
+def test_the_reach_dilates_by_its_pixels() -> None:
+    """1 / 16 of 64 px is 4 px on every side."""
+    for region in range(5):
+        core = region_mask(boxes(), region, SIZE, reach=0.0)[0].numpy()
+        expected = binary_dilation(core, np.ones((9, 9)))
+        assert (region_mask(boxes(), region, SIZE)[0].numpy() == expected).all(), REGIONS[region]
+
+
+def test_a_transplanted_region_is_all_inside() -> None:
+    images, donors = torch.zeros(5, 3, SIZE, SIZE), torch.ones(5, 3, SIZE, SIZE)
+    hybrids = placement.transplant(images, boxes(5), donors, boxes(5), torch.eye(5))
+    for region in range(5):
+        pair = slice(region, region + 1)
+        inside, whole = changed_energy(images[pair], hybrids[pair], boxes(), region)
+        assert float(inside / whole) == pytest.approx(1)
+        other, _ = changed_energy(images[pair], hybrids[pair], boxes(), (region + 2) % 5)
+        assert float(other / whole) < 0.6
+
+
+def test_half_the_energy_outside_is_a_share_of_a_half() -> None:
+    base = torch.zeros(2, 3, SIZE, SIZE)
+    changed = base.clone()
+    changed[:, 0, 34, 32] = 0.6
+    changed[:, 1, 60, 2] = -0.6
+    changed[1, 2, 61, 2] = 0.6
+    inside, whole = changed_energy(base, changed, boxes(2), REGIONS.index("nose"))
+    torch.testing.assert_close(inside / whole, torch.tensor([1 / 2, 1 / 3], dtype=torch.float64))
+
+
+def test_an_even_change_has_the_mask_s_area_as_its_share() -> None:
+    base = torch.zeros(2, 3, SIZE, SIZE)
+    stats = RegionControlStats.update(base, base + 0.1, boxes(2), 2)
+    assert stats.compute().value == pytest.approx(float(region_mask(boxes(), 2, SIZE).double().mean()), rel=1e-5)
+
+
+def test_hybrids_that_changed_nothing_are_counted_apart() -> None:
+    base = torch.rand(3, 3, SIZE, SIZE)
+    changed = base.clone()
+    changed[:2, :, 32:36, 30:34] += 0.3
+    stats = RegionControlStats.update(base, changed, boxes(3), 1)
+    assert (stats.count, stats.unchanged) == (2, 1)
+    assert stats.compute().value == pytest.approx(1)
+    still = RegionControlStats.update(base, base, boxes(3), 1)
+    assert (still.count, still.unchanged, still.total) == (0, 3, 0.0)
+    with pytest.raises(ValueError, match="at least 2 rows, got 0"):
+        still.compute()
+
+
+def test_merging_is_associative_and_equals_one_pass() -> None:
+    generator = torch.Generator().manual_seed(0)
+    base = torch.rand(6, 3, SIZE, SIZE, generator=generator)
+    changed = base + torch.linspace(0, 1, 6).view(6, 1, 1, 1) * torch.rand(base.shape, generator=generator)
+    changed[:, :, 10:20] = base[:, :, 10:20]
+    whole = RegionControlStats.update(base, changed, boxes(6), 0)
+    parts = [RegionControlStats.update(base[i : i + 2], changed[i : i + 2], boxes(2), 0) for i in (0, 2, 4)]
+    left, right = parts[0].merge(parts[1]).merge(parts[2]), parts[0].merge(parts[1].merge(parts[2]))
+    assert whole.unchanged == left.unchanged == right.unchanged == 1
+    for found in (left, right):
+        np.testing.assert_allclose(
+            (found.compute().value, found.compute().high), (whole.compute().value, whole.compute().high), rtol=1e-12
+        )
