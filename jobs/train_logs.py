@@ -1,5 +1,6 @@
 """Where a training's epochs are logged: JSON lines always, TensorBoard, and MLflow by its extra. Each epoch rewrites the whole."""
 
+import importlib
 import importlib.util
 import json
 import tempfile
@@ -40,8 +41,7 @@ def _events(history: History) -> bytes:
 
 
 def _to_mlflow(address: str, output: str, row: dict[str, float]) -> None:
-    import mlflow  # An extra.
-
+    mlflow = importlib.import_module("mlflow")
     mlflow.set_tracking_uri(address)
     experiment = mlflow.set_experiment("rupantara")
     found = mlflow.search_runs([experiment.experiment_id], f"tags.checkpoint = '{output}'", output_format="list")

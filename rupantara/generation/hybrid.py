@@ -91,6 +91,7 @@ def mix(regions_mu: torch.Tensor, animal: np.ndarray, mixing: Mixing) -> torch.T
 
 
 def decode(model: RegionVAE, global_mu: torch.Tensor, regions: torch.Tensor, boxes: np.ndarray) -> torch.Tensor:
-    """Decode codes with the human decoder."""
+    """Decode codes as humans."""
+    humans = torch.zeros(len(boxes), dtype=torch.long)
     with torch.inference_mode():
-        return model.decode_human(global_mu, regions, torch.from_numpy(boxes))
+        return model.decode(global_mu, regions, torch.from_numpy(boxes), humans)

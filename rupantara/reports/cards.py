@@ -43,8 +43,8 @@ license: other
 ---
 # Region VAE, {config.size} x {config.size}
 
-A global code of {config.global_dim} and five region codes of {config.region_dim} (eyes, nose, mouth, ears, forehead), a human
-decoder and an animal decoder for {", ".join(config.species) or "no species"}.
+A global code of {config.global_dim} and five region codes of {config.region_dim} (eyes, nose, mouth, ears, forehead), decoded as
+human or as {", ".join(config.species) or "no species"}.
 
 Pictures from it are synthetic. Its licence follows the photographs it was trained on (faces table
 `{recipe.inputs.get("faces", "")[:16]}`; the `license` column says): where those are for research only, so is this model.

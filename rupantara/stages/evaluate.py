@@ -66,17 +66,14 @@ class MeasureFaces:
             part = schema.where(rows, domain=domain)
             faces = load(part, self._loaded.model.config.size)
             for start in range(0, part.num_rows, BATCH):
-                end = start + BATCH
-                out += self._measure(
-                    FaceArrays(part.slice(start, BATCH), faces.pictures[start:end], faces.boxes[start:end]), domain
-                )
+                out += self._measure(faces.slice(start, BATCH), domain)
         return pa.Table.from_pylist(out, schema=schema.METRICS)
 
     def _measure(self, faces: FaceArrays, domain: str) -> list[dict[str, Any]]:
         images, pca = faces.images(), self._baselines[domain]
         flat = images.flatten(1).numpy()
         outputs = {
-            "model": self._reconstruct(faces, domain),
+            "model": self._reconstruct(faces),
             "mean_face": torch.from_numpy(pca.mean).view(1, *images.shape[1:]).expand_as(images),
             "pca": torch.from_numpy(pca.reconstruct(flat)).view_as(images),
         }
@@ -91,11 +88,9 @@ class MeasureFaces:
             ]
         return out
 
-    def _reconstruct(self, faces: FaceArrays, domain: str) -> torch.Tensor:
+    def _reconstruct(self, faces: FaceArrays) -> torch.Tensor:
         model, boxes = self._loaded.model, torch.from_numpy(faces.boxes)
+        species = model.config.species_index(faces.rows["species"].to_pylist())
         with torch.inference_mode():
-            posterior = model.encode(faces.images(), boxes)
-            if domain == "human":
-                return model.decode_human(posterior.global_mu, posterior.regions_mu, boxes)
-            names = [model.config.species.index(s) for s in faces.rows["species"].to_pylist()]
-            return model.decode_animal(posterior.global_mu, posterior.regions_mu, boxes, torch.tensor(names))
+            posterior = model.encode(faces.images(), boxes, species)
+            return model.decode(posterior.global_mu, posterior.regions_mu, boxes, species)

@@ -25,8 +25,9 @@ def encode(model: loading.Loaded, faces: FaceArrays) -> tuple[torch.Tensor, torc
     global_mu, regions_mu = [], []
     with torch.inference_mode():
         for start in range(0, len(faces.pictures), BATCH):
-            part = FaceArrays(faces.rows, faces.pictures[start : start + BATCH], faces.boxes[start : start + BATCH])
-            posterior = model.model.encode(part.images(), torch.from_numpy(part.boxes))
+            part = faces.slice(start, BATCH)
+            species = model.model.config.domain_index(part.rows["domain"].to_pylist())
+            posterior = model.model.encode(part.images(), torch.from_numpy(part.boxes), species)
             global_mu.append(posterior.global_mu)
             regions_mu.append(posterior.regions_mu)
     config = model.model.config

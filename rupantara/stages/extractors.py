@@ -121,7 +121,8 @@ class RegionVAECodes:
         device = next(self._model.parameters()).device
         images = to_images(faces.at(self._model.config.size)).to(device)
         with torch.autocast(device.type, torch.bfloat16, enabled=self._spec.precision == "bf16"):
-            found = self._model.encode(images, torch.from_numpy(faces.boxes).to(device))
+            species = self._model.config.domain_index(faces.domains).to(device)
+            found = self._model.encode(images, torch.from_numpy(faces.boxes).to(device), species)
         return [found.global_mu.float().cpu().numpy(), found.regions_mu.float().cpu().numpy()]
 
 

@@ -29,6 +29,11 @@ class FaceArrays:
         """Return the pictures as `Images`."""
         return to_images(self.pictures)
 
+    def slice(self, start: int, count: int) -> "FaceArrays":
+        """Return at most `count` faces from `start` on."""
+        end = start + count
+        return FaceArrays(self.rows.slice(start, count), self.pictures[start:end], self.boxes[start:end])
+
 
 def to_images(pictures: np.ndarray) -> torch.Tensor:
     """Turn uint8 RGB [n, h, w, 3] into `Images` [n, 3, h, w] in [-1, 1], in one pass into a contiguous buffer."""
