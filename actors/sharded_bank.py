@@ -9,6 +9,7 @@ from ray.exceptions import RayActorError
 
 from actors.bank_shard import BankShard
 from rupantara.bank.affinity import species_means
+from rupantara.bank.alignment import Alignment
 from rupantara.bank.hits import Hits, merge_hits
 from rupantara.bank.index import Moments
 from rupantara.errors import UserError
@@ -27,9 +28,10 @@ class BankUnavailableError(UserError):
 class ShardedBank:
     """Handles of all shards of one bank; it pickles, so a stage on a worker can carry it."""
 
-    def __init__(self, shards: Sequence[Any], fingerprint: str, model_sha256: str) -> None:
+    def __init__(self, shards: Sequence[Any], fingerprint: str, model_sha256: str, alignment: Alignment) -> None:
         """Wrap started shard actors."""
         self._shards, self.fingerprint, self.model_sha256 = list(shards), fingerprint, model_sha256
+        self.alignment = alignment
         self._moments: list[Moments] | None = None
 
     @staticmethod
@@ -44,7 +46,9 @@ class ShardedBank:
                 name = f"bank-{found.fingerprint[:12]}-{i}"
                 options |= {"name": name, "namespace": NAMESPACE, "lifetime": "detached", "get_if_exists": True}
             shards.append(ray.remote(BankShard).options(**options).remote(bank, i, found.fingerprint))
-        client = ShardedBank(shards, found.fingerprint, found.extra["model_sha256"])
+        client = ShardedBank(
+            shards, found.fingerprint, found.extra["model_sha256"], Alignment.from_json(found.extra["alignment"])
+        )
         client._load_moments(START_TIMEOUT_S)
         return client
 

@@ -7,17 +7,20 @@ import logging
 from collections import Counter
 from dataclasses import dataclass
 from functools import partial
+from typing import Literal
 
 import pyarrow as pa
 
 from jobs import cli, parts
 from rupantara import schema
+from rupantara.bank.alignment import Alignment
 from rupantara.errors import UserError
 from rupantara.landmarks.regions import REGIONS
-from rupantara.stages.bank import BuildShard
+from rupantara.stages.bank import BuildShard, fit_alignment
 from rupantara.storage import manifest, tables
 from rupantara.storage.recipe import Recipe, code_version
 
+log = logging.getLogger("jobs")
 CODE = ("bank", "stages/bank.py", "metrics/cosine.py")
 
 
@@ -33,9 +36,19 @@ class Config(cli.Common):
     """Shards, by the hash of face_id; one actor each serves them."""
     splits: tuple[str, ...] = schema.SPLITS
     """Splits of the animals that go in."""
+    alignment: Literal["moments", "none"] = "moments"
+    """`moments` takes each domain's mean and spread out of the codes before they are compared; `none` compares raw codes."""
 
 
-def build(config: Config) -> tuple[Recipe, list[parts.Part], partial[BuildShard]]:
+def align(config: Config, dim: int) -> Alignment:
+    """Fit the alignment of the domains on the features' train split."""
+    fitted = fit_alignment(config.features, dim) if config.alignment == "moments" else None
+    if fitted is None and config.alignment == "moments":
+        log.info("alignment is off: %s lacks train humans or animals", config.features)
+    return fitted or Alignment.identity(dim)
+
+
+def build(config: Config) -> tuple[Recipe, list[parts.Part], partial[BuildShard], Alignment]:
     """Plan one part for each shard."""
     if config.num_shards < 1:
         raise UserError(f"--num-shards must be at least 1, got {config.num_shards}")
@@ -43,19 +56,21 @@ def build(config: Config) -> tuple[Recipe, list[parts.Part], partial[BuildShard]
     model = features.extra["model_sha256"]
     settings = cli.row_config(config, "features", "bank")
     recipe = Recipe("build_bank", code_version(CODE), settings, {"features": features.content}, {"region_vae": model})
-    dim = parts.vector_dim(config.features, features, "regions_mu")
+    dim = parts.vector_dim(config.features, features, "regions_mu") // len(REGIONS)
+    alignment = align(config, dim)
     make_stage = partial(
         BuildShard,
         config.features,
         config.bank,
         recipe.fingerprint[:12],
         config.num_shards,
-        dim // len(REGIONS),
+        dim,
         model,
         config.splits,
+        alignment,
     )
     plan = [parts.Part(i, rows=pa.table({"shard": [i]})) for i in range(config.num_shards)]
-    return recipe, plan, make_stage
+    return recipe, plan, make_stage, alignment
 
 
 def count_species(config: Config) -> dict[str, int]:
@@ -69,7 +84,7 @@ def count_species(config: Config) -> dict[str, int]:
 
 def main(config: Config) -> None:
     """Run the job."""
-    recipe, plan, make_stage = build(config)
+    recipe, plan, make_stage, alignment = build(config)
     species = count_species(config)
     if config.dry_run:
         print(config, f"\nfingerprint {recipe.fingerprint}\n{len(plan)} shards, faces by species {species}")
@@ -86,8 +101,9 @@ def main(config: Config) -> None:
         beside="index",
         model_sha256=model,
         species=species,
+        alignment=alignment.as_json(),
     )
-    logging.getLogger("jobs").info("features by species: %s", {s: n * len(REGIONS) for s, n in species.items()})
+    log.info("features by species: %s", {s: n * len(REGIONS) for s, n in species.items()})
 
 
 if __name__ == "__main__":

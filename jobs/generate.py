@@ -55,8 +55,10 @@ class Config(cli.Common):
     """Species to mix with: names, `each` (one hybrid for every species of the bank), `nearest` (by region, by the bank)."""
     regions: tuple[str, ...] = REGIONS
     """Regions to mix."""
-    weight: float = Mixing.weight
-    """0 = the human's region, 1 = the animal's."""
+    weights: tuple[float, ...] = Mixing.weights
+    """0 = the human's region, 1 = the animal's: one for all regions, or one for each of --regions."""
+    mode: Literal["linear", "spherical"] = "linear"
+    """Path between the human's code and the animal's."""
     top_k: int = Mixing.top_k
     """Features retrieved for each region."""
     temperature: float = Mixing.temperature
@@ -76,10 +78,14 @@ def check(config: Config, available: tuple[str, ...]) -> tuple[str, ...]:
     unknown = [r for r in config.regions if r not in REGIONS]
     if unknown or not config.regions:
         raise UserError(f"--regions must be of {', '.join(REGIONS)}, got {', '.join(unknown) or 'none'}")
-    if not 0 <= config.weight <= 1 or config.top_k < 1 or config.temperature <= 0:
+    if len(config.weights) not in (1, len(config.regions)) or not all(0 <= w <= 1 for w in config.weights):
         raise UserError(
-            f"--weight must be in [0, 1], --top-k at least 1 and --temperature above 0, got {config.weight},"
-            f" {config.top_k}, {config.temperature}"
+            f"--weights must be one number in [0, 1], or one for each of {len(config.regions)} --regions, got"
+            f" {', '.join(map(str, config.weights)) or 'none'}"
+        )
+    if config.top_k < 1 or config.temperature <= 0:
+        raise UserError(
+            f"--top-k must be at least 1 and --temperature above 0, got {config.top_k}, {config.temperature}"
         )
     wanted: list[str] = []
     for name in config.species:
@@ -117,7 +123,7 @@ def main(config: Config) -> None:
         return
     cli.connect()
     bank = ShardedBank.start(config.bank)
-    mixing = Mixing(config.regions, config.weight, config.top_k, config.temperature)
+    mixing = Mixing(config.regions, config.weights, config.mode, config.top_k, config.temperature)
     make_stage = partial(
         GenerateHybrids,
         config.checkpoint,

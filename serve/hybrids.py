@@ -54,7 +54,7 @@ class HybridMaker:
         if face["reject"]:
             raise Rejected(**face["reject"])
         rows = pa.Table.from_pylist([face], schema=schema.FACES)
-        mixing = Mixing(request.regions, request.weight)
+        mixing = Mixing(request.regions, (request.weight,))
         maker = GenerateHybrids(
             self._loaded,
             self._bank,

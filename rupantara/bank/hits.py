@@ -22,7 +22,7 @@ class Hits:
 
     @property
     def codes(self) -> np.ndarray:
-        """Return the region codes as the decoder takes them: unit vectors times their norms."""
+        """Return the aligned region codes (`Alignment.restore` makes them the decoder's): unit vectors times their norms."""
         return self.vectors * self.norms[:, :, None]
 
 

@@ -7,6 +7,7 @@ import numpy as np
 import pyarrow as pa
 
 from rupantara import schema
+from rupantara.bank.alignment import ANIMAL, Alignment
 from rupantara.landmarks.regions import REGIONS
 from rupantara.metrics.cosine import unit
 
@@ -16,11 +17,14 @@ def shard_of(face_id: str, num_shards: int) -> int:
     return int.from_bytes(hashlib.sha256(face_id.encode()).digest()[:8], "big") % num_shards
 
 
-def bank_rows(features: pa.Table, columns: pa.Schema) -> pa.Table:
-    """Turn rows of the features table into rows of the bank, five a face, sorted by species and feature id."""
+def bank_rows(features: pa.Table, columns: pa.Schema, alignment: Alignment) -> pa.Table:
+    """Turn rows of the features table into rows of the bank, five a face, sorted by species and feature id.
+
+    `vector` and `norm` are of the aligned code; `mean` and `std`, over the dimensions, of the code as it is.
+    """
     dim = schema.bank_dim(columns)
     codes = schema.dense(features["regions_mu"], len(REGIONS), dim)
-    vectors, norms = unit(codes)
+    vectors, norms = unit(alignment.align(codes, ANIMAL))
     faces, species = features["face_id"].to_pylist(), features["species"].to_pylist()
     n = len(faces)
     table = {

@@ -1,7 +1,7 @@
 """Hybrid faces (*Rupantara*, III.D): each region's code is mixed with codes that a bank of animals gives for it."""
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 import torch
@@ -27,12 +27,29 @@ class Hits(Protocol):
 
     @property
     def codes(self) -> np.ndarray:
-        """Return the region codes [queries, k, dim]."""
+        """Return the aligned region codes [queries, k, dim]."""
+        ...
+
+
+class Space(Protocol):
+    """What brings codes of both domains into the space that they are compared in (`rupantara.bank.alignment.Alignment`)."""
+
+    def align(self, codes: Vectors, domain: str, region: str = "") -> Vectors:
+        """Carry a region's codes of a domain into the common space."""
+        ...
+
+    def restore(self, aligned: Vectors, domain: str, region: str) -> Vectors:
+        """Carry them back."""
         ...
 
 
 class Bank(Protocol):
     """What a hybrid needs of a bank: one index in this process, or the client of many shards."""
+
+    @property
+    def alignment(self) -> Space:
+        """Return how codes of the two domains are brought into one space."""
+        ...
 
     def search(self, queries: Vectors, region: str, k: int, species: str = "") -> Hits:
         """Find the k best features of a region (and species) for each unit query."""
@@ -41,12 +58,25 @@ class Bank(Protocol):
 
 @dataclass(frozen=True)
 class Mixing:
-    """Regions to mix, how much (0 = the human's, 1 = the animal's), how many features, and the softmax's temperature."""
+    """How region codes are mixed (III.D).
+
+    `weights` says how much of the animal each mixed region takes: 0 = the human's code exactly, 1 = the animal's. `mode` is
+    the path between them: linear, or spherical (direction along the great circle, length linearly). The animal's code is the
+    mean of `top_k` retrieved features, weighted by a softmax of their cosines over `temperature` (attention); with `top_k` 1
+    it is the nearest feature.
+    """
 
     regions: tuple[str, ...] = REGIONS
-    weight: float = 1.0
+    weights: tuple[float, ...] = (1.0,)
+    mode: Literal["linear", "spherical"] = "linear"
     top_k: int = 3
     temperature: float = 0.01
+
+    def weight_of(self, region: str) -> float:
+        """Return the weight of a region: 0 if it is not mixed; one weight serves all regions."""
+        if region not in self.regions:
+            return 0.0
+        return self.weights[self.regions.index(region) if len(self.weights) > 1 else 0]
 
 
 @dataclass(frozen=True)
@@ -68,12 +98,13 @@ def softmax_weights(scores: np.ndarray, temperature: float) -> np.ndarray:
 
 def retrieve(bank: Bank, codes: np.ndarray, region: str, species: str, mixing: Mixing) -> Retrieved:
     """Find the features of one species nearest to each face's region code [n, dim], and their weighted mean."""
-    queries, _ = unit(codes)
+    queries, _ = unit(bank.alignment.align(codes, "human", region))
     hits = bank.search(queries, region, mixing.top_k, species)
     if not np.isfinite(hits.scores[:, 0]).all():
         raise ValueError(f"the bank has no {region} of species {species!r}")
     weights = softmax_weights(hits.scores, mixing.temperature)
-    return Retrieved((hits.codes * weights[:, :, None]).sum(1), hits.ids, hits.scores, weights)
+    found = (hits.codes * weights[:, :, None]).sum(1)
+    return Retrieved(bank.alignment.restore(found, "animal", region), hits.ids, hits.scores, weights)
 
 
 def nearest_species(found: dict[str, Retrieved]) -> list[str]:
@@ -84,10 +115,26 @@ def nearest_species(found: dict[str, Retrieved]) -> list[str]:
 
 
 def mix(regions_mu: torch.Tensor, animal: np.ndarray, mixing: Mixing) -> torch.Tensor:
-    """Interpolate region codes [n, 5, dim] towards the animal's in the chosen regions; weight 0 changes nothing."""
-    chosen = torch.tensor([name in mixing.regions for name in REGIONS])[None, :, None]
-    mixed = torch.lerp(regions_mu, torch.from_numpy(animal).to(regions_mu.dtype), mixing.weight)
-    return torch.where(chosen, mixed, regions_mu)
+    """Carry region codes [n, 5, dim] towards the animal's; weight 0 leaves a code as it is, to the bit, and 1 gives the animal's."""
+    target = torch.from_numpy(animal).to(regions_mu)
+    weights = regions_mu.new_tensor([mixing.weight_of(name) for name in REGIONS])[None, :, None]
+    path = slerp if mixing.mode == "spherical" else torch.lerp
+    between = path(regions_mu, target, weights.expand_as(regions_mu))
+    return torch.where(weights == 0, regions_mu, torch.where(weights == 1, target, between))
+
+
+def slerp(a: torch.Tensor, b: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+    """Interpolate vectors [..., dim] spherically (Shoemake, 1985): the direction along the great circle, the length linearly.
+
+    Nearly parallel or opposite vectors, and zero ones, which have no great circle, are interpolated linearly.
+    """
+    lengths = [v.norm(dim=-1, keepdim=True) for v in (a, b)]
+    ua, ub = (v / n.clamp(min=1e-12) for v, n in zip((a, b), lengths, strict=True))
+    angle = (ua * ub).sum(-1, keepdim=True).clamp(-1, 1).arccos()
+    sine = angle.sin()
+    arc = (((1 - weight) * angle).sin() * ua + (weight * angle).sin() * ub) / sine.clamp(min=1e-6)
+    curved = torch.lerp(*(n.expand_as(a) for n in lengths), weight) * arc
+    return torch.where(sine < 1e-3, torch.lerp(a, b, weight), curved)
 
 
 def decode(model: RegionVAE, global_mu: torch.Tensor, regions: torch.Tensor, boxes: np.ndarray) -> torch.Tensor:

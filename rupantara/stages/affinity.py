@@ -7,6 +7,7 @@ import pyarrow as pa
 
 from rupantara import schema
 from rupantara.bank.affinity import mean_affinity, percentile_of_top, top_needed
+from rupantara.bank.alignment import HUMAN, Alignment
 from rupantara.bank.hits import Hits
 from rupantara.landmarks.regions import REGIONS
 from rupantara.metrics.cosine import unit
@@ -15,6 +16,11 @@ from rupantara.types import Vectors
 
 class AffinityBank(Protocol):
     """What affinity needs of a bank."""
+
+    @property
+    def alignment(self) -> Alignment:
+        """Return how codes of the two domains are brought into one space."""
+        ...
 
     def search(self, queries: Vectors, region: str, k: int, species: str = "") -> Hits:
         """Find the k best features."""
@@ -41,7 +47,7 @@ class MapAffinity:
         return pa.concat_tables(parts) if parts else schema.AFFINITY.empty_table()
 
     def _region(self, ids: list[str], codes: np.ndarray, region: str) -> pa.Table:
-        queries, _ = unit(codes)
+        queries, _ = unit(self._bank.alignment.align(codes, HUMAN, region))
         names, means, counts = self._bank.species_means(region)
         mean = mean_affinity(queries, means)
         tables = []

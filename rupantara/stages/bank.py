@@ -1,11 +1,17 @@
 """Features to one shard of the bank: its rows, and its FAISS files beside them."""
 
+from collections.abc import Iterator
+
 import pyarrow as pa
 
 from rupantara import schema
+from rupantara.bank import alignment as domains
+from rupantara.bank.alignment import Alignment
 from rupantara.bank.index import BankIndex
 from rupantara.bank.rows import bank_rows, select_shard
+from rupantara.landmarks.regions import REGIONS
 from rupantara.storage import tables, uris
+from rupantara.types import Vectors
 
 COLUMNS = ("face_id", "domain", "species", "split", "regions_mu")
 
@@ -22,16 +28,17 @@ class BuildShard:
         region_dim: int,
         model_sha256: str,
         splits: tuple[str, ...],
+        alignment: Alignment,
     ) -> None:
         """Read animals of these splits from a features table; index files are named `index/PREFIX-SHARD-REGION.faiss`."""
         self._features, self._bank, self._prefix, self._num_shards = features, bank, prefix, num_shards
-        self._schema, self._splits = schema.bank(region_dim, model_sha256), splits
+        self._schema, self._splits, self._alignment = schema.bank(region_dim, model_sha256), splits, alignment
 
     def __call__(self, batch: pa.Table) -> pa.Table:
         """Build the shard."""
         shard = batch["shard"][0].as_py()
         found = [self._select(part, shard) for part in tables.read_parts(self._features, COLUMNS, schema="features")]
-        rows = bank_rows(pa.concat_tables(found), self._schema)
+        rows = bank_rows(pa.concat_tables(found), self._schema, self._alignment)
         for region, data in BankIndex(rows).faiss_files().items():
             uris.write_bytes(uris.join(self._bank, f"index/{self._prefix}-{shard:04d}-{region}.faiss"), data)
         return rows
@@ -40,3 +47,16 @@ class BuildShard:
         columns = zip(part["domain"].to_pylist(), part["split"].to_pylist(), strict=True)
         animals = part.filter(pa.array([d == "animal" and s in self._splits for d, s in columns], pa.bool_()))
         return select_shard(animals, shard, self._num_shards)
+
+
+def fit_alignment(features: str, region_dim: int) -> Alignment | None:
+    """Fit on the train split of a features table; None when it lacks humans or animals."""
+
+    def groups() -> Iterator[tuple[str, Vectors]]:
+        for part in tables.read_parts(features, COLUMNS, schema="features"):
+            rows = schema.where(part, split="train")
+            for species in rows["species"].unique().to_pylist():
+                codes = schema.where(rows, species=species)["regions_mu"]
+                yield species, schema.dense(codes, len(REGIONS), region_dim)
+
+    return domains.fit(groups())

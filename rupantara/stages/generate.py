@@ -99,14 +99,15 @@ class GenerateHybrids:
         names: list[list[str]],
     ) -> list[dict[str, Any]]:
         mixing = self._mixing
-        settings = {"weight": mixing.weight, "top_k": mixing.top_k, "temperature": mixing.temperature}
+        settings = {"mode": mixing.mode, "top_k": mixing.top_k, "temperature": mixing.temperature}
         out = []
         for i, face_id in enumerate(face_ids):
             regions = {
                 region: {
                     "species": name,
+                    "weight": mixing.weight_of(region),
                     "bank_ids": v.ids[i].tolist(),
-                    "weights": [round(float(w), 5) for w in v.weights[i]],
+                    "attention": [round(float(w), 5) for w in v.weights[i]],
                 }
                 for (region, v), name in zip(retrieved.items(), names[i], strict=True)
             }

@@ -19,8 +19,11 @@ def load_features(folder: str, name: str) -> squeezenet.SqueezeNet | vgg16.VGG16
         raise UserError(f"the perceptual network must be one of {', '.join(PERCEPTUAL)}, got {name!r}")
     data = io.BytesIO(weights.load(folder, name))
     if name == "vgg16":
-        return vgg16.from_published(torch.load(data, map_location="cpu", weights_only=True))
-    return squeezenet.from_published(np.load(data, allow_pickle=False))
+        model = vgg16.from_published(torch.load(data, map_location="cpu", weights_only=True))
+    else:
+        model = squeezenet.from_published(np.load(data, allow_pickle=False))
+    # Twice as fast on a CPU in bfloat16: its maximum pools are slow otherwise.
+    return model.to(memory_format=torch.channels_last)  # ty: ignore[no-matching-overload]
 
 
 def load_embed(folder: str) -> mobilefacenet.MobileFaceNet:
