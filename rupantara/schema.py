@@ -86,6 +86,9 @@ GENERATED = pa.schema(
     ]
 )
 
+STEP_ERRORS = pa.struct([("step", pa.string()), ("mse", pa.float64()), ("psnr", pa.float64()), ("ssim", pa.float64())])
+"""Errors against the original after a step of post-processing; the first of a row is `input`, before any."""
+
 EXPORTED = pa.schema(
     [
         ("file", pa.string()),
@@ -128,6 +131,11 @@ def features(columns: Sequence[pa.Field]) -> pa.Schema:
     """Describe the features table: who the face is, then a vector column an extractor (null where it does not apply)."""
     kept = [pa.field(name, pa.string()) for name in ("face_id", "domain", "species", "split")]
     return pa.schema([*kept, *columns])
+
+
+def enhanced(source: pa.Schema) -> pa.Schema:
+    """Describe enhanced pictures: the columns of `source` (generated or faces), then `steps`, null where no original is known."""
+    return pa.schema([*source, pa.field("steps", pa.list_(STEP_ERRORS))])
 
 
 def bank(region_dim: int, model_sha256: str) -> pa.Schema:

@@ -1,0 +1,34 @@
+"""The photographs' crops that generated pictures are measured against, found in the faces table by id."""
+
+from collections.abc import Collection
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from rupantara import schema
+from rupantara.imaging import codec
+from rupantara.storage import manifest, tables
+from rupantara.types import Picture
+
+
+class Originals:
+    """Accepted faces of a table by id; only the ids are held, and only the files that hold a wanted face are read."""
+
+    def __init__(self, faces: str) -> None:
+        """Read the table's ids."""
+        self._uri = faces
+        self._files = [file.path for file in manifest.require(faces, "faces").data]
+        ids = [tables.read_file(faces, path, ("face_id",))["face_id"] for path in self._files]
+        self._file_of = np.repeat(np.arange(len(ids)), [len(column) for column in ids])
+        self._ids = pa.chunked_array([chunk for column in ids for chunk in column.chunks], pa.string())
+
+    def __call__(self, face_ids: Collection[str]) -> dict[str, Picture]:
+        """Return the crops of these faces; those that the table has not, or rejected, are left out."""
+        wanted = pc.is_in(self._ids, value_set=pa.array(sorted(face_ids), pa.string())).to_numpy()
+        found: dict[str, Picture] = {}
+        for number in np.unique(self._file_of[wanted]):
+            part = tables.read_file(self._uri, self._files[number], ("face_id", "image", "reject"))
+            rows = schema.where_id(part, face_ids)
+            found |= {row["face_id"]: codec.decode_jpeg(row["image"]) for row in rows.to_pylist()}
+        return found
