@@ -21,8 +21,11 @@ from rupantara.storage import manifest, uris
 from rupantara.storage.recipe import Recipe, code_version
 
 CODE = (
-    *(f"imaging/{name}.py" for name in ("enhance", "tone", "dehaze", "guided_filter", "detail", "degrade", "codec")),
-    *("stages/enhance.py", "stages/originals.py", "metrics/image.py", "generation/provenance.py", "schema.py"),
+    *(
+        f"imaging/{name}.py"
+        for name in ("enhance", "parameters", "tone", "dehaze", "guided_filter", "detail", "degrade", "codec")
+    ),
+    *("stages/enhance.py", "stages/originals.py", "metrics/pictures.py", "generation/provenance.py", "schema.py"),
 )
 
 

@@ -17,41 +17,51 @@ BRIGHTEST = 0.001
 """Share of the dark channel's brightest pixels among which the air's light is sought (section 4.4)."""
 
 
-def dark_channel(picture: Picture, patch: int) -> Gray:
-    """Return the least of the three channels in the patch around each pixel (equation 5)."""
-    return _least(cv2.min(cv2.min(picture[..., 0], picture[..., 1]), picture[..., 2]), patch)
+def darkest(picture: Picture, patch: int) -> Picture:
+    """Return, for each channel alone, the least in the patch around each pixel; beyond the border there is nothing."""
+    # OpenCV's default border of an erosion is the type's greatest value.
+    return cv2.erode(picture, cv2.getStructuringElement(cv2.MORPH_RECT, (patch, patch)))
 
 
-def _least(plane: np.ndarray, patch: int) -> np.ndarray:
-    # Beyond the border there is nothing darker: OpenCV's default border of an erosion is the type's greatest value.
-    return cv2.erode(plane, cv2.getStructuringElement(cv2.MORPH_RECT, (patch, patch)))
+def dark_channel(least: Picture) -> Gray:
+    """Return the dark channel out of `darkest` (equation 5)."""
+    red, green, blue = cv2.split(least)
+    return cv2.min(cv2.min(red, green), blue)
 
 
 def atmospheric_light(picture: Picture, dark: Gray) -> np.ndarray:
-    """Return A, RGB float32 in 1..255: the brightest pixel among those whose dark channel is brightest (section 4.4).
+    """Return A, RGB in 1..255: the brightest pixel among those whose dark channel is brightest (section 4.4).
 
     Pixels as bright in the dark channel as the last of them count too, so that the pixels' order decides nothing.
     """
     counts = cv2.calcHist([dark], [0], None, [256], [0, 256]).ravel()
     from_brightest = np.cumsum(counts[::-1])
     level = 255 - int(np.argmax(from_brightest >= max(1.0, BRIGHTEST * dark.size)))
-    candidates = picture[dark >= level].astype(np.float32)
+    candidates = picture[dark >= level].astype(np.float64)
     sums = candidates.sum(axis=1)
     # Of several colours of one sum their mean; a black picture has no light, and nothing to divide by.
     return np.maximum(candidates[sums == sums.max()].mean(axis=0), 1)
 
 
-def transmission(picture: Picture, light: np.ndarray, omega: float, patch: int) -> Plane:
-    """Return the raw estimate of t, [0, 1]: 1 - omega times the dark channel of I / A (equation 12)."""
-    scaled = picture * (1 / light)
-    return 1 - np.float32(omega) * np.minimum(_least(scaled.min(axis=2), patch), 1)
+def transmission(least: Picture, light: np.ndarray, omega: float) -> Plane:
+    """Return the raw estimate of t, [0, 1]: 1 - omega times the dark channel of I / A (equation 12).
+
+    Dividing by A keeps the order of levels, so that the least of the quotients is the quotient of the least, by a table.
+    """
+    levels = np.minimum(np.arange(256) / light[:, None], 1).astype(np.float32)
+    red, green, blue = (cv2.LUT(plane, levels[c]) for c, plane in enumerate(cv2.split(least)))
+    return 1 - np.float32(omega) * cv2.min(cv2.min(red, green), blue)
 
 
 def recover(picture: Picture, t: Plane, light: np.ndarray, floor: float) -> Picture:
-    """Return J = (I - A) / max(t, floor) + A (equation 16), clipped."""
+    """Return J = (I - A) / t + A with t at least `floor` (equation 16), rounded and clipped."""
     gain = 1 / np.maximum(t, np.float32(floor))
-    scene = (picture - light) * gain[..., None] + light
-    return np.clip(np.rint(scene), 0, 255).astype(np.uint8)
+    rest = 1 - gain
+    planes = [
+        cv2.add(plane * gain, np.float32(a) * rest, dtype=cv2.CV_8U)
+        for plane, a in zip(cv2.split(picture), light, strict=True)
+    ]
+    return cv2.merge(planes)
 
 
 @dataclass(frozen=True)
@@ -74,7 +84,8 @@ class Dehaze:
         return np.stack([self._one(picture) for picture in pictures]) if len(pictures) else pictures.copy()
 
     def _one(self, picture: Picture) -> Picture:
-        light = atmospheric_light(picture, dark_channel(picture, self.patch))
-        raw = transmission(picture, light, self.omega, self.patch)
+        least = darkest(picture, self.patch)
+        light = atmospheric_light(picture, dark_channel(least))
+        raw = transmission(least, light, self.omega)
         guide = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY).astype(np.float32) * np.float32(1 / 255)
         return recover(picture, guided_filter(guide, raw, self.radius, self.epsilon), light, self.floor)

@@ -13,10 +13,9 @@ from rupantara import schema
 from rupantara.generation import provenance
 from rupantara.imaging import codec
 from rupantara.imaging.enhance import Step, after_each, describe, enhance, spell
-from rupantara.metrics.image import image_errors
-from rupantara.stages.faces import to_images
+from rupantara.metrics.pictures import picture_errors
 from rupantara.stages.originals import Originals
-from rupantara.types import Picture, Pictures
+from rupantara.types import Picture
 
 BATCH = 64
 INPUT = "input"
@@ -83,7 +82,7 @@ class EnhancePictures:
             self._chain.names, after_each(enhance(given, self._chain.degrade), self._chain.steps), strict=True
         ):
             if known:
-                for i, measured in zip(known, measure(pictures[known], np.stack(sources)), strict=True):
+                for i, measured in zip(known, picture_errors(pictures[known], np.stack(sources)), strict=True):
                     errors[i].append({"step": name, **measured})
         for i, row in enumerate(rows):
             row |= self._encoded(pictures[i], row) | {"steps": errors.get(i)}
@@ -100,10 +99,3 @@ class EnhancePictures:
 def original_of(row: dict[str, Any]) -> str:
     """Return the id of the face that a generated picture reconstructs, "" for any other row."""
     return row["face_ids"][0] if row.get("kind") == "reconstruction" and row["face_ids"] else ""
-
-
-def measure(pictures: Pictures, sources: Pictures) -> list[dict[str, float]]:
-    """Return MSE (scale [0, 1]), PSNR and SSIM of each picture."""
-    errors = image_errors(to_images(pictures), to_images(sources))
-    columns = [values.tolist() for values in errors.values()]
-    return [dict(zip(errors, values, strict=True)) for values in zip(*columns, strict=True)]

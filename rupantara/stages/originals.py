@@ -4,7 +4,6 @@ from collections.abc import Collection
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from rupantara import schema
 from rupantara.imaging import codec
@@ -19,15 +18,15 @@ class Originals:
         """Read the table's ids."""
         self._uri = faces
         self._files = [file.path for file in manifest.require(faces, "faces").data]
-        ids = [tables.read_file(faces, path, ("face_id",))["face_id"] for path in self._files]
-        self._file_of = np.repeat(np.arange(len(ids)), [len(column) for column in ids])
-        self._ids = pa.chunked_array([chunk for column in ids for chunk in column.chunks], pa.string())
+        columns = [tables.read_file(faces, path, ("face_id",)) for path in self._files]
+        numbers = np.repeat(np.arange(len(columns)), [column.num_rows for column in columns])
+        self._places = pa.concat_tables(columns).append_column("file", pa.array(numbers))
 
     def __call__(self, face_ids: Collection[str]) -> dict[str, Picture]:
         """Return the crops of these faces; those that the table has not, or rejected, are left out."""
-        wanted = pc.is_in(self._ids, value_set=pa.array(sorted(face_ids), pa.string())).to_numpy()
+        wanted = self._places.filter(schema.is_one_of("face_id", face_ids))
         found: dict[str, Picture] = {}
-        for number in np.unique(self._file_of[wanted]):
+        for number in wanted["file"].unique().to_pylist():
             part = tables.read_file(self._uri, self._files[number], ("face_id", "image", "reject"))
             rows = schema.where_id(part, face_ids)
             found |= {row["face_id"]: codec.decode_jpeg(row["image"]) for row in rows.to_pylist()}
