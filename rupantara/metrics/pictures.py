@@ -24,7 +24,10 @@ def _errors(picture: Picture, source: Picture) -> dict[str, float]:
 
 
 def ssim(a: np.ndarray, b: np.ndarray) -> float:
-    """Return the mean of SSIM over channels and over the pixels whose window lies inside; both are float32 [0, 1], h w 3."""
+    """Return the mean of SSIM over channels and all pixels, beyond the border reflected; both are float32 [0, 1], h w 3.
+
+    So counts torchmetrics; Wang and scikit-image leave out the pixels whose window is not inside.
+    """
     mean_a, mean_b = _mean(a), _mean(b)
     square_a, square_b, product = mean_a * mean_a, mean_b * mean_b, mean_a * mean_b
     variances = _mean(a * a) - square_a + _mean(b * b) - square_b
@@ -34,5 +37,4 @@ def ssim(a: np.ndarray, b: np.ndarray) -> float:
 
 
 def _mean(x: np.ndarray) -> np.ndarray:
-    border = WINDOW // 2
-    return cv2.GaussianBlur(x, (WINDOW, WINDOW), SIGMA)[border:-border, border:-border]
+    return cv2.GaussianBlur(x, (WINDOW, WINDOW), SIGMA, borderType=cv2.BORDER_REFLECT_101)
