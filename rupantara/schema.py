@@ -174,7 +174,7 @@ def where_id(table: pa.Table, face_ids: Collection[str]) -> pa.Table:
 
 def is_one_of(column: str, values: Collection[str]) -> pc.Expression:
     """Select the rows whose column is one of the values."""
-    return pc.field(column).isin(sorted(values))
+    return pc.field(column).isin(pa.array(sorted(values), pa.string()))
 
 
 def dense(column: pa.ChunkedArray | pa.Array, *shape: int) -> np.ndarray:
