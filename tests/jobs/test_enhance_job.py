@@ -1,6 +1,7 @@
 """Post-processing end to end over drawn faces, as a user runs it."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -36,8 +37,7 @@ def test_reconstructions_are_measured_after_each_step_and_reported(config):
     assert all(row["steps"] is None for row in rows if row["kind"] != "reconstruction")
     names = ["input", "tone", "dehaze", "bilateral", "unsharp"]
     assert all([step["step"] for step in steps] == names for steps in measured)
-    with open(f"{config.enhanced}/report.html") as file:
-        page = file.read()
+    page = Path(config.enhanced, "report.html").read_text()
     assert f"{np.mean([steps[-1]['mse'] for steps in measured]):.5f} ±" in page
     assert "data:image/png;base64," in page
 
@@ -48,6 +48,14 @@ def test_the_same_command_does_nothing_and_another_step_is_refused(config, caplo
     assert any("nothing to do" in message for message in caplog.messages)
     with pytest.raises(RefusedError, match="steps"):
         enhance.main(replace(config, steps=("tone",)))
+
+
+def test_another_run_leaves_the_same_bytes(config, tmp_path):
+    again = replace(config, enhanced=str(tmp_path / "again"), workers=1)
+    enhance.main(again)
+    for file in manifest.require(config.enhanced, "enhanced").data:
+        parts = [Path(uri, file.path).read_bytes() for uri in (config.enhanced, again.enhanced)]
+        assert parts[0] == parts[1]
 
 
 def test_a_white_cast_is_made_and_mended(run, tmp_path):
