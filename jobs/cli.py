@@ -32,6 +32,7 @@ PATH_FIELDS = frozenset(
         "features",
         "bank",
         "generated",
+        "enhanced",
         "affinity",
         "metrics",
         "run",

@@ -24,7 +24,7 @@ class Config(cli.Common):
     """Export a table."""
 
     table: str
-    """Table of faces, morphs, generated pictures or (clip_retrieval) features."""
+    """Table of faces, morphs, generated or enhanced pictures, or (clip_retrieval) features."""
     export: str
     """Output folder or s3:// prefix."""
     format: Literal["webdataset", "folder", "clip_retrieval"] = "webdataset"
@@ -36,7 +36,7 @@ class Config(cli.Common):
 
 def build(config: Config) -> tuple[Recipe, list[parts.Part], partial[export.ExportFiles]]:
     """Plan one part for each file of the table."""
-    found = manifest.require(config.table, "faces", "generated", "features")
+    found = manifest.require(config.table, "faces", "generated", "enhanced", "features")
     files = [file.path for file in found.data]
     export.check(tables.read_schema(config.table, files[0]), config.format, config.column)
     settings = {"format": config.format, "column": config.column}

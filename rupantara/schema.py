@@ -86,6 +86,9 @@ GENERATED = pa.schema(
     ]
 )
 
+STEP_ERRORS = pa.struct([("step", pa.string()), ("mse", pa.float64()), ("psnr", pa.float64()), ("ssim", pa.float64())])
+"""Errors against the original after a step of post-processing; the first of a row is `input`, before any."""
+
 EXPORTED = pa.schema(
     [
         ("file", pa.string()),
@@ -130,6 +133,11 @@ def features(columns: Sequence[pa.Field]) -> pa.Schema:
     return pa.schema([*kept, *columns])
 
 
+def enhanced(source: pa.Schema) -> pa.Schema:
+    """Describe enhanced pictures: the columns of `source` (generated or faces), then `steps`, null where no original is known."""
+    return pa.schema([*source, pa.field("steps", pa.list_(STEP_ERRORS))])
+
+
 def bank(region_dim: int, model_sha256: str) -> pa.Schema:
     """Describe the bank's rows; `vector` times `norm` is the region code that the decoder takes."""
     return pa.schema(
@@ -166,7 +174,7 @@ def where_id(table: pa.Table, face_ids: Collection[str]) -> pa.Table:
 
 def is_one_of(column: str, values: Collection[str]) -> pc.Expression:
     """Select the rows whose column is one of the values."""
-    return pc.field(column).isin(sorted(values))
+    return pc.field(column).isin(pa.array(sorted(values), pa.string()))
 
 
 def dense(column: pa.ChunkedArray | pa.Array, *shape: int) -> np.ndarray:

@@ -14,7 +14,7 @@ from rupantara.storage import tables
 from rupantara.synthetic import write_photographs
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-JOBS = ("curate", "train_vae", "extract", "build_bank", "generate", "reverse_map", "evaluate", "demo")
+JOBS = ("curate", "train_vae", "extract", "build_bank", "generate", "enhance", "reverse_map", "evaluate", "demo")
 
 
 def job(*arguments: str, timeout: int = 300) -> subprocess.CompletedProcess[str]:
