@@ -35,6 +35,7 @@ PATH_FIELDS = frozenset(
         "enhanced",
         "affinity",
         "metrics",
+        "probe",
         "run",
     }
 )

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from jobs import augment, build_bank, cli, curate, evaluate, extract, generate, reverse_map, train_vae
-from rupantara.reports import funnel, html, sections
+from rupantara.reports import evaluation, funnel, html, sections
 from rupantara.storage import uris
 from rupantara.synthetic import write_photographs
 
@@ -151,7 +151,7 @@ def report(run: str, seconds: dict[str, float]) -> str:
             sections.hybrids(uris.join(run, "generated")),
             sections.affinity(uris.join(run, "affinity")),
             sections.morphs(uris.join(run, "morphs")),
-            sections.evaluation(uris.join(run, "metrics")),
+            evaluation.section(uris.join(run, "metrics")),
             sections.training(uris.join(run, "checkpoint")),
             funnel.section(uris.join(run, "faces")),
             html.Section("This run", [], [timing]),

@@ -17,10 +17,10 @@ from rupantara import schema
 from rupantara.errors import UserError
 from rupantara.generation import loading
 from rupantara.landmarks.regions import REGIONS
-from rupantara.reports import html, sections
-from rupantara.stages.evaluate import MeasureFaces, fit_baselines
-from rupantara.stages.faces import COLUMNS, choose
-from rupantara.storage import manifest, uris
+from rupantara.reports import evaluation, html
+from rupantara.stages.evaluate import READ, MeasureFaces, fit_baselines
+from rupantara.stages.faces import choose
+from rupantara.storage import manifest, uris, weights
 from rupantara.storage.recipe import Recipe, code_version
 
 CODE = (
@@ -45,6 +45,8 @@ class Config(cli.Common):
     """Checkpoint of jobs.train_vae."""
     metrics: str
     """Output: the metrics table (a row a face and method) and report.html."""
+    weights: str = ""
+    """Folder or bucket of pretrained networks: with it, perceptual distance, identity and Fréchet distance are measured too."""
     split: Literal["val", "test"] = "test"
     """Held-out split."""
     limit: int = 500
@@ -70,8 +72,12 @@ def build(config: Config) -> tuple[Recipe, list[parts.Part], dict[str, dict[str,
             f"{config.checkpoint} knows {', '.join(model.species)}; the faces have {', '.join(strange)} too"
         )
     components = config.pca_components or model.global_dim + len(REGIONS) * model.region_dim
-    settings = cli.row_config(config, "faces", "checkpoint", "metrics")
+    settings = cli.row_config(config, "faces", "checkpoint", "metrics", "weights")
     models = {"region_vae": loading.model_sha256(config.checkpoint)}
+    if config.weights:
+        models |= {name: weights.sha256(config.weights, name) for name in ("squeezenet", "mobilefacenet")}
+    else:
+        logging.getLogger("jobs").info("perceptual, identity and Fréchet distances are off: they need --weights")
     recipe = Recipe("evaluate", code_version(CODE), settings, {"faces": faces.content}, models)
     chosen = frozenset(held["human"]) | frozenset(held["animal"])
     return recipe, parts.parts_of(config.faces, faces), train, chosen, components
@@ -79,9 +85,8 @@ def build(config: Config) -> tuple[Recipe, list[parts.Part], dict[str, dict[str,
 
 def fit(config: Config, train: dict[str, dict[str, str]], components: int, uri: str, cpus: float) -> dict[str, int]:
     """Fit the baselines in one Ray task, and wait for it."""
-    size = loading.read_config(config.checkpoint).size
     task = ray.remote(fit_baselines).options(num_cpus=cpus)
-    return ray.get(task.remote(config.faces, train, size, components, uri), timeout=FIT_TIMEOUT_S)
+    return ray.get(task.remote(config.faces, config.checkpoint, train, components, uri), timeout=FIT_TIMEOUT_S)
 
 
 def main(config: Config) -> None:
@@ -98,14 +103,14 @@ def main(config: Config) -> None:
         cli.connect()
         fitted = fit(config, train, components, baselines, cpus=min(2.0, os.cpu_count() or 1))
     size = loading.read_config(config.checkpoint).size
-    make_stage = partial(MeasureFaces, config.checkpoint, baselines, chosen)
+    make_stage = partial(MeasureFaces, config.checkpoint, baselines, chosen, config.weights)
     extra: dict[str, Any] = {"pca_components": fitted, "size": size}
     parts.run_parts(
-        config, config.metrics, "metrics", recipe, plan, make_stage, version=schema.VERSION, columns=COLUMNS, **extra
+        config, config.metrics, "metrics", recipe, plan, make_stage, version=schema.VERSION, columns=READ, **extra
     )
     uris.delete(baselines)
     report = uris.join(config.metrics, "report.html")
-    uris.write_bytes(report, html.render("Evaluation", [sections.evaluation(config.metrics)]))
+    uris.write_bytes(report, html.render("Evaluation", [evaluation.section(config.metrics)]))
     logging.getLogger("jobs").info("report: %s", report)
 
 

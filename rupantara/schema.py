@@ -114,6 +114,19 @@ AFFINITY = pa.schema(
     ]
 )
 
+PROBE = pa.schema(
+    [
+        ("measure", pa.string()),
+        ("space", pa.string()),
+        ("region", pa.string()),
+        ("n", pa.int64()),
+        ("value", pa.float64()),
+        ("low", pa.float64()),
+        ("high", pa.float64()),
+    ]
+)
+"""`space` is `raw` or `aligned` codes; `low` and `high` are the ends of the 95 % interval, NaN where none is known."""
+
 METRICS = pa.schema(
     [
         ("face_id", pa.string()),
@@ -123,8 +136,13 @@ METRICS = pa.schema(
         ("mse", pa.float64()),
         ("psnr", pa.float64()),
         ("ssim", pa.float64()),
+        ("lpips_caffe_squeezenet", pa.float64()),
+        ("identity", pa.float64()),
+        ("region_control", pa.list_(pa.float64())),
+        vector_field("squeezenet", 512, dtype=pa.float16()),
     ]
 )
+"""`method` is `source` for the photograph itself, which has features and no errors; what was not measured is null."""
 
 
 def features(columns: Sequence[pa.Field]) -> pa.Schema:

@@ -119,31 +119,3 @@ def affinity(uri: str) -> Section:
             Figure("Ranking over all regions", figures.ranking(names, overall, errors, "Affinity", "mean cosine")),
         ],
     )
-
-
-def evaluation(uri: str) -> Section:
-    """Compare reconstructions of held-out faces with the mean face and a PCA, by domain and species."""
-    found = manifest.require(uri, "metrics")
-    table = tables.read(uri, schema="metrics").to_pandas()
-    methods, rows = ("model", "pca", "mean_face"), []
-    for group in ("human", "animal", *sorted(set(table["species"]) - {"human"})):
-        part = table[(table["domain"] == group) | (table["species"] == group)]
-        for method in methods:
-            measured = part[part["method"] == method]
-            if len(measured):
-                spread = 1.96 * measured["psnr"].std(ddof=0) / np.sqrt(len(measured))
-                numbers = (
-                    f"{measured['psnr'].mean():.2f} ± {spread:.2f}",
-                    f"{measured['ssim'].mean():.3f}",
-                    f"{measured['mse'].mean():.5f}",
-                )
-                rows.append([group, method, len(measured), *numbers])
-    fitted = found.extra.get("pca_components", {})
-    text = (
-        f"Held-out identities (split {found.recipe.config['split']}), {found.extra['size']} pixels square. The mean face and"
-        f" the PCA ({', '.join(f'{d} {n}' for d, n in fitted.items())} components, as many numbers as the model's code where the faces"
-        " suffice) are fitted on the train split of each domain. MSE on the scale [0, 1]; ± is a 95 % interval over faces."
-    )
-    return Section(
-        "Evaluation", [text], [Table("Reconstruction", ["faces", "method", "n", "PSNR (dB)", "SSIM", "MSE"], rows)]
-    )

@@ -1,5 +1,6 @@
 """Faces to metrics: each held-out face by the model and by two trivial baselines, the mean face and a PCA."""
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -9,54 +10,107 @@ import torch
 
 from rupantara import schema
 from rupantara.generation import loading
+from rupantara.landmarks.regions import REGIONS
 from rupantara.metrics.image import image_errors
-from rupantara.stages.extract import BATCH
-from rupantara.stages.faces import FaceArrays, load, to_images
-from rupantara.storage import tables, uris
+from rupantara.metrics.perceptual import load_heads, lpips_caffe_squeezenet
+from rupantara.metrics.region_control import QUIET, changed_energy
+from rupantara.models.feature_nets import mobilefacenet_rows, squeezenet_rows
+from rupantara.models.mobilefacenet import MobileFaceNet
+from rupantara.models.squeezenet import SqueezeNet
+from rupantara.stages import networks
+from rupantara.stages.extract import BATCH, encode
+from rupantara.stages.faces import COLUMNS, FaceArrays, keypoints, load, to_images
+from rupantara.storage import tables, uris, weights
+from rupantara.tensors import Images
+from rupantara.training.balance import draw
 from rupantara.training.warm_start import Pca, fit_pca
 
 FIELDS = ("mean", "components", "deviations")
+READ = (*COLUMNS, "keypoints")
+NUM_DONORS = 64
+"""Train animals that lend a region to each held-out human, to see how much of the change stays in it."""
+
+
+@dataclass(frozen=True)
+class Baselines:
+    """PCA by domain, and the region codes of the donors [n, 5, dim]."""
+
+    pca: dict[str, Pca]
+    donors: np.ndarray
 
 
 def fit_baselines(
-    faces: str, train: dict[str, dict[str, str]], size: int, num_components: int, uri: str
+    faces: str, checkpoint: str, train: dict[str, dict[str, str]], num_components: int, uri: str
 ) -> dict[str, int]:
-    """Fit mean face and PCA on the train faces of each domain, write them as safetensors, and return the components fitted."""
-    columns = ("face_id", "domain", "image", "landmarks", "reject")
+    """Fit mean face and PCA on the train faces of each domain, encode the donors, write all as safetensors.
+
+    Returns the components fitted.
+    """
+    loaded = loading.load(checkpoint)
+    donors = list(train["animal"])[:NUM_DONORS]
     rows: dict[str, list[np.ndarray]] = {domain: [] for domain in train}
-    for part in tables.read_parts(faces, columns, schema="faces"):
+    codes = []
+    for part in tables.read_parts(faces, (*COLUMNS,), schema="faces"):
         for domain, ids in train.items():
-            chosen = schema.where_id(part, ids)
-            rows[domain].append(load(chosen, size).pictures)
-    stored, fitted = {}, {}
+            chosen = load(schema.where_id(part, ids), loaded.model.config.size)
+            rows[domain].append(chosen.pictures)
+        lent = schema.where_id(part, donors)
+        if lent.num_rows:
+            codes.append(encode(loaded, load(lent, loaded.model.config.size))[1].numpy())
+    stored, fitted = {"donors": np.concatenate(codes)}, {}
     for domain, parts in rows.items():
         pictures = np.concatenate(parts)
-        pca = fit_pca(_flat(pictures), num_components)
+        pca = fit_pca(to_images(pictures).flatten(1).numpy(), num_components)
         stored |= {f"{domain}.{field}": getattr(pca, field).astype(np.float32) for field in FIELDS}
         fitted[domain] = len(pca.components)
     uris.write_bytes(uri, safetensors.numpy.save(stored))
     return fitted
 
 
-def load_baselines(uri: str) -> dict[str, Pca]:
+def load_baselines(uri: str) -> Baselines:
     """Read what `fit_baselines` wrote."""
     stored = safetensors.numpy.load(uris.read_bytes(uri))
-    domains = {name.partition(".")[0] for name in stored}
-    return {d: Pca(*(stored[f"{d}.{field}"] for field in FIELDS)) for d in domains}
+    domains = {name.partition(".")[0] for name in stored} - {"donors"}
+    return Baselines({d: Pca(*(stored[f"{d}.{field}"] for field in FIELDS)) for d in domains}, stored["donors"])
 
 
-def _flat(pictures: np.ndarray) -> np.ndarray:
-    return to_images(pictures).flatten(1).numpy()
+class Judges:
+    """Networks that judge pictures: distances and features by SqueezeNet, identity by MobileFaceNet."""
+
+    def __init__(self, folder: str) -> None:
+        """Load them from a weights folder; LPIPS's heads are taken where the folder has them."""
+        features = networks.load_features(folder, "squeezenet")
+        assert isinstance(features, SqueezeNet)
+        self._features, self._embed = features, networks.load_embed(folder)
+        has_heads = uris.exists(uris.join(folder, weights.CATALOGUE["lpips_squeeze"].file))
+        self._heads = load_heads(weights.load(folder, "lpips_squeeze")) if has_heads else None
+
+    def features(self, images: Images) -> np.ndarray:
+        """Return SqueezeNet's pooled features [n, 512]."""
+        return squeezenet_rows(self._features, images).numpy()
+
+    def distance(self, outputs: Images, sources: Images) -> list[float]:
+        """Return the perceptual distance of each picture from its source."""
+        return lpips_caffe_squeezenet(self._features.features, outputs, sources, self._heads).tolist()
+
+    def identity(self, outputs: Images, sources: Images, points: torch.Tensor) -> list[float]:
+        """Return the cosine of the identities of each picture and its source."""
+        embed: MobileFaceNet = self._embed
+        pair = [mobilefacenet_rows(embed, images.clamp(-1, 1), points) for images in (outputs, sources)]
+        return (pair[0] * pair[1]).sum(1).tolist()
 
 
 class MeasureFaces:
     """Batch of `schema.FACES` -> batch of `schema.METRICS`, one row a chosen face and method."""
 
-    def __init__(self, checkpoint: str, baselines: str, chosen: frozenset[str], threads: int = 1) -> None:
-        """Load the model and the baselines."""
+    def __init__(
+        self, checkpoint: str, baselines: str, chosen: frozenset[str], weights: str = "", threads: int = 1
+    ) -> None:
+        """Load the model, the baselines and, where `weights` names their folder, the networks that judge."""
         torch.set_num_threads(threads)
         self._loaded, self._baselines = loading.load(checkpoint), load_baselines(baselines)
         self._chosen = chosen
+        self._judges = Judges(weights) if weights else None
 
     def __call__(self, batch: pa.Table) -> pa.Table:
         """Measure the chosen faces of the batch."""
@@ -66,31 +120,60 @@ class MeasureFaces:
             part = schema.where(rows, domain=domain)
             faces = load(part, self._loaded.model.config.size)
             for start in range(0, part.num_rows, BATCH):
-                out += self._measure(faces.slice(start, BATCH), domain)
+                with torch.inference_mode():
+                    out += self._measure(faces.slice(start, BATCH), domain)
         return pa.Table.from_pylist(out, schema=schema.METRICS)
 
     def _measure(self, faces: FaceArrays, domain: str) -> list[dict[str, Any]]:
-        images, pca = faces.images(), self._baselines[domain]
+        images, pca = faces.images(), self._baselines.pca[domain]
         flat = images.flatten(1).numpy()
+        made, control = self._reconstruct(faces, domain)
         outputs = {
-            "model": self._reconstruct(faces),
+            "model": made,
             "mean_face": torch.from_numpy(pca.mean).view(1, *images.shape[1:]).expand_as(images),
             "pca": torch.from_numpy(pca.reconstruct(flat)).view_as(images),
         }
-        out = []
         ids, species = faces.rows["face_id"].to_pylist(), faces.rows["species"].to_pylist()
+        who = [{"face_id": i, "domain": domain, "species": s} for i, s in zip(ids, species, strict=True)]
+        out = self._judged(who, "source", images, {})
         for method, pictures in outputs.items():
-            errors = {name: value.tolist() for name, value in image_errors(pictures, images).items()}
-            out += [
-                {"face_id": ids[i], "domain": domain, "species": species[i], "method": method}
-                | {name: values[i] for name, values in errors.items()}
-                for i in range(len(ids))
-            ]
+            values = {name: value.tolist() for name, value in image_errors(pictures, images).items()}
+            if self._judges:
+                values["lpips_caffe_squeezenet"] = self._judges.distance(pictures.clamp(-1, 1), images)
+                if domain == "human":
+                    points = torch.from_numpy(keypoints(faces.rows, images.shape[-1]))
+                    values["identity"] = self._judges.identity(pictures, images, points)
+            if method == "model" and control:
+                values["region_control"] = control
+            out += self._judged(who, method, pictures, values)
         return out
 
-    def _reconstruct(self, faces: FaceArrays) -> torch.Tensor:
+    def _judged(
+        self, who: list[dict[str, Any]], method: str, pictures: Images, values: dict[str, list[Any]]
+    ) -> list[dict[str, Any]]:
+        if self._judges:
+            values = {**values, "squeezenet": list(self._judges.features(pictures.clamp(-1, 1)).astype(np.float16))}
+        return [
+            row | {"method": method} | {name: column[i] for name, column in values.items()} for i, row in enumerate(who)
+        ]
+
+    def _reconstruct(self, faces: FaceArrays, domain: str) -> tuple[Images, list[list[float | None]]]:
+        """Return reconstructions and, for humans, the share of a lent region's change that stays inside it, by region."""
         model, boxes = self._loaded.model, torch.from_numpy(faces.boxes)
         species = model.config.species_index(faces.rows["species"].to_pylist())
-        with torch.inference_mode():
-            posterior = model.encode(faces.images(), boxes, species)
-            return model.decode(posterior.global_mu, posterior.regions_mu, boxes, species)
+        codes = model.encode(faces.images(), boxes, species)
+        made = model.decode(codes.global_mu, codes.regions_mu, boxes, species)
+        if domain != "human":
+            return made, []
+        num = len(self._baselines.donors)
+        rows = [int(draw(i, 0) * num) for i in faces.rows["face_id"].to_pylist()]
+        lent = torch.from_numpy(self._baselines.donors[rows])
+        shares: list[list[float | None]] = [[] for _ in rows]
+        for region in range(len(REGIONS)):
+            mixed = codes.regions_mu.clone()
+            mixed[:, region] = lent[:, region]
+            changed = model.decode(codes.global_mu, mixed, boxes, species)
+            inside, whole = changed_energy(made, changed, boxes, region)
+            for i, (part, total) in enumerate(zip(inside.tolist(), whole.tolist(), strict=True)):
+                shares[i].append(part / total if total > QUIET * made[0].numel() else None)
+        return made, shares

@@ -136,3 +136,12 @@ def choose(uri: str, domain: str, split: str, most: int, seed: int) -> dict[str,
 def at_most(ids: Mapping[str, str], most: int, seed: int) -> dict[str, str]:
     """Keep at most `most` (0 = all), chosen and ordered by hash."""
     return dict(sorted(ids.items(), key=lambda row: draw(row[0], seed))[: most or None])
+
+
+def choose_people(uri: str, domain: str, splits: Sequence[str], most: int, seed: int) -> dict[str, str]:
+    """Choose one accepted face of each person or animal of some splits, at most `most` by hash (0 = all): id -> species."""
+    columns = ("face_id", "domain", "species", "identity", "split", "reject")
+    table = schema.where(schema.accepted(tables.read(uri, columns, schema="faces")), domain=domain)
+    rows = [row for row in table.to_pylist() if row["split"] in splits]
+    one = {row["identity"] or row["face_id"]: row for row in sorted(rows, key=lambda row: draw(row["face_id"], seed))}
+    return at_most({row["face_id"]: row["species"] for row in one.values()}, most, seed)

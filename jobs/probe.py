@@ -1,0 +1,87 @@
+"""Probe what region codes know: the gap between the domains, whether altered animals find themselves, species by region.
+
+    ray job submit --working-dir . -- python -m jobs.probe --faces s3://bucket/faces --checkpoint s3://bucket/region_vae \
+        --bank s3://bucket/bank --probe s3://bucket/probe
+"""
+
+import logging
+from dataclasses import dataclass
+from functools import partial
+
+import pyarrow as pa
+
+from jobs import cli, parts
+from rupantara import schema
+from rupantara.bank.alignment import ANIMAL, HUMAN, Alignment
+from rupantara.errors import UserError
+from rupantara.generation import loading
+from rupantara.reports import html
+from rupantara.reports import probe as report
+from rupantara.stages.faces import choose_people
+from rupantara.stages.probe import MEASURES, ProbeCodes
+from rupantara.storage import manifest, uris
+from rupantara.storage.recipe import Recipe, code_version
+
+CODE = (
+    "models",
+    "metrics",
+    "bank/alignment.py",
+    "stages/probe.py",
+    "stages/faces.py",
+    "stages/extract.py",
+    "landmarks",
+)
+LEAST = 10
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config(cli.Common):
+    """Probe region codes on held-out faces (splits val and test)."""
+
+    faces: str
+    """Faces table."""
+    checkpoint: str
+    """Checkpoint of jobs.train_vae."""
+    bank: str
+    """Bank made with the same checkpoint: its alignment of the domains is what is probed."""
+    probe: str
+    """Output: the table of measures and report.html."""
+    limit: int = 500
+    """Most faces of each domain, chosen by hash (0 = all)."""
+
+
+def build(config: Config) -> tuple[Recipe, list[parts.Part], partial[ProbeCodes]]:
+    """Choose the held-out faces; plan one part for each measure."""
+    faces, bank = manifest.require(config.faces, "faces"), manifest.require(config.bank, "bank")
+    model = loading.model_sha256(config.checkpoint)
+    if bank.extra["model_sha256"] != model:
+        raise UserError(
+            f"--bank must be made with --checkpoint, got models {bank.extra['model_sha256'][:12]}, {model[:12]}"
+        )
+    held = {d: choose_people(config.faces, d, ("val", "test"), config.limit, config.seed) for d in (HUMAN, ANIMAL)}
+    for domain, ids in held.items():
+        if len(ids) < LEAST:
+            raise UserError(f"{config.faces} must have at least {LEAST} held-out {domain} faces, got {len(ids)}")
+    settings = cli.row_config(config, "faces", "checkpoint", "bank", "probe")
+    inputs = {"faces": faces.content, "bank": bank.content}
+    recipe = Recipe("probe", code_version(CODE), settings, inputs, {"region_vae": model})
+    alignment = Alignment.from_json(bank.extra["alignment"])
+    plan = [parts.Part(i, rows=pa.table({"measure": [name]})) for i, name in enumerate(MEASURES)]
+    return recipe, plan, partial(ProbeCodes, config.faces, config.checkpoint, alignment, held, config.seed)
+
+
+def main(config: Config) -> None:
+    """Run the job."""
+    recipe, plan, make_stage = build(config)
+    if config.dry_run:
+        print(config, f"\nfingerprint {recipe.fingerprint}\nmeasures: {', '.join(MEASURES)}")
+        return
+    parts.run_parts(config, config.probe, "probe", recipe, plan, make_stage, version=schema.VERSION)
+    uri = uris.join(config.probe, "report.html")
+    uris.write_bytes(uri, html.render("Region codes", [report.section(config.probe)]))
+    logging.getLogger("jobs").info("report: %s", uri)
+
+
+if __name__ == "__main__":
+    required = Config(faces=cli.REQUIRED, checkpoint=cli.REQUIRED, bank=cli.REQUIRED, probe=cli.REQUIRED)
+    cli.run(main, {"default": required}, __doc__ or "")
