@@ -22,7 +22,8 @@ class BankShard:
                 f"{bank} was replaced: this shard belongs to bank {fingerprint[:12]}, not {found.fingerprint[:12]}"
             )
         rows = tables.read_file(bank, found.files[shard].path)
-        stored = {r: uris.read_bytes(uris.join(bank, index_path(found.fingerprint, shard, r))) for r in REGIONS}
+        files, listed = {r: index_path(found.fingerprint, shard, r) for r in REGIONS}, {f.path for f in found.files}
+        stored = {r: uris.read_bytes(uris.join(bank, path)) for r, path in files.items() if path in listed}
         self._index = BankIndex(rows, stored)
 
     def search(self, queries: np.ndarray, region: str, k: int, species: str = "") -> Hits:

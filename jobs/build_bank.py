@@ -17,6 +17,7 @@ from rupantara.bank.alignment import Alignment
 from rupantara.errors import UserError
 from rupantara.landmarks.regions import REGIONS
 from rupantara.stages.bank import BuildShard, fit_alignment
+from rupantara.stages.faces import at_most
 from rupantara.storage import manifest, tables
 from rupantara.storage.recipe import Recipe, code_version
 
@@ -36,6 +37,12 @@ class Config(cli.Common):
     """Shards, by the hash of face_id; one actor each serves them."""
     splits: tuple[str, ...] = schema.SPLITS
     """Splits of the animals that go in."""
+    most: int = 0
+    """Most faces of each species, chosen by hash (0 = all)."""
+    store: Literal["float32", "float16"] = "float32"
+    """Type of the stored vectors."""
+    index: bool = True
+    """Write FAISS files beside the rows; without, shards build their index as they load."""
     alignment: Literal["moments", "none"] = "moments"
     """`moments` takes each domain's mean and spread out of the codes before they are compared; `none` compares raw codes."""
 
@@ -48,7 +55,7 @@ def align(config: Config, dim: int) -> Alignment:
     return fitted or Alignment.identity(dim)
 
 
-def build(config: Config) -> tuple[Recipe, list[parts.Part], partial[BuildShard], Alignment]:
+def build(config: Config) -> tuple[Recipe, list[parts.Part], partial[BuildShard], Alignment, dict[str, int]]:
     """Plan one part for each shard."""
     if config.num_shards < 1:
         raise UserError(f"--num-shards must be at least 1, got {config.num_shards}")
@@ -56,6 +63,7 @@ def build(config: Config) -> tuple[Recipe, list[parts.Part], partial[BuildShard]
     model = features.extra["model_sha256"]
     settings = cli.row_config(config, "features", "bank")
     recipe = Recipe("build_bank", code_version(CODE), settings, {"features": features.content}, {"region_vae": model})
+    chosen = choose_animals(config)
     dim = parts.vector_dim(config.features, features, "regions_mu") // len(REGIONS)
     alignment = align(config, dim)
     make_stage = partial(
@@ -66,26 +74,30 @@ def build(config: Config) -> tuple[Recipe, list[parts.Part], partial[BuildShard]
         config.num_shards,
         dim,
         model,
-        config.splits,
+        frozenset(chosen),
         alignment,
+        store=pa.float16() if config.store == "float16" else pa.float32(),
+        index=config.index,
     )
     plan = [parts.Part(i, rows=pa.table({"shard": [i]})) for i in range(config.num_shards)]
-    return recipe, plan, make_stage, alignment
+    return recipe, plan, make_stage, alignment, dict(sorted(Counter(chosen.values()).items()))
 
 
-def count_species(config: Config) -> dict[str, int]:
-    """Count the animals that go into the bank; UserError when there are none."""
-    rows = tables.read(config.features, ("domain", "species", "split"), schema="features")
-    counts = Counter(r["species"] for r in rows.to_pylist() if r["domain"] == "animal" and r["split"] in config.splits)
-    if not counts:
+def choose_animals(config: Config) -> dict[str, str]:
+    """Choose the animals that go into the bank: id -> species; UserError when there are none."""
+    rows = tables.read(config.features, ("face_id", "domain", "species", "split"), schema="features")
+    by_species: dict[str, dict[str, str]] = {}
+    for row in rows.to_pylist():
+        if row["domain"] == "animal" and row["split"] in config.splits:
+            by_species.setdefault(row["species"], {})[row["face_id"]] = row["species"]
+    if not by_species:
         raise UserError(f"{config.features} must have animals of the splits {', '.join(config.splits)}, got none")
-    return dict(sorted(counts.items()))
+    return {i: s for ids in by_species.values() for i, s in at_most(ids, config.most, config.seed).items()}
 
 
 def main(config: Config) -> None:
     """Run the job."""
-    recipe, plan, make_stage, alignment = build(config)
-    species = count_species(config)
+    recipe, plan, make_stage, alignment, species = build(config)
     if config.dry_run:
         print(config, f"\nfingerprint {recipe.fingerprint}\n{len(plan)} shards, faces by species {species}")
         return

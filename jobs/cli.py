@@ -36,6 +36,7 @@ PATH_FIELDS = frozenset(
         "affinity",
         "metrics",
         "probe",
+        "packed",
         "run",
     }
 )

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Literal
 
+import pyarrow as pa
+
 from actors.sharded_bank import ShardedBank
 from jobs import cli, parts
 from rupantara import schema
@@ -37,12 +39,19 @@ CODE = (
 )
 
 
+SAMPLES_A_PART = 16
+
+
 @dataclass(frozen=True, kw_only=True)
 class Config(cli.Common):
     """Generate pictures."""
 
-    faces: str
+    faces: str = ""
     """Faces table; its accepted humans are the sources."""
+    samples: int = 0
+    """Instead of --faces: so many people drawn from the prior of a packed checkpoint."""
+    truncation: float = 0.8
+    """How far samples go from the mean face: 1 = as people do."""
     checkpoint: str
     """Checkpoint of jobs.train_vae."""
     bank: str
@@ -97,7 +106,9 @@ def check(config: Config, available: tuple[str, ...]) -> tuple[str, ...]:
 
 def build(config: Config) -> tuple[Recipe, list[parts.Part], dict[str, str], tuple[str, ...], tuple[str, ...]]:
     """Check that the bank fits the model, choose the sources, plan one part for each file of the faces."""
-    faces, bank = manifest.require(config.faces, "faces"), manifest.require(config.bank, "bank")
+    if bool(config.faces) == bool(config.samples):
+        raise UserError("give either --faces or --samples, the sources of hybrids")
+    bank = manifest.require(config.bank, "bank")
     model = loading.model_sha256(config.checkpoint)
     if bank.extra["model_sha256"] != model:
         raise UserError(
@@ -106,20 +117,29 @@ def build(config: Config) -> tuple[Recipe, list[parts.Part], dict[str, str], tup
         )
     available = tuple(bank.extra["species"])
     wanted = check(config, available)
-    chosen = choose(config.faces, "human", config.split, config.limit, config.seed)
-    if not chosen:
-        raise UserError(f"{config.faces} must have accepted humans of split {config.split!r}, got none")
     settings = cli.row_config(config, "faces", "checkpoint", "bank", "generated", "export", "sheet_rows")
-    inputs = {"faces": faces.content, "bank": bank.content}
+    inputs, chosen = {"bank": bank.content}, {}
+    if config.faces:
+        faces = manifest.require(config.faces, "faces")
+        inputs, plan = inputs | {"faces": faces.content}, parts.parts_of(config.faces, faces)
+        chosen = choose(config.faces, "human", config.split, config.limit, config.seed)
+        if not chosen:
+            raise UserError(f"{config.faces} must have accepted humans of split {config.split!r}, got none")
+    else:
+        starts = range(0, config.samples, SAMPLES_A_PART)
+        numbers = [list(range(start, min(start + SAMPLES_A_PART, config.samples))) for start in starts]
+        plan = [parts.Part(i, rows=pa.table({"sample": part})) for i, part in enumerate(numbers)]
     recipe = Recipe("generate", code_version(CODE), settings, inputs, {"region_vae": model})
-    return recipe, parts.parts_of(config.faces, faces), chosen, wanted, available
+    return recipe, plan, chosen, wanted, available
 
 
 def main(config: Config) -> None:
     """Run the job."""
     recipe, plan, chosen, wanted, available = build(config)
     if config.dry_run:
-        print(config, f"\nfingerprint {recipe.fingerprint}\n{len(chosen)} faces x {len(wanted)} hybrids")
+        print(
+            config, f"\nfingerprint {recipe.fingerprint}\n{len(chosen) or config.samples} faces x {len(wanted)} hybrids"
+        )
         return
     cli.connect()
     bank = ShardedBank.start(config.bank)
@@ -133,6 +153,7 @@ def main(config: Config) -> None:
         frozenset(chosen),
         available=available,
         seed=config.seed,
+        truncation=config.truncation,
         threads=max(1, (os.cpu_count() or 1) // 2),
     )
     parts.run_parts(
@@ -146,5 +167,5 @@ def main(config: Config) -> None:
 
 
 if __name__ == "__main__":
-    required = Config(faces=cli.REQUIRED, checkpoint=cli.REQUIRED, bank=cli.REQUIRED, generated=cli.REQUIRED)
+    required = Config(checkpoint=cli.REQUIRED, bank=cli.REQUIRED, generated=cli.REQUIRED)
     cli.run(main, {"default": required}, __doc__ or "")

@@ -156,15 +156,15 @@ def enhanced(source: pa.Schema) -> pa.Schema:
     return pa.schema([*source, pa.field("steps", pa.list_(STEP_ERRORS))])
 
 
-def bank(region_dim: int, model_sha256: str) -> pa.Schema:
-    """Describe the bank's rows; `vector` times `norm` is the region code that the decoder takes."""
+def bank(region_dim: int, model_sha256: str, dtype: pa.DataType | None = None) -> pa.Schema:
+    """Describe the bank's rows; `vector` times `norm` is the region code, aligned by what the manifest's `alignment` says."""
     return pa.schema(
         [
             ("feature_id", pa.string()),
             ("face_id", pa.string()),
             ("species", pa.string()),
             ("region", pa.string()),
-            vector_field("vector", region_dim, model_sha256=model_sha256, normalized=True),
+            vector_field("vector", region_dim, model_sha256=model_sha256, normalized=True, dtype=dtype),
             ("norm", pa.float32()),
             ("mean", pa.float32()),
             ("std", pa.float32()),

@@ -32,7 +32,7 @@ def bank_rows(features: pa.Table, columns: pa.Schema, alignment: Alignment) -> p
         "face_id": [face for face in faces for _ in REGIONS],
         "species": [name for name in species for _ in REGIONS],
         "region": list(REGIONS) * n,
-        "vector": schema.vector_array(vectors.reshape(-1, dim)),
+        "vector": schema.vector_array(vectors.reshape(-1, dim)).cast(columns.field("vector").type),
         "norm": norms.ravel(),
         "mean": codes.mean(-1).ravel().astype(np.float32),
         "std": codes.std(-1).ravel().astype(np.float32),

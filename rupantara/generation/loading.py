@@ -3,6 +3,8 @@
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
+from rupantara.generation import prior
+from rupantara.generation.prior import CodePrior
 from rupantara.models.region_vae import RegionVAE, RegionVAEConfig
 from rupantara.storage import checkpoints
 
@@ -12,10 +14,11 @@ MODEL_TYPE = "region_vae"
 
 @dataclass(frozen=True)
 class Loaded:
-    """A model ready to run on the CPU, and the SHA-256 of its weights."""
+    """A model ready to run on the CPU, the SHA-256 of its weights, and the prior of its codes, if it was packed with one."""
 
     model: RegionVAE
     sha256: str
+    prior: CodePrior | None = None
 
 
 def config_dict(config: RegionVAEConfig) -> dict[str, Any]:
@@ -40,4 +43,4 @@ def load(uri: str) -> Loaded:
     model = RegionVAE(read_config(uri))
     stored = checkpoints.read(uri, MODEL_TYPE)
     model.load_state_dict(stored.tensors)
-    return Loaded(model.eval().requires_grad_(False), stored.sha256)
+    return Loaded(model.eval().requires_grad_(False), stored.sha256, prior.read(uri))

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from rupantara.landmarks.regions import REGIONS
 from rupantara.models import placement
 from rupantara.models.blocks import ResBlock, SelfAttention, Upsample, downsample, reparameterize
-from rupantara.models.linear_path import Components, LinearPath, start_certain
+from rupantara.models.linear_path import START_LOGVAR, Components, LinearPath, start_certain
 from rupantara.tensors import GlobalCodes, Images, PartBoxes, RegionCodes, SpeciesIndex
 
 HUMAN = "human"
@@ -53,6 +53,8 @@ class RegionVAEConfig:
     region_base_side: int = 24
     region_base_rank: int = 112
     separate_domains: bool = False
+    variances: bool = True
+    """Whether the encoder tells each face's variances; packed for generation, it keeps their means alone."""
 
     @property
     def coarse(self) -> int:
@@ -112,8 +114,6 @@ class Encoder(nn.Module):
             *layers, nn.GroupNorm(8, previous), nn.SiLU(), nn.Conv2d(previous, NECK, 1), nn.Flatten()
         )
         self.heads = nn.ModuleList(nn.Linear(NECK * side * side, outputs) for _ in range(heads))
-        for head in self.heads:
-            start_certain(head)
 
     def forward(self, x: Tensor) -> Tensor:
         """Encode [batch, 3, size, size] with the first head."""
@@ -198,22 +198,36 @@ class DomainNet(nn.Module):
         self.region_bases = nn.ModuleList(
             LinearPath(region_pixels, config.region_base_rank, config.region_dim) for _ in REGIONS
         )
-        self.global_encoder = Encoder(config.size, config.channels, 2 * config.global_dim, 1, config.stem)
+        outputs = 1 + config.variances
+        self.global_encoder = Encoder(config.size, config.channels, outputs * config.global_dim, 1, config.stem)
         self.region_encoder = RegionEncoder(
-            config.region_side, config.region_encoder_channels, 2 * config.region_dim, len(REGIONS)
+            config.region_side, config.region_encoder_channels, outputs * config.region_dim, len(REGIONS)
         )
         self.decoder = Decoder(config)
+        if config.variances:
+            for head in (*self.global_encoder.heads, *self.region_encoder.heads):
+                start_certain(head)
+        else:
+            self.register_buffer("global_logvar", torch.full((config.global_dim,), START_LOGVAR))
+            self.register_buffer("regions_logvar", torch.full((len(REGIONS), config.region_dim), START_LOGVAR))
 
     def encode(self, images: Images, boxes: PartBoxes) -> Posterior:
         """Encode aligned images with their part boxes; log variances are kept within [-10, 4]."""
-        global_mu, global_logvar = self.global_encoder(images).float().chunk(2, dim=1)
+        global_mu, global_logvar = self._split(self.global_encoder(images).float(), "global_logvar")
         global_mu = global_mu + self.base.encode(F.adaptive_avg_pool2d(images, self.config.base_side).flatten(1))
         crops = placement.cut_regions(images, boxes, self.config.region_side)
-        regions_mu, regions_logvar = self.region_encoder(crops).float().chunk(2, dim=2)
+        regions_mu, regions_logvar = self._split(self.region_encoder(crops).float(), "regions_logvar")
         small = placement.cut_regions(images, boxes, self.config.region_base_side).flatten(2)
-        linear = [path.encode(small[:, i]) for i, path in enumerate(self._paths())]
+        linear = [path.encode(small[:, i]) for i, path in enumerate(self.region_paths())]
         regions_mu = regions_mu + torch.stack(linear, dim=1)
         return Posterior(global_mu, global_logvar.clamp(-10, 4), regions_mu, regions_logvar.clamp(-10, 4))
+
+    def _split(self, found: Tensor, fixed: str) -> tuple[Tensor, Tensor]:
+        """Return means and log variances out of what a head says."""
+        if not self.config.variances:
+            return found, self.get_buffer(fixed).expand_as(found)
+        mu, logvar = found.chunk(2, dim=-1)
+        return mu, logvar
 
     def decode(self, global_z: GlobalCodes, region_z: RegionCodes, boxes: PartBoxes, condition: Tensor) -> Images:
         """Decode codes, conditioned on a species embedding."""
@@ -224,13 +238,16 @@ class DomainNet(nn.Module):
         side, size = self.config.region_base_side, min(PAINT_SIDE, self.config.size)
         base = self.base.decode(global_z).unflatten(1, (3, self.config.base_side, self.config.base_side))
         base = F.interpolate(base, size=(size, size), mode="bilinear", align_corners=False)
-        patches = [path.decode(region_z[:, i]).unflatten(1, (3, side, side)) for i, path in enumerate(self._paths())]
+        patches = [
+            path.decode(region_z[:, i]).unflatten(1, (3, side, side)) for i, path in enumerate(self.region_paths())
+        ]
         layers = placement.place_parts(torch.stack(patches, dim=1), boxes, size)
         weights = placement.part_weights(boxes, size)
         placed, coverage = placement.blend_parts(placement.harmonize(layers, weights, base), weights)
         return base * (1 - coverage) + placed
 
-    def _paths(self) -> Iterator[LinearPath]:
+    def region_paths(self) -> Iterator[LinearPath]:
+        """Yield the linear paths of the regions."""
         for path in self.region_bases:
             assert isinstance(path, LinearPath)
             yield path
@@ -241,7 +258,7 @@ class DomainNet(nn.Module):
         Pictures have side `base_side` and crops `region_base_side`, flattened from [3, side, side].
         """
         self.base.warm_start(whole)
-        for path, components in zip(self._paths(), regions, strict=True):
+        for path, components in zip(self.region_paths(), regions, strict=True):
             path.warm_start(components)
 
     def linear_path_parameters(self) -> Iterator[nn.Parameter]:

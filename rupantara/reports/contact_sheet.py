@@ -39,21 +39,31 @@ def morph_sheet(faces: str, morphs: str, most: int, side: int = 112) -> bytes:
 
 
 def write_contact_sheet(generated: str, faces: str, face_ids: Sequence[str], most: int, side: int = 128) -> str:
-    """Write contact_sheet.png beside a generated table, one row a face, and return its URI."""
+    """Write contact_sheet.png beside a generated table, one row a face, and return its URI.
+
+    Without a faces table the rows are the table's own samples, and there are no sources to show.
+    """
     shown = list(face_ids)[:most]
-    sources = source_pictures(faces, shown)
+    sources = source_pictures(faces, shown) if faces else {}
     made: dict[str, dict[str, Picture]] = {face: {} for face in shown}
     for part in tables.read_parts(generated, ("kind", "species", "face_ids", "image"), schema="generated"):
         for row in part.to_pylist():
-            if row["face_ids"][0] in made:
-                title = "reconstruction" if row["kind"] == "reconstruction" else row["species"]
-                made[row["face_ids"][0]][title] = codec.decode_jpeg(row["image"])
-    species = sorted({t for pictures in made.values() for t in pictures} - {"reconstruction", "nearest"})
-    titles = ["reconstruction", *species, *(["nearest"] if any("nearest" in m for m in made.values()) else [])]
+            face = row["face_ids"][0]
+            if not faces and face not in made and len(made) < most:
+                made[face] = {}
+            if face in made:
+                made[face][row["species"] if row["kind"] == "hybrid" else row["kind"]] = codec.decode_jpeg(row["image"])
+    found = {title for pictures in made.values() for title in pictures}
+    first, last = [t for t in ("reconstruction", "sample") if t in found], [t for t in ("nearest",) if t in found]
+    titles = [*first, *sorted(found - {*first, *last}), *last]
     blank = np.full((side, side, 3), 255, np.uint8)
-    rows = [[sources[f], *(made[f].get(t, blank) for t in titles)] for f in shown if f in sources]
+    rows = [
+        [*([sources[f]] if faces else []), *(pictures.get(t, blank) for t in titles)]
+        for f, pictures in made.items()
+        if not faces or f in sources
+    ]
     uri = uris.join(generated, "contact_sheet.png")
-    uris.write_bytes(uri, codec.encode_png(grid(rows, ["source", *titles], side)))
+    uris.write_bytes(uri, codec.encode_png(grid(rows, [*(["source"] if faces else []), *titles], side)))
     return uri
 
 

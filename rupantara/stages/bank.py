@@ -27,26 +27,28 @@ class BuildShard:
         num_shards: int,
         region_dim: int,
         model_sha256: str,
-        splits: tuple[str, ...],
+        chosen: frozenset[str],
         alignment: Alignment,
+        *,
+        store: pa.DataType | None = None,
+        index: bool = True,
     ) -> None:
-        """Read animals of these splits from a features table; index files are named `index/PREFIX-SHARD-REGION.faiss`."""
+        """Read the chosen faces from a features table; index files are named `index/PREFIX-SHARD-REGION.faiss`."""
         self._features, self._bank, self._prefix, self._num_shards = features, bank, prefix, num_shards
-        self._schema, self._splits, self._alignment = schema.bank(region_dim, model_sha256), splits, alignment
+        self._schema = schema.bank(region_dim, model_sha256, store)
+        self._chosen, self._alignment, self._with_index = chosen, alignment, index
 
     def __call__(self, batch: pa.Table) -> pa.Table:
         """Build the shard."""
         shard = batch["shard"][0].as_py()
         found = [self._select(part, shard) for part in tables.read_parts(self._features, COLUMNS, schema="features")]
         rows = bank_rows(pa.concat_tables(found), self._schema, self._alignment)
-        for region, data in BankIndex(rows).faiss_files().items():
+        for region, data in BankIndex(rows).faiss_files().items() if self._with_index else ():
             uris.write_bytes(uris.join(self._bank, f"index/{self._prefix}-{shard:04d}-{region}.faiss"), data)
         return rows
 
     def _select(self, part: pa.Table, shard: int) -> pa.Table:
-        columns = zip(part["domain"].to_pylist(), part["split"].to_pylist(), strict=True)
-        animals = part.filter(pa.array([d == "animal" and s in self._splits for d, s in columns], pa.bool_()))
-        return select_shard(animals, shard, self._num_shards)
+        return select_shard(schema.where_id(part, self._chosen), shard, self._num_shards)
 
 
 def fit_alignment(features: str, region_dim: int) -> Alignment | None:

@@ -8,6 +8,7 @@ import pyarrow as pa
 import torch
 
 from rupantara import schema
+from rupantara.errors import UserError
 from rupantara.generation import hybrid, loading, provenance
 from rupantara.generation.hybrid import Bank, Mixing, Retrieved
 from rupantara.landmarks.regions import REGIONS
@@ -21,8 +22,8 @@ NEAREST = "nearest"
 class GenerateHybrids:
     """Batch of `schema.FACES` -> batch of `schema.GENERATED`.
 
-    For each chosen human a reconstruction, and a hybrid for each wanted species; `nearest` takes for every region the
-    species that the bank finds nearest.
+    For each chosen human a reconstruction (for each sampled one, the sample), and a hybrid for each wanted species;
+    `nearest` takes for every region the species that the bank finds nearest.
     """
 
     def __init__(
@@ -35,16 +36,19 @@ class GenerateHybrids:
         *,
         available: tuple[str, ...],
         seed: int = 0,
+        truncation: float = 1.0,
         threads: int = 1,
     ) -> None:
         """Load the model; `available` are the species of the bank, `chosen` the face ids to work on."""
         torch.set_num_threads(threads)
         self._loaded = loading.load(checkpoint) if isinstance(checkpoint, str) else checkpoint
         self._bank, self._species, self._mixing = bank, species, mixing
-        self._chosen, self._available, self._seed = chosen, available, seed
+        self._chosen, self._available, self._seed, self._truncation = chosen, available, seed, truncation
 
     def __call__(self, batch: pa.Table) -> pa.Table:
-        """Generate for the chosen faces of the batch."""
+        """Generate for the chosen faces of the batch, or for samples of the prior where it has the column `sample`."""
+        if "sample" in batch.column_names:
+            return pa.Table.from_pylist(self.sampled(batch["sample"].to_pylist()), schema=schema.GENERATED)
         rows = schema.where_id(batch, self._chosen)
         out: list[dict[str, Any]] = []
         if rows.num_rows:
@@ -55,8 +59,24 @@ class GenerateHybrids:
     def generate(self, faces: FaceArrays, face_ids: list[str]) -> list[dict[str, Any]]:
         """Return the rows of `schema.GENERATED` for decoded faces."""
         global_mu, regions_mu = encode(self._loaded, faces)
-        decoded = hybrid.decode(self._loaded.model, global_mu, regions_mu, faces.boxes)
-        out = self._rows("reconstruction", "human", face_ids, to_pictures(decoded), {}, [[] for _ in face_ids])
+        return self._from_codes(global_mu, regions_mu, faces.boxes, "reconstruction", face_ids)
+
+    def sampled(self, samples: list[int]) -> list[dict[str, Any]]:
+        """Return the rows for people drawn from the checkpoint's prior: sample number i depends on the seed and i alone."""
+        prior = self._loaded.prior
+        if prior is None:
+            raise UserError("sampling people needs a checkpoint with a prior, as jobs.pack makes")
+        config = self._loaded.model.config
+        drawn = [prior.sample(1, self._seed + i, config.global_dim, self._truncation) for i in samples]
+        codes = [torch.cat(parts) for parts in zip(*drawn, strict=True)]
+        boxes = np.repeat(prior.boxes[None], len(samples), 0)
+        return self._from_codes(codes[0], codes[1], boxes, "sample", [f"sample-{self._seed}-{i}" for i in samples])
+
+    def _from_codes(
+        self, global_mu: torch.Tensor, regions_mu: torch.Tensor, boxes: np.ndarray, kind: str, face_ids: list[str]
+    ) -> list[dict[str, Any]]:
+        decoded = hybrid.decode(self._loaded.model, global_mu, regions_mu, boxes)
+        out = self._rows(kind, "human", face_ids, to_pictures(decoded), {}, [[] for _ in face_ids])
         found = self._retrieve(regions_mu.numpy())
         for name in self._species:
             per_region = {r: self._pick(found[r], name) for r in self._mixing.regions}
@@ -64,7 +84,7 @@ class GenerateHybrids:
             for region, (retrieved, _) in per_region.items():
                 animal[:, REGIONS.index(region)] = retrieved.codes
             mixed = hybrid.mix(regions_mu, animal, self._mixing)
-            pictures = to_pictures(hybrid.decode(self._loaded.model, global_mu, mixed, faces.boxes))
+            pictures = to_pictures(hybrid.decode(self._loaded.model, global_mu, mixed, boxes))
             names = [[names[i] for _, names in per_region.values()] for i in range(len(face_ids))]
             out += self._rows("hybrid", name, face_ids, pictures, {r: v[0] for r, v in per_region.items()}, names)
         return out

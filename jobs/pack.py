@@ -1,0 +1,103 @@
+"""Pack a trained region VAE to ship: half precision, mean variances, and a prior to sample human codes from.
+
+    ray job submit --working-dir . -- python -m jobs.pack --faces s3://bucket/faces --features s3://bucket/features \
+        --checkpoint s3://bucket/region_vae --packed s3://bucket/packed
+"""
+
+import dataclasses
+import logging
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+
+from jobs import cli
+from rupantara import schema
+from rupantara.errors import UserError
+from rupantara.generation import loading, prior
+from rupantara.reports.cards import model_card
+from rupantara.stages import pack
+from rupantara.stages.faces import COLUMNS, choose, load
+from rupantara.storage import checkpoints, manifest, tables, uris
+from rupantara.storage.manifest import DataFile
+from rupantara.storage.recipe import Recipe, code_version
+
+log = logging.getLogger("jobs")
+CODE = ("models", "stages/pack.py", "generation/prior.py", "training/warm_start.py")
+NUM_SEEN = 256
+"""Train faces of each domain that the mean variances are taken over."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config(cli.Common):
+    """Pack a checkpoint."""
+
+    faces: str
+    """Faces table that it was trained on."""
+    features: str
+    """Features of those faces by this checkpoint: the codes of its train humans make the prior."""
+    checkpoint: str
+    """Checkpoint of jobs.train_vae."""
+    packed: str
+    """Output: a checkpoint that takes half the room and less, with prior.safetensors."""
+    prior_rank: int = 160
+    """Directions of the prior."""
+
+
+def build(config: Config) -> Recipe:
+    """Check that features and checkpoint belong together."""
+    faces, features = manifest.require(config.faces, "faces"), manifest.require(config.features, "features")
+    model = loading.model_sha256(config.checkpoint)
+    if features.extra["model_sha256"] != model or features.recipe.inputs.get("faces") != faces.content:
+        raise UserError(f"{config.features} must be made from {config.faces} with {config.checkpoint} ({model[:12]}…)")
+    if not loading.read_config(config.checkpoint).variances:
+        raise UserError(f"{config.checkpoint} is packed already")
+    settings = cli.row_config(config, "faces", "features", "checkpoint", "packed")
+    inputs = {"faces": faces.content, "features": features.content}
+    return Recipe("pack", code_version(CODE), settings, inputs, {"region_vae": model})
+
+
+def seen_rows(config: Config) -> pa.Table:
+    """Read some train faces of both domains."""
+    ids = {i for d in ("human", "animal") for i in choose(config.faces, d, "train", NUM_SEEN, config.seed)}
+    return pa.concat_tables([schema.where_id(p, ids) for p in tables.read_parts(config.faces, COLUMNS, schema="faces")])
+
+
+def main(config: Config) -> None:
+    """Run the job."""
+    recipe = build(config)
+    if config.dry_run:
+        print(config, f"\nfingerprint {recipe.fingerprint}")
+        return
+    running = manifest.begin(
+        config.packed, loading.MODEL_TYPE, recipe, version=schema.VERSION, overwrite=config.overwrite
+    )
+    if running is None:
+        log.info("nothing to do: %s is complete with the same recipe (%s)", config.packed, recipe.fingerprint[:12])
+        return
+    model, trained = loading.load(config.checkpoint).model, manifest.require(config.checkpoint, loading.MODEL_TYPE)
+    rows = seen_rows(config)
+    faces = load(rows, model.config.size)
+    packed = pack.without_variances(model, pack.posteriors(model, faces))
+    humans = [domain == "human" for domain in rows["domain"].to_pylist()]
+    codes = schema.where(tables.read(config.features, schema="features"), domain="human", split="train")
+    fitted = pack.fit_prior(model, codes, np.mean(faces.boxes[humans], axis=0), config.prior_rank)
+    metrics = trained.extra["metrics"]
+    card = model_card(packed.config, trained.recipe, metrics)
+    files, digest = checkpoints.write(config.packed, loading.config_dict(packed.config), pack.halved(packed), card)
+    data = prior.as_bytes(fitted)
+    uris.write_bytes(uris.join(config.packed, prior.FILE), data)
+    done = dataclasses.replace(
+        running,
+        state="complete",
+        files=(*files, DataFile(prior.FILE, 0, len(data))),
+        counts=trained.counts,
+        extra={"model_sha256": digest, "metrics": metrics, "trained": trained.fingerprint},
+    )
+    manifest.commit(config.packed, done, running)
+    log.info("%s: %.1f MB", config.packed, sum(f.bytes for f in done.files) / 1e6)
+
+
+if __name__ == "__main__":
+    required = Config(faces=cli.REQUIRED, features=cli.REQUIRED, checkpoint=cli.REQUIRED, packed=cli.REQUIRED)
+    cli.run(main, {"default": required}, __doc__ or "")

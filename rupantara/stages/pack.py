@@ -1,0 +1,57 @@
+"""A trained region VAE made small enough to ship: half precision, mean variances, a prior of human codes, a small bank."""
+
+import dataclasses
+
+import numpy as np
+import pyarrow as pa
+import torch
+
+from rupantara import schema
+from rupantara.generation.prior import CodePrior, importance
+from rupantara.landmarks.regions import REGIONS
+from rupantara.models.region_vae import Posterior, RegionVAE
+from rupantara.stages.faces import FaceArrays
+from rupantara.training.warm_start import fit_pca
+
+BATCH = 32
+
+
+def posteriors(model: RegionVAE, faces: FaceArrays) -> Posterior:
+    """Encode faces, batch by batch."""
+    found = []
+    with torch.inference_mode():
+        for start in range(0, len(faces.pictures), BATCH):
+            part = faces.slice(start, BATCH)
+            species = model.config.domain_index(part.rows["domain"].to_pylist())
+            found.append(model.encode(part.images(), torch.from_numpy(part.boxes), species))
+    return Posterior(*(torch.cat(parts) for parts in zip(*found, strict=True)))
+
+
+def without_variances(model: RegionVAE, seen: Posterior) -> RegionVAE:
+    """Return the network with the mean log variances of `seen` in place of the layers that tell each face's own."""
+    config = dataclasses.replace(model.config, variances=False)
+    packed = RegionVAE(config)
+    state = packed.state_dict()
+    for name, value in model.state_dict().items():
+        if name in state:
+            state[name] = value[: len(state[name])]
+    for i in range(len(packed.nets)):
+        state[f"nets.{i}.global_logvar"] = seen.global_logvar.mean(0)
+        state[f"nets.{i}.regions_logvar"] = seen.regions_logvar.mean(0)
+    packed.load_state_dict(state)
+    return packed.eval().requires_grad_(False)
+
+
+def fit_prior(model: RegionVAE, humans: pa.Table, boxes: np.ndarray, rank: int) -> CodePrior:
+    """Fit a Gaussian to the codes of rows of a features table: the `rank` directions that move the picture most."""
+    config = model.config
+    whole = schema.dense(humans["global_mu"], config.global_dim)
+    regions = schema.dense(humans["regions_mu"], len(REGIONS) * config.region_dim)
+    scale = importance(model)
+    pca = fit_pca((np.concatenate([whole, regions], axis=1) * scale).astype(np.float32), rank)
+    return CodePrior(pca.mean / scale, pca.components * pca.deviations[:, None] / scale, boxes)
+
+
+def halved(model: RegionVAE) -> dict[str, torch.Tensor]:
+    """Return the weights at half precision."""
+    return {name: value.half() if value.is_floating_point() else value for name, value in model.state_dict().items()}
