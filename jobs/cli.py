@@ -38,6 +38,7 @@ PATH_FIELDS = frozenset(
         "probe",
         "packed",
         "run",
+        "pretrained",
     }
 )
 """Fields that hold a path or URI."""

@@ -14,7 +14,7 @@ from typing import Any
 
 from jobs import augment, build_bank, cli, curate, evaluate, extract, generate, reverse_map, train_vae
 from rupantara.reports import evaluation, funnel, html, sections
-from rupantara.storage import uris
+from rupantara.storage import manifest, uris
 from rupantara.synthetic import write_photographs
 
 log = logging.getLogger("jobs")
@@ -24,6 +24,10 @@ log = logging.getLogger("jobs")
 class Config(cli.Common):
     """Run every job, one after the other; each can be killed, and the same command goes on."""
 
+    pretrained: str = str(Path(__file__).resolve().parents[1] / "pretrained")
+    """Folder with region_vae/ and bank/, whose hybrids of sampled people are shown first ("" = none)."""
+    sampled: int = 8
+    """People to sample from the pretrained model."""
     run: str = "runs/demo"
     """Output folder: one subfolder a table or checkpoint, and report.html."""
     photos: str = ""
@@ -96,7 +100,7 @@ def steps(config: Config, photos: str) -> dict[str, Callable[[], None]]:
     """Lay out the jobs with their tables under the run's folder."""
     at = {
         name: uris.join(config.run, name)
-        for name in ("faces", "morphs", "checkpoint", "features", "bank", "generated", "affinity", "metrics")
+        for name in ("sampled", "faces", "morphs", "checkpoint", "features", "bank", "generated", "affinity", "metrics")
     }
     common: dict[str, Any] = {"seed": config.seed, "overwrite": config.overwrite}
     train = replace(
@@ -105,9 +109,12 @@ def steps(config: Config, photos: str) -> dict[str, Callable[[], None]]:
         checkpoint=at["checkpoint"],
         epochs=config.epochs,
         max_faces=config.max_faces,
+        morphs=at["morphs"],
+        weights=config.weights,
         **common,
     )
     return {
+        **shipped(config, at["sampled"]),
         "curate": lambda: curate.main(
             curate.Config(photos=photos, weights=config.weights, faces=at["faces"], **common)
         ),
@@ -136,10 +143,32 @@ def steps(config: Config, photos: str) -> dict[str, Callable[[], None]]:
         ),
         "evaluate": lambda: evaluate.main(
             evaluate.Config(
-                faces=at["faces"], checkpoint=at["checkpoint"], metrics=at["metrics"], limit=config.held_out, **common
+                faces=at["faces"],
+                checkpoint=at["checkpoint"],
+                metrics=at["metrics"],
+                weights=config.weights,
+                limit=config.held_out,
+                **common,
             )
         ),
     }
+
+
+def shipped(config: Config, generated: str) -> dict[str, Callable[[], None]]:
+    """Lay out the hybrids of the shipped model, if it is there."""
+    at = {name: uris.join(config.pretrained, name) for name in ("region_vae", "bank")}
+    if not config.pretrained or not all(uris.exists(uris.join(uri, manifest.NAME)) for uri in at.values()):
+        return {}
+    wanted = generate.Config(
+        checkpoint=at["region_vae"],
+        bank=at["bank"],
+        generated=generated,
+        samples=config.sampled,
+        sheet_rows=config.sampled,
+        seed=config.seed,
+        overwrite=config.overwrite,
+    )
+    return {"pretrained": lambda: generate.main(wanted)}
 
 
 def report(run: str, seconds: dict[str, float]) -> str:
@@ -148,6 +177,7 @@ def report(run: str, seconds: dict[str, float]) -> str:
     page = html.render(
         "Rupantara: from photographs to hybrid faces",
         [
+            *([sections.hybrids(uris.join(run, "sampled"))] if "pretrained" in seconds else []),
             sections.hybrids(uris.join(run, "generated")),
             sections.affinity(uris.join(run, "affinity")),
             sections.morphs(uris.join(run, "morphs")),

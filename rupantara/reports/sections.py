@@ -39,12 +39,16 @@ def training(checkpoint: str) -> Section:
 def hybrids(generated: str) -> Section:
     """Show the contact sheet."""
     found = manifest.require(generated, "generated")
-    split = found.recipe.config["split"] or "whole"
-    text = (
-        f"{found.counts['accepted']} pictures. Each row: a face of the {split} split, its reconstruction, and hybrids whose regions"
-        " come from each species' nearest features in the bank; `nearest` takes for each region the nearest species."
-    )
+    config = found.recipe.config
     sheet = uris.read_bytes(uris.join(generated, "contact_sheet.png"))
+    mixed = (
+        "hybrids whose regions come from each species' nearest features in the bank; `nearest` takes for each region the nearest"
+        " species."
+    )
+    if config["samples"]:
+        text = f"{found.counts['accepted']} pictures. Each row: a person who does not exist, sampled from the prior, and {mixed}"
+        return Section("Hybrids of sampled people", [text], [], [Figure("sample | hybrids by species", sheet)])
+    text = f"{found.counts['accepted']} pictures. Each row: a face of the {config['split'] or 'whole'} split, its reconstruction, and {mixed}"
     return Section("Hybrids", [text], [], [Figure("source | reconstruction | hybrids by species", sheet)])
 
 
@@ -54,7 +58,7 @@ def morphs(uri: str) -> Section:
     text = (
         f"{found.counts['accepted']} morphs of two people each, of the train split only: landmarks and texture averaged, blended into the"
         f" first face's surroundings. Parents are alike by {found.recipe.config['like']}."
-        " They are made and shown; the training of this run does not use them."
+        " jobs.train_vae --morphs trains on them too."
     )
     return Section(
         "Morphs", [text], [], [Figure("first | second | morph", uris.read_bytes(uris.join(uri, "contact_sheet.jpg")))]
