@@ -39,6 +39,8 @@ def mean_of(values: pd.Series) -> Interval:
 def _spread(values: pd.Series, digits: int) -> str:
     if not values.notna().any():
         return ""
+    if values.notna().sum() == 1:
+        return f"{values.dropna().iloc[0]:.{digits}f}"
     found = mean_of(values)
     return f"{found.value:.{digits}f} ± {(found.high - found.low) / 2:.{digits}f}"
 
