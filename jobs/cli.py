@@ -38,6 +38,7 @@ PATH_FIELDS = frozenset(
         "probe",
         "packed",
         "run",
+        "init",
         "pretrained",
     }
 )

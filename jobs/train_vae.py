@@ -49,6 +49,8 @@ class Config(cli.Common):
     """Faces table (a complete output of jobs.curate)."""
     morphs: str = ""
     """Morphs table (an output of jobs.augment on the same faces) whose faces are trained on too."""
+    init: str = ""
+    """Checkpoint of the same sizes whose weights to start from (fine-tuning); empty = PCAs of the faces."""
     weights: str = ""
     """Folder or bucket of pretrained networks, for the perceptual and identity losses."""
     checkpoint: str
@@ -210,13 +212,27 @@ def build(config: Config) -> tuple[Recipe, RegionVAEConfig, Objective, Chosen]:
     chosen = choose(tables, every, most, config.seed)
     model, objective = model_of(config, chosen.species), objective_of(config)
     names = networks.wanted(objective, config.perceptual_network)
-    runtime = ("faces", "morphs", "weights", "checkpoint", "threads", "num_to_keep", "max_failures", "min_workers")
+    runtime = (
+        "faces",
+        "morphs",
+        "init",
+        "weights",
+        "checkpoint",
+        "threads",
+        "num_to_keep",
+        "max_failures",
+        "min_workers",
+    )
     settings = cli.row_config(config, *runtime, "mlflow", "compiled", *DEFAULT_WEIGHT)
     settings |= {"num_workers": max(1, config.workers)} | {name: getattr(objective, name) for name in DEFAULT_WEIGHT}
     inputs = {
         table: manifest.require(uri, "faces").content for table, uri in zip(("faces", "morphs"), tables, strict=False)
     }
     models = {name: weights.sha256(config.weights, name) for name in names}
+    if config.init:
+        models["init"] = loading.model_sha256(config.init)
+        if loading.read_config(config.init) != model:
+            raise UserError(f"--init must be a checkpoint of the same sizes and species, {config.init} is of others")
     return Recipe("train_vae", code_version(CODE), settings, inputs, models), model, objective, chosen
 
 
@@ -231,12 +247,17 @@ class Make:
     pca: tuple[Pca, list[Pca]] | None
     channels_last: bool
     compiled: bool
+    init: str = ""
 
     def __call__(self, device: torch.device) -> RegionVAETask:
         """Load the networks of the losses and build the model."""
         found = networks.load(self.weights, self.networks, device)
         options = {"channels_last": self.channels_last, "compiled": self.compiled}
-        return RegionVAETask(self.model, self.objective, found, self.pca, device, **options)
+        task = RegionVAETask(self.model, self.objective, found, self.pca, device, **options)
+        if self.init:
+            for net in (task.state.model, task.state.average):
+                net.load_state_dict(loading.load(self.init).model.state_dict())
+        return task
 
 
 def fit(config: Config, plan: Plan, streams: dict[str, ray.data.Dataset], fingerprint: str) -> ray.train.Result:
@@ -321,7 +342,7 @@ def main(config: Config) -> None:
     recipe, model, objective, chosen = build(config)
     workers, batch = max(1, config.workers), batch_sizes(config)
     names = networks.wanted(objective, config.perceptual_network)
-    make = Make(model, objective, config.weights, names, None, config.channels_last, config.compiled)
+    make = Make(model, objective, config.weights, names, None, config.channels_last, config.compiled, config.init)
     if config.dry_run:
         print(json.dumps({"config": asdict(config), "model": asdict(model), "objective": asdict(objective)}, indent=1))
         print(f"fingerprint {recipe.fingerprint}")

@@ -8,6 +8,7 @@ import torch
 
 from rupantara.landmarks.regions import REGIONS
 from rupantara.metrics.cosine import unit
+from rupantara.models.placement import hybrid_boxes
 from rupantara.models.region_vae import RegionVAE
 from rupantara.types import Vectors
 
@@ -137,8 +138,13 @@ def slerp(a: torch.Tensor, b: torch.Tensor, weight: torch.Tensor) -> torch.Tenso
     return torch.where(sine < 1e-3, torch.lerp(a, b, weight), curved)
 
 
-def decode(model: RegionVAE, global_mu: torch.Tensor, regions: torch.Tensor, boxes: np.ndarray) -> torch.Tensor:
-    """Decode codes as humans."""
-    humans = torch.zeros(len(boxes), dtype=torch.long)
+def decode(
+    model: RegionVAE, global_mu: torch.Tensor, regions: torch.Tensor, boxes: np.ndarray, mixing: Mixing | None = None
+) -> torch.Tensor:
+    """Decode codes as humans; with `mixing`, mixed regions lie by their weights where an animal's belong."""
+    humans, places = torch.zeros(len(boxes), dtype=torch.long), torch.from_numpy(boxes)
+    if mixing is not None:
+        shares = places.new_tensor([mixing.weight_of(name) for name in REGIONS]).expand(len(boxes), -1)
+        places = hybrid_boxes(places, shares)
     with torch.inference_mode():
-        return model.decode(global_mu, regions, torch.from_numpy(boxes), humans)
+        return model.decode(global_mu, regions, places, humans)

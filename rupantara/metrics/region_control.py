@@ -28,10 +28,17 @@ def region_mask(boxes: PartBoxes, region: int, size: int, reach: float = REACH) 
     return (inside[:, :, 1, :, None] & inside[:, :, 0, None, :]).any(1)
 
 
-def changed_energy(base: Images, changed: Images, boxes: PartBoxes, region: int) -> tuple[Tensor, Tensor]:
-    """Return the squared change inside the region's mask and over the whole picture, float64 [batch] each."""
+def changed_energy(
+    base: Images, changed: Images, boxes: PartBoxes, region: int, moved: PartBoxes | None = None
+) -> tuple[Tensor, Tensor]:
+    """Return the squared change inside the region's mask and over the whole picture, float64 [batch] each.
+
+    A hybrid that lays the region elsewhere (`moved`) changes both places: the mask is then of both.
+    """
     energy = (changed.double() - base.double()).square().sum(1)
     mask = region_mask(boxes, region, energy.shape[-1])
+    if moved is not None:
+        mask = mask | region_mask(moved, region, energy.shape[-1])
     return (energy * mask).sum((1, 2)), energy.sum((1, 2))
 
 

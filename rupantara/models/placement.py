@@ -4,6 +4,9 @@ A region is one box except `ears`, which is two: its crop holds the left ear in 
 half. All grids are separable, so a cut is exact bilinear sampling and a box outside an image reads its border.
 """
 
+from functools import cache
+
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -13,8 +16,8 @@ from rupantara.tensors import Crops, Images, PartBoxes
 # Columns of the region's crop that each part fills, as fractions.
 _SPAN = {"left_ear": (0.0, 0.5), "right_ear": (0.5, 1.0)}
 SPANS = tuple(_SPAN.get(part, (0.0, 1.0)) for part in PARTS)
-FEATHER = 0.3
-"""Share of a box's side over which a placed region fades in at each edge."""
+FEATHER, ROUNDNESS = 0.5, 3.0
+"""How a placed region fades in: the share of the way from its box's edge to the middle, and the superellipse's exponent."""
 
 
 def _centres(count: int, like: Tensor) -> Tensor:
@@ -59,16 +62,19 @@ def _taps(at: Tensor, length: int) -> Tensor:
 
 
 def part_weights(boxes: PartBoxes, size: int) -> Tensor:
-    """Return soft masks [batch, 6, size, size]: 1 inside a box, 0 outside, fading over FEATHER of its side within."""
+    """Return soft masks [batch, 6, size, size]: 1 in the middle of a box, fading over FEATHER of the way from its edge, 0 outside.
+
+    The level lines are superellipses: a rectangle's corners would show on a face.
+    """
     at = _centres(size, boxes)
 
-    def ramp(low: Tensor, high: Tensor) -> Tensor:
-        inside = torch.minimum(at - low[..., None], high[..., None] - at) / (high - low)[..., None]
-        risen = (inside / FEATHER).clamp(0, 1)
-        return risen * risen * (3 - 2 * risen)
+    def off(low: Tensor, high: Tensor) -> Tensor:
+        return (2 * (at - low[..., None]) / (high - low)[..., None] - 1).abs() ** ROUNDNESS
 
-    across, down = ramp(boxes[..., 0], boxes[..., 2]), ramp(boxes[..., 1], boxes[..., 3])
-    return down[..., :, None] * across[..., None, :]
+    across, down = off(boxes[..., 0], boxes[..., 2]), off(boxes[..., 1], boxes[..., 3])
+    radius = (down[..., :, None] + across[..., None, :]) ** (1 / ROUNDNESS)
+    risen = ((1 - radius) / FEATHER).clamp(0, 1)
+    return risen * risen * (3 - 2 * risen)
 
 
 def place_parts(maps: Tensor, boxes: PartBoxes, size: int) -> Tensor:
@@ -90,16 +96,66 @@ def blend_parts(layers: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
     return blended, total.clamp(max=1.0)
 
 
-HARMONY = 0.5
-"""How far a region's mean colour is drawn towards what it is laid on: at 0 a dark muzzle on a fair face looks pasted."""
+HARMONY = 0.7
+"""How far a region is drawn, at its edge, to what it is laid on; at 1 it is a seamless clone that lost its own colours."""
+
+RIM = 12
+"""Side of the grid that the correction is solved on."""
 
 
-def harmonize(layers: Tensor, weights: Tensor, under: Images) -> Tensor:
-    """Shift each layer's mean colour HARMONY of the way to that of the picture under it; on its own picture a no-op."""
-    total = weights.sum(dim=(2, 3)).clamp(min=1e-6)[:, :, None]
-    over = torch.einsum("bpchw,bphw->bpc", layers, weights) / total
-    below = torch.einsum("bchw,bphw->bpc", under, weights) / total
-    return layers + (HARMONY * (below - over))[..., None, None]
+@cache
+def _harmonic() -> tuple[np.ndarray, np.ndarray]:
+    """Return the rim's places in a flattened RIM x RIM grid, and the matrix [RIM², rim] of Laplace's equation inside it."""
+    grid = np.arange(RIM * RIM).reshape(RIM, RIM)
+    is_rim = np.zeros((RIM, RIM), bool)
+    is_rim[[0, -1]] = is_rim[:, [0, -1]] = True
+    rim = grid[is_rim]
+    system = np.eye(RIM * RIM)
+    for y in range(1, RIM - 1):
+        for x in range(1, RIM - 1):
+            system[grid[y, x], [grid[y - 1, x], grid[y + 1, x], grid[y, x - 1], grid[y, x + 1]]] = -0.25
+    return rim, np.linalg.inv(system)[:, rim].astype(np.float32)
+
+
+def harmonize(layers: Tensor, boxes: PartBoxes, under: Images) -> Tensor:
+    """Draw each layer HARMONY of the way to the picture under it at the edge of its box, and smoothly less different within.
+
+    The difference at the edge is continued inwards by Laplace's equation, as in seamless cloning (Perez et al., 2003, eq. 4):
+    colour and light follow the host, texture stays. On its own picture nothing changes.
+    """
+    rim, inwards = _harmonic()
+    at, size = _centres(RIM, layers), layers.shape[-1]
+    solve, full = torch.from_numpy(inwards).to(layers.device), _centres(size, layers).expand(len(layers), size)
+    out = []
+    for part in range(len(PARTS)):
+        box = boxes[:, part]
+        gap = (_sample(under, box, at, at) - _sample(layers[:, part], box, at, at)).flatten(2)[:, :, rim]
+        field = (gap.float() @ solve.T).unflatten(2, (RIM, RIM))
+        u, v = ((full - box[:, None, i]) / (box[:, None, i + 2] - box[:, None, i]) for i in (0, 1))
+        out.append(layers[:, part] + HARMONY * _read(field, u.clamp(0, 1), v.clamp(0, 1)).to(layers.dtype))
+    return torch.stack(out, dim=1)
+
+
+HYBRID_SCALE = (1.2, 1.5, 1.25, 1.0, 1.15)
+"""How much larger than the human's own an animal's region is laid on a face (eyes, nose, mouth, ears, forehead)."""
+
+ANIMAL_EARS = ((0.03, -0.04, 0.34, 0.31), (0.66, -0.04, 0.97, 0.31))
+"""Where an animal's upright ears belong on a human crop: their canonical boxes, carried over by the eyes of the two templates."""
+
+
+def hybrid_boxes(boxes: PartBoxes, chosen: Tensor) -> PartBoxes:
+    """Return where the regions of a hybrid lie: those chosen [batch, 5] from animals larger, ears on top of the head.
+
+    `chosen` may hold fractions: 0 leaves a box as it is, 1 puts it where an animal's belongs.
+    """
+    share = chosen[:, list(PART_REGION)][:, :, None]
+    scale = boxes.new_tensor([HYBRID_SCALE[region] for region in PART_REGION])[None, :, None]
+    middle = (boxes[..., :2] + boxes[..., 2:]) / 2
+    centre = torch.cat([middle, middle], dim=-1)
+    animal = centre + (boxes - centre) * scale
+    for part, ear in zip((PARTS.index("left_ear"), PARTS.index("right_ear")), ANIMAL_EARS, strict=True):
+        animal[:, part] = boxes.new_tensor(ear)
+    return torch.lerp(boxes, animal, share)
 
 
 def transplant(images: Images, boxes: PartBoxes, donors: Images, donor_boxes: PartBoxes, chosen: Tensor) -> Images:
@@ -112,13 +168,13 @@ def transplant(images: Images, boxes: PartBoxes, donors: Images, donor_boxes: Pa
     layers = []
     for part in range(len(PARTS)):
         box, source = boxes[:, part], donor_boxes[:, part]
-        u = (at - box[:, None, 0]) / (box[:, None, 2] - box[:, None, 0])
-        v = (at - box[:, None, 1]) / (box[:, None, 3] - box[:, None, 1])
+        u = ((at - box[:, None, 0]) / (box[:, None, 2] - box[:, None, 0])).clamp(0, 1)
+        v = ((at - box[:, None, 1]) / (box[:, None, 3] - box[:, None, 1])).clamp(0, 1)
         x = source[:, None, 0] + (source[:, None, 2] - source[:, None, 0]) * u
         y = source[:, None, 1] + (source[:, None, 3] - source[:, None, 1]) * v
         layers.append(_read(donors, x, y))
     weights = part_weights(boxes, size) * chosen[:, list(PART_REGION)][:, :, None, None]
-    pasted, coverage = blend_parts(harmonize(torch.stack(layers, dim=1), weights, images), weights)
+    pasted, coverage = blend_parts(harmonize(torch.stack(layers, dim=1), boxes, images), weights)
     return images * (1 - coverage) + pasted
 
 

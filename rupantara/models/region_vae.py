@@ -243,7 +243,7 @@ class DomainNet(nn.Module):
         ]
         layers = placement.place_parts(torch.stack(patches, dim=1), boxes, size)
         weights = placement.part_weights(boxes, size)
-        placed, coverage = placement.blend_parts(placement.harmonize(layers, weights, base), weights)
+        placed, coverage = placement.blend_parts(placement.harmonize(layers, boxes, base), weights)
         return base * (1 - coverage) + placed
 
     def region_paths(self) -> Iterator[LinearPath]:

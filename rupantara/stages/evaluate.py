@@ -16,6 +16,7 @@ from rupantara.metrics.perceptual import load_heads, lpips_caffe_squeezenet
 from rupantara.metrics.region_control import QUIET, changed_energy
 from rupantara.models.feature_nets import mobilefacenet_rows, squeezenet_rows
 from rupantara.models.mobilefacenet import MobileFaceNet
+from rupantara.models.placement import hybrid_boxes
 from rupantara.models.squeezenet import SqueezeNet
 from rupantara.stages import networks
 from rupantara.stages.extract import BATCH, encode
@@ -172,8 +173,9 @@ class MeasureFaces:
         for region in range(len(REGIONS)):
             mixed = codes.regions_mu.clone()
             mixed[:, region] = lent[:, region]
-            changed = model.decode(codes.global_mu, mixed, boxes, species)
-            inside, whole = changed_energy(made, changed, boxes, region)
+            moved = hybrid_boxes(boxes, torch.eye(len(REGIONS))[region].expand(len(boxes), -1))
+            changed = model.decode(codes.global_mu, mixed, moved, species)
+            inside, whole = changed_energy(made, changed, boxes, region, moved)
             for i, (part, total) in enumerate(zip(inside.tolist(), whole.tolist(), strict=True)):
                 shares[i].append(part / total if total > QUIET * made[0].numel() else None)
         return made, shares

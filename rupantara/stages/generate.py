@@ -84,7 +84,7 @@ class GenerateHybrids:
             for region, (retrieved, _) in per_region.items():
                 animal[:, REGIONS.index(region)] = retrieved.codes
             mixed = hybrid.mix(regions_mu, animal, self._mixing)
-            pictures = to_pictures(hybrid.decode(self._loaded.model, global_mu, mixed, boxes))
+            pictures = to_pictures(hybrid.decode(self._loaded.model, global_mu, mixed, boxes, self._mixing))
             names = [[names[i] for _, names in per_region.values()] for i in range(len(face_ids))]
             out += self._rows("hybrid", name, face_ids, pictures, {r: v[0] for r, v in per_region.items()}, names)
         return out

@@ -148,10 +148,11 @@ class Losses(nn.Module):
         faces = humans.join(animals)
         posterior = self.model.encode(faces.images, faces.boxes, faces.species)
         global_z, regions_z = posterior.sample()
-        swapped = swap_regions(objective, faces.images, faces.boxes, regions_z, n)
+        swapped = swap_regions(objective, faces, regions_z, n)
         wanted = torch.cat([swapped.images, animals.images])
         regions_z = torch.cat([swapped.codes, regions_z[n:]])
-        made = self.model.decode(global_z, regions_z, faces.boxes, faces.species)
+        boxes = torch.cat([swapped.boxes, animals.boxes])
+        made = self.model.decode(global_z, regions_z, boxes, faces.species)
         errors = squared_error(made, wanted)
         kl = kl_divergence(posterior.global_mu, posterior.global_logvar, free_bits=objective.free_bits)
         kl = kl + kl_divergence(
@@ -238,19 +239,26 @@ def train_step(
 
 
 class Swapped(NamedTuple):
-    """Pictures with transplanted regions, region codes swapped alike, and which rows were changed."""
+    """Pictures with transplanted regions, region codes swapped alike, where regions lie, and which rows were changed."""
 
     images: Images
     codes: Tensor
+    boxes: PartBoxes
     rows: Tensor
 
 
-def swap_regions(objective: Objective, images: Images, boxes: PartBoxes, regions_z: Tensor, num_humans: int) -> Swapped:
-    """Swap some regions of some humans for those of donors drawn from the whole batch."""
-    device = images.device
-    donor = torch.randint(len(images), (num_humans,), device=device)
+PLAIN_BOXES_CHANCE = 0.2
+"""How often an animal's region is laid into the human's own box, and not where a hybrid has it."""
+
+
+def swap_regions(objective: Objective, faces: FaceBatch, regions_z: Tensor, num_humans: int) -> Swapped:
+    """Swap some regions of some of the humans, who come first, for those of donors drawn from the whole batch."""
+    images, boxes, device = faces.images[:num_humans], faces.boxes[:num_humans], faces.images.device
+    donor = torch.randint(len(faces.images), (num_humans,), device=device)
     row = torch.rand(num_humans, 1, device=device) < objective.swap_share
     chosen = ((torch.rand(num_humans, len(REGIONS), device=device) < objective.swap_region_chance) & row).float()
-    targets = placement.transplant(images[:num_humans], boxes[:num_humans], images[donor], boxes[donor], chosen)
+    moved = (faces.species[donor] > 0) & (torch.rand(num_humans, device=device) >= PLAIN_BOXES_CHANCE)
+    places = placement.hybrid_boxes(boxes, chosen * moved[:, None])
+    targets = placement.transplant(images, places, faces.images[donor], faces.boxes[donor], chosen)
     codes = torch.where(chosen[:, :, None] > 0, regions_z[donor], regions_z[:num_humans])
-    return Swapped(targets, codes, chosen.sum(1) > 0)
+    return Swapped(targets, codes, places, chosen.sum(1) > 0)
