@@ -42,6 +42,8 @@ class Config(cli.Common):
     """Output: a checkpoint that takes half the room and less, with prior.safetensors."""
     prior_rank: int = 160
     """Directions of the prior."""
+    data: str = ""
+    """What the model card says of the photographs and their terms."""
 
 
 def build(config: Config) -> Recipe:
@@ -83,7 +85,7 @@ def main(config: Config) -> None:
     codes = schema.where(tables.read(config.features, schema="features"), domain="human", split="train")
     fitted = pack.fit_prior(model, codes, np.mean(faces.boxes[humans], axis=0), config.prior_rank)
     metrics = trained.extra["metrics"]
-    card = model_card(packed.config, trained.recipe, metrics)
+    card = model_card(packed.config, trained.recipe, metrics, config.data)
     files, digest = checkpoints.write(config.packed, loading.config_dict(packed.config), pack.halved(packed), card)
     data = prior.as_bytes(fitted)
     uris.write_bytes(uris.join(config.packed, prior.FILE), data)

