@@ -124,18 +124,23 @@ def mix(regions_mu: torch.Tensor, animal: np.ndarray, mixing: Mixing) -> torch.T
     return torch.where(weights == 0, regions_mu, torch.where(weights == 1, target, between))
 
 
+LEAST_LENGTH = 1e-12
+"""A shorter vector has no direction."""
+
+
 def slerp(a: torch.Tensor, b: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
     """Interpolate vectors [..., dim] spherically (Shoemake, 1985): the direction along the great circle, the length linearly.
 
     Nearly parallel or opposite vectors, and zero ones, which have no great circle, are interpolated linearly.
     """
     lengths = [v.norm(dim=-1, keepdim=True) for v in (a, b)]
-    ua, ub = (v / n.clamp(min=1e-12) for v, n in zip((a, b), lengths, strict=True))
+    ua, ub = (v / n.clamp(min=LEAST_LENGTH) for v, n in zip((a, b), lengths, strict=True))
     angle = (ua * ub).sum(-1, keepdim=True).clamp(-1, 1).arccos()
     sine = angle.sin()
     arc = (((1 - weight) * angle).sin() * ua + (weight * angle).sin() * ub) / sine.clamp(min=1e-6)
     curved = torch.lerp(*(n.expand_as(a) for n in lengths), weight) * arc
-    return torch.where(sine < 1e-3, torch.lerp(a, b, weight), curved)
+    straight = (sine < 1e-3) | (torch.minimum(*lengths) < LEAST_LENGTH)
+    return torch.where(straight, torch.lerp(a, b, weight), curved)
 
 
 def decode(

@@ -35,6 +35,10 @@ class CodePrior:
         return rows[:, :global_dim], rows[:, global_dim:].unflatten(1, (len(REGIONS), -1))
 
 
+LEAST_IMPORTANCE = 1e-3
+"""Of the greatest: what the linear path does not show (a PCA of few faces leaves components zero) is divided by this, not by zero."""
+
+
 def importance(model: RegionVAE) -> np.ndarray:
     """Return how much each number of a code moves the picture, by the linear path: [global_dim + 5 * region_dim].
 
@@ -46,7 +50,8 @@ def importance(model: RegionVAE) -> np.ndarray:
     for path in paths:
         scale = path.deviations * path.components.norm(dim=1)
         found.append(torch.nn.functional.pad(scale, (0, path.dim - path.rank), value=float(scale.min())))
-    return torch.cat(found).detach().numpy()
+    every = torch.cat(found).detach()
+    return every.clamp(min=LEAST_IMPORTANCE * float(every.max())).numpy()
 
 
 def read(checkpoint: str) -> CodePrior | None:

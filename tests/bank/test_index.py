@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from rupantara import schema
 from rupantara.bank.affinity import PERCENTILE, mean_affinity, percentile_of_top, species_means, top_needed
+from rupantara.bank.alignment import ANIMAL, Alignment
 from rupantara.bank.hits import merge_hits
 from rupantara.bank.index import BankIndex
 from rupantara.bank.rows import bank_rows, select_shard
@@ -15,6 +16,7 @@ from rupantara.metrics.cosine import unit
 
 DIM = 8
 COLUMNS = schema.bank(DIM, "test")
+RAW = Alignment.identity(DIM)
 SPECIES = ("cat", "dog", "fox")
 
 
@@ -56,9 +58,9 @@ def brute_force(rows: pa.Table, queries: np.ndarray, region: str, k: int, specie
 def test_shards_together_answer_like_a_sorted_scan(faces, shards, k, species, duplicates, seed):
     table = features(faces, seed, duplicates)
     queries, _ = unit(np.random.default_rng(seed + 1).normal(size=(3, DIM)))
-    parts = [bank_rows(select_shard(table, i, shards), COLUMNS) for i in range(shards)]
+    parts = [bank_rows(select_shard(table, i, shards), COLUMNS, RAW) for i in range(shards)]
     found = merge_hits([BankIndex(part).search(queries, "nose", k, species) for part in parts], k)
-    expected = brute_force(bank_rows(table, COLUMNS), queries, "nose", k, species)
+    expected = brute_force(bank_rows(table, COLUMNS, RAW), queries, "nose", k, species)
     assert found.ids.tolist() == expected
     assert np.isneginf(found.scores[found.ids == ""]).all()
 
@@ -74,13 +76,28 @@ def test_the_code_that_went_in_comes_out():
     table = features(10, 5, False)
     codes = schema.dense(table["regions_mu"], len(REGIONS), DIM)
     queries, _ = unit(codes[:, 1])
-    hits = BankIndex(bank_rows(table, COLUMNS)).search(queries, "nose", 1)
+    hits = BankIndex(bank_rows(table, COLUMNS, RAW)).search(queries, "nose", 1)
     assert [i.split("/")[0] for i in hits.ids[:, 0]] == table["face_id"].to_pylist()
     np.testing.assert_allclose(hits.codes[:, 0], codes[:, 1], rtol=1e-5)
 
 
+def test_the_aligned_code_is_stored_and_the_raw_one_comes_back():
+    rng = np.random.default_rng(4)
+    mean, std = ({d: rng.uniform(0.5, 2, (5, DIM)).astype(np.float32) for d in ("human", ANIMAL)} for _ in range(2))
+    space, table = Alignment(mean, std), features(6, 5, False)
+    codes = schema.dense(table["regions_mu"], len(REGIONS), DIM)
+    rows = bank_rows(table, COLUMNS, space)
+    for row in rows.to_pylist():
+        at, region = table["face_id"].to_pylist().index(row["face_id"]), REGIONS.index(row["region"])
+        raw = codes[at, region]
+        aligned = np.array(row["vector"]) * row["norm"]
+        np.testing.assert_allclose(aligned, (raw - mean[ANIMAL][region]) / std[ANIMAL][region], atol=1e-5)
+        np.testing.assert_allclose(space.restore(aligned, ANIMAL, row["region"]), raw, atol=1e-5)
+        assert (row["mean"], row["std"]) == (np.float32(raw.mean()), np.float32(raw.std()))
+
+
 def test_an_index_read_back_answers_the_same():
-    rows = bank_rows(features(40, 6, False), COLUMNS)
+    rows = bank_rows(features(40, 6, False), COLUMNS, RAW)
     queries, _ = unit(np.random.default_rng(0).normal(size=(4, DIM)))
     first = BankIndex(rows)
     again = BankIndex(rows, first.faiss_files())
@@ -88,7 +105,7 @@ def test_an_index_read_back_answers_the_same():
 
 
 def test_mean_and_percentile_affinity_equal_the_full_product():
-    rows = bank_rows(features(90, 7, False), COLUMNS)
+    rows = bank_rows(features(90, 7, False), COLUMNS, RAW)
     queries, _ = unit(np.random.default_rng(1).normal(size=(6, DIM)))
     index = BankIndex(rows)
     names, means, counts = species_means([index.moments()], "mouth")

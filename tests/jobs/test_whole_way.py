@@ -13,6 +13,7 @@ from PIL import Image
 
 from jobs import build_bank, curate, demo, extract, generate
 from rupantara import schema
+from rupantara.bank.alignment import Alignment
 from rupantara.errors import MissingError, RefusedError, UserError
 from rupantara.imaging import codec
 from rupantara.landmarks.regions import REGIONS
@@ -91,6 +92,10 @@ def test_vectors_open_in_plain_arrow_with_shape_and_model(run):
     assert field.type.list_size == len(REGIONS) * 128
 
 
+def space_of(run) -> Alignment:
+    return Alignment.from_json(manifest.require(run.bank, "bank").extra["alignment"])
+
+
 def test_bank_vectors_are_unit_and_give_back_the_codes(run):
     bank = tables.read(run.bank, schema="bank")
     assert bank.num_rows == 12 * len(SPECIES) * len(REGIONS)
@@ -99,7 +104,8 @@ def test_bank_vectors_are_unit_and_give_back_the_codes(run):
     features = {r["face_id"]: r["regions_mu"] for r in tables.read(run.features, schema="features").to_pylist()}
     for row in bank.slice(0, 20).to_pylist():
         code = np.array(features[row["face_id"]]).reshape(5, 128)[REGIONS.index(row["region"])]
-        np.testing.assert_allclose(np.array(row["vector"]) * row["norm"], code, atol=1e-3)
+        aligned = np.array(row["vector"]) * row["norm"]
+        np.testing.assert_allclose(space_of(run).restore(aligned, "animal", row["region"]), code, atol=1e-3)
 
 
 def test_generated_pictures_say_what_they_are(run):
@@ -129,7 +135,8 @@ def test_affinity_has_every_face_region_and_species_and_agrees_with_the_product(
     bank = tables.read(run.bank, schema="bank").to_pylist()
     features = {r["face_id"]: r["regions_mu"] for r in tables.read(run.features, schema="features").to_pylist()}
     for row in rows[::97]:
-        code = np.array(features[row["face_id"]], np.float64).reshape(5, 128)[REGIONS.index(row["region"])]
+        raw = np.array(features[row["face_id"]], np.float32).reshape(1, 5, 128)[:, REGIONS.index(row["region"])]
+        code = space_of(run).align(raw, "human", row["region"])[0].astype(np.float64)
         kept = [r["vector"] for r in bank if r["region"] == row["region"] and r["species"] == row["species"]]
         cosines = np.array(kept, np.float64) @ (code / np.linalg.norm(code))
         assert row["mean"] == pytest.approx(cosines.mean(), abs=1e-5)
@@ -192,7 +199,13 @@ def test_a_bank_of_another_model_is_refused(run, tmp_path):
 def test_weight_zero_is_the_reconstruction(run, tmp_path):
     out = str(tmp_path / "generated")
     config = generate.Config(
-        faces=run.faces, checkpoint=run.checkpoint, bank=run.bank, generated=out, weight=0.0, species=("fox",), limit=2
+        faces=run.faces,
+        checkpoint=run.checkpoint,
+        bank=run.bank,
+        generated=out,
+        weights=(0.0,),
+        species=("fox",),
+        limit=2,
     )
     generate.main(config)
     made = {(r["face_ids"][0], r["kind"]): r["image"] for r in tables.read(out, schema="generated").to_pylist()}

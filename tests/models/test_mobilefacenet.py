@@ -3,50 +3,11 @@
 import numpy as np
 import pytest
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from rupantara.models.mobilefacenet import DIM, SIDE, STAGES, from_published, published_names
 from tests.conftest import WEIGHTS
-
-Arrays = dict[str, np.ndarray]
-
-
-def interpret(param: str, arrays: Arrays, data: Tensor) -> Tensor:
-    """Run an ncnn layer list: `type name inputs outputs input… output… key=value…`; return the last layer's output."""
-    weights = {name: torch.from_numpy(array) for name, array in arrays.items()}
-    blobs: dict[str, Tensor] = {}
-    out = data
-    for line in param.splitlines()[2:]:
-        kind, name, num_in, num_out, *rest = line.split()
-        inputs = [blobs[blob] for blob in rest[: int(num_in)]]
-        outputs = rest[int(num_in) : int(num_in) + int(num_out)]
-        options = {int(key): float(value) for key, value in (o.split("=") for o in rest[int(num_in) + int(num_out) :])}
-        if kind == "Input":
-            out = data
-        elif kind == "BinaryOp":
-            other = options[2] if options.get(1) else inputs[1]
-            out = (inputs[0] + other, inputs[0] - other, inputs[0] * other)[int(options[0])]
-        elif kind in ("Convolution", "ConvolutionDepthWise"):
-            assert options[5] == 0, "no bias"
-            stride, padding, groups = (int(options.get(key, default)) for key, default in ((3, 1), (4, 0), (7, 1)))
-            out = F.conv2d(inputs[0], weights[f"{name}.weight"], None, stride, padding, 1, groups)
-        elif kind == "BatchNorm":
-            slope, mean, var, bias = (
-                weights[f"{name}.{part}"].view(1, -1, *[1] * (inputs[0].ndim - 2))
-                for part in ("slope", "mean", "var", "bias")
-            )
-            out = slope * (inputs[0] - mean) / var.sqrt() + bias
-        elif kind == "PReLU":
-            slope = weights[f"{name}.slope"].view(1, -1, 1, 1)
-            out = torch.where(inputs[0] > 0, inputs[0], slope * inputs[0])
-        elif kind == "InnerProduct":
-            out = inputs[0].flatten(1) @ weights[f"{name}.weight"].T + weights[f"{name}.bias"]
-        else:
-            assert kind == "Split", kind
-            out = inputs[0]
-        blobs |= dict.fromkeys(outputs, out)
-    return out
+from tests.models.ncnn import interpret, last
 
 
 class Net:
@@ -119,7 +80,7 @@ def _same(found: Tensor, expected: Tensor) -> None:
 
 def test_random_tensors_under_the_published_names_give_what_the_layer_list_gives() -> None:
     net, faces = _published_style(1), _faces(2, 1)
-    _same(from_published(net.arrays)(faces), interpret("\n".join(net.lines), net.arrays, faces))
+    _same(from_published(net.arrays)(faces), last(interpret("\n".join(net.lines), net.arrays, faces)))
 
 
 def test_the_published_network_gives_what_its_own_param_file_says() -> None:
@@ -129,7 +90,7 @@ def test_the_published_network_gives_what_its_own_param_file_says() -> None:
     arrays, faces = dict(np.load(tensors)), _faces(2)
     # The file prints 1 / 128 with four digits.
     layers = param.read_text().replace("2=0.007813", "2=0.0078125")
-    _same(from_published(arrays)(faces), interpret(layers, arrays, faces))
+    _same(from_published(arrays)(faces), last(interpret(layers, arrays, faces)))
 
 
 def test_every_published_tensor_is_named_once_and_loaded() -> None:

@@ -71,3 +71,36 @@ def test_placing_what_was_cut_puts_it_back():
     inside = coverage[0, 0] > 0.99
     error = (blended - images)[0, :, inside].abs()
     assert float(error.mean()) < 0.01, f"mean error {float(error.mean()):.4f} over {len(REGIONS)} regions"
+
+
+@settings(max_examples=25, deadline=None)
+@given(seed=st.integers(0, 2**31), height=st.integers(2, 9), width=st.integers(2, 9), n=st.integers(1, 7))
+def test_reading_is_torch_s_bilinear_sampling_with_replicated_borders(seed, height, width, n):
+    generator = torch.Generator().manual_seed(seed)
+    images = torch.randn(2, 3, height, width, generator=generator, requires_grad=True)
+    x, y = (torch.rand(2, k, generator=generator) * 1.8 - 0.4 for k in (n, n + 1))
+    grid = torch.stack([x[:, None].expand(2, n + 1, n), y[:, :, None].expand(2, n + 1, n)], dim=-1) * 2 - 1
+    expected = torch.nn.functional.grid_sample(images, grid, padding_mode="border", align_corners=False)
+    found = placement._read(images, x, y)
+    torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-5)
+    weight = torch.randn(found.shape, generator=generator)
+    gradients = [torch.autograd.grad((out * weight).sum(), images, retain_graph=True)[0] for out in (found, expected)]
+    torch.testing.assert_close(*gradients, atol=1e-5, rtol=1e-5)
+
+
+def test_taps_by_hand():
+    """Pixel centres of four lie at 1/8, 3/8, 5/8, 7/8: on one, between two, beyond both ends."""
+    taps = placement._taps(torch.tensor([[0.375, 0.5, 0.125, -1.0, 0.05, 1.0]]), 4)[0]
+    half = [0.0, 0.5, 0.5, 0.0]
+    assert taps.tolist() == [[0, 1, 0, 0], half, [1, 0, 0, 0], [1, 0, 0, 0], [1, 0, 0, 0], [0, 0, 0, 1]]
+
+
+def test_harmonizing_a_picture_with_itself_changes_nothing_and_half_the_way_otherwise():
+    images = torch.rand(1, 3, 32, 32)
+    boxes = human_boxes()
+    weights = placement.part_weights(boxes, 32)
+    layers = images[:, None].expand(1, 6, 3, 32, 32)
+    torch.testing.assert_close(placement.harmonize(layers, weights, images), layers.contiguous(), atol=1e-6, rtol=0)
+    torch.testing.assert_close(
+        placement.harmonize(layers, weights, images + 0.4), layers + 0.4 * placement.HARMONY, atol=1e-5, rtol=0
+    )

@@ -1,0 +1,171 @@
+"""Mixing is exact at both ends, linear or along the great circle between them; retrieval gives back raw codes."""
+
+import numpy as np
+import pyarrow as pa
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.spatial import geometric_slerp
+from scipy.special import softmax
+
+from rupantara import schema
+from rupantara.bank.alignment import HUMAN, Alignment, fit
+from rupantara.bank.hits import Hits
+from rupantara.bank.index import BankIndex
+from rupantara.bank.rows import bank_rows
+from rupantara.generation.hybrid import Mixing, Retrieved, mix, nearest_species, retrieve, slerp, softmax_weights
+from rupantara.landmarks.regions import REGIONS
+from rupantara.types import Vectors
+
+DIM = 6
+
+
+class InProcess:
+    """A bank in this process: an index and the alignment that its rows were made with."""
+
+    def __init__(self, index: BankIndex, alignment: Alignment) -> None:
+        self.alignment, self._index = alignment, index
+
+    def search(self, queries: Vectors, region: str, k: int, species: str = "") -> Hits:
+        return self._index.search(queries, region, k, species)
+
+
+def drawn(rows: int, seed: int, shift: float = 0.0) -> np.ndarray:
+    return (np.random.default_rng(seed).normal(size=(rows, len(REGIONS), DIM)) + shift).astype(np.float32)
+
+
+def bank_of(codes: dict[str, np.ndarray], humans: np.ndarray) -> InProcess:
+    alignment = fit([(HUMAN, humans), *codes.items()])
+    assert alignment is not None
+    names = [name for name, rows in codes.items() for _ in rows]
+    columns = {
+        "face_id": [f"{name}-{i}" for name, rows in codes.items() for i in range(len(rows))],
+        "species": names,
+        "regions_mu": schema.vector_array(np.concatenate(list(codes.values()))),
+    }
+    return InProcess(BankIndex(bank_rows(pa.table(columns), schema.bank(DIM, "test"), alignment)), alignment)
+
+
+@pytest.mark.parametrize("mode", ["linear", "spherical"])
+def test_weight_0_and_1_are_the_codes_to_the_bit(mode: str) -> None:
+    human, animal = torch.from_numpy(drawn(7, 0)) * 1e3, drawn(7, 1) / 3
+    assert torch.equal(mix(human, animal, Mixing(weights=(0.0,), mode=mode)), human)
+    assert torch.equal(mix(human, animal, Mixing(weights=(1.0,), mode=mode)), torch.from_numpy(animal))
+    # Also where there is nothing between them.
+    zero = np.zeros_like(animal)
+    assert torch.equal(mix(human, zero, Mixing(weights=(0.0,), mode=mode)), human)
+    assert torch.equal(mix(torch.from_numpy(zero), animal, Mixing(weights=(1.0,), mode=mode)), torch.from_numpy(animal))
+
+
+@settings(max_examples=20, deadline=None)
+@given(weight=st.floats(0, 1), seed=st.integers(0, 1000))
+def test_linear_mixing_is_numpy_s(weight: float, seed: int) -> None:
+    human, animal = drawn(3, seed), drawn(3, seed + 1)
+    found = mix(torch.from_numpy(human), animal, Mixing(weights=(weight,)))
+    np.testing.assert_allclose(found, (1 - weight) * human + weight * animal, atol=1e-5)
+
+
+@settings(max_examples=30, deadline=None)
+@given(weight=st.floats(0, 1), seed=st.integers(0, 1000))
+def test_spherical_mixing_is_scipy_s_with_lengths_in_between(weight: float, seed: int) -> None:
+    human, animal = drawn(2, seed), drawn(2, seed + 1) * 4
+    found = mix(torch.from_numpy(human), animal, Mixing(weights=(weight,), mode="spherical")).numpy()
+    for row in range(2):
+        for region in range(len(REGIONS)):
+            a, b = human[row, region].astype(np.float64), animal[row, region].astype(np.float64)
+            lengths = np.linalg.norm(a), np.linalg.norm(b)
+            direction = geometric_slerp(a / lengths[0], b / lengths[1], weight)
+            length = (1 - weight) * lengths[0] + weight * lengths[1]
+            np.testing.assert_allclose(found[row, region], length * direction, atol=2e-4)
+
+
+def test_by_hand() -> None:
+    """Half way from (2, 0) to (0, 4): 45 degrees, of length 3."""
+    found = slerp(torch.tensor([2.0, 0.0]), torch.tensor([0.0, 4.0]), torch.tensor([0.5]))
+    np.testing.assert_allclose(found, [3 * 0.5**0.5] * 2, rtol=1e-6)
+
+
+@pytest.mark.parametrize("weight", [0.0, 0.3, 0.5, 1.0])
+@pytest.mark.parametrize(
+    ("a", "b"),
+    [
+        ([0, 0, 0], [1, 2, 2]),
+        ([1, 2, 2], [0, 0, 0]),
+        ([0, 0, 0], [0, 0, 0]),
+        ([1, 2, 2], [2, 4, 4]),
+        ([1, 2, 2], [-2, -4, -4]),
+        ([1, 2, 2], [1, 2, 2.0005]),
+        ([1e-20, 0, 0], [0, 1, 0]),
+    ],
+)
+def test_vectors_without_a_great_circle_are_mixed_linearly(a: list[float], b: list[float], weight: float) -> None:
+    first, second = torch.tensor([a, b], dtype=torch.float32).unbind(0)
+    found = slerp(first, second, torch.tensor([weight]))
+    np.testing.assert_allclose(found, (1 - weight) * np.array(a) + weight * np.array(b), atol=1e-3)
+
+
+def test_each_region_has_its_weight_and_others_stay() -> None:
+    human, animal = torch.from_numpy(drawn(4, 0)), drawn(4, 1)
+    mixing = Mixing(regions=("mouth", "eyes"), weights=(0.25, 1.0))
+    found = mix(human, animal, mixing)
+    at = {name: i for i, name in enumerate(REGIONS)}
+    for name in ("nose", "ears", "forehead"):
+        assert mixing.weight_of(name) == 0 and torch.equal(found[:, at[name]], human[:, at[name]])
+    assert torch.equal(found[:, at["eyes"]], torch.from_numpy(animal)[:, at["eyes"]])
+    expected = 0.75 * human[:, at["mouth"]].numpy() + 0.25 * animal[:, at["mouth"]]
+    np.testing.assert_allclose(found[:, at["mouth"]], expected, atol=1e-6)
+    one = Mixing(regions=("mouth", "eyes"), weights=(0.5,))
+    assert [one.weight_of(name) for name in REGIONS] == [0.5, 0, 0.5, 0, 0]
+
+
+def test_attention_is_scipy_s_softmax_and_absent_features_get_none() -> None:
+    scores = np.array([[0.9, 0.85, -np.inf], [0.5, 0.5, 0.5], [1.0, -1.0, -np.inf]])
+    for temperature in (0.01, 0.1, 1e-6):
+        found = softmax_weights(scores, temperature)
+        np.testing.assert_allclose(found, softmax(scores / temperature, axis=1), atol=1e-12)
+        assert (found[[0, 2], 2] == 0).all()
+    np.testing.assert_allclose(softmax_weights(scores, 1e-6)[0], [1, 0, 0])
+
+
+def test_the_nearest_feature_comes_back_raw_and_is_the_one_nearest_after_alignment() -> None:
+    humans, codes = drawn(30, 0), {"cat": drawn(20, 1, 5.0), "dog": drawn(15, 2, 8.0) * 2}
+    bank = bank_of(codes, humans)
+    # The mean and spread of species that count alike.
+    moments = [np.stack([part.astype(np.float64) for part in (c.mean(0), (c**2).mean(0))]) for c in codes.values()]
+    mean, squares = np.mean(moments, axis=0)
+    deviation = np.sqrt(squares - mean**2)
+    for i, region in enumerate(REGIONS):
+        for species, rows in codes.items():
+            found = retrieve(bank, humans[:, i], region, species, Mixing(top_k=1))
+            queries = (humans[:, i] - humans[:, i].mean(0)) / humans[:, i].std(0)
+            known = (rows[:, i] - mean[i]) / deviation[i]
+            cosine = queries @ known.T / np.linalg.norm(queries, axis=1)[:, None] / np.linalg.norm(known, axis=1)
+            best = cosine.argmax(1)
+            assert found.ids[:, 0].tolist() == [f"{species}-{j}/{region}" for j in best]
+            np.testing.assert_allclose(found.codes, rows[best, i], atol=1e-4)
+            np.testing.assert_allclose(found.scores[:, 0], cosine.max(1), atol=1e-5)
+            assert (found.weights == 1).all()
+
+
+def test_more_features_are_averaged_by_attention_in_the_common_space_and_fewer_than_wanted_are_enough() -> None:
+    humans, codes = drawn(10, 0), {"cat": drawn(3, 1, 5.0), "dog": drawn(15, 2, 8.0)}
+    bank = bank_of(codes, humans)
+    found = retrieve(bank, humans[:, 1], "nose", "cat", Mixing(top_k=5, temperature=0.5))
+    rows = {f"cat-{i}/nose": code for i, code in enumerate(codes["cat"][:, 1])}
+    for row in range(10):
+        assert sorted(found.ids[row, :3]) == sorted(rows) and (found.ids[row, 3:] == "").all()
+        # Restoring is affine and the weights sum to 1, so the mean of raw codes is the same.
+        expected = sum(w * rows[name] for w, name in zip(found.weights[row, :3], found.ids[row, :3], strict=True))
+        np.testing.assert_allclose(found.codes[row], expected, atol=1e-4)
+    np.testing.assert_allclose(found.weights.sum(1), 1, rtol=1e-6)
+    with pytest.raises(ValueError, match="no nose of species 'fox'"):
+        retrieve(bank, humans[:, 1], "nose", "fox", Mixing())
+
+
+def test_the_nearest_species_has_the_best_match_and_ties_go_by_name() -> None:
+    def found(*scores: float) -> Retrieved:
+        column = np.array(scores)[:, None]
+        return Retrieved(np.zeros((len(scores), DIM)), column.astype(object), column, column)
+
+    assert nearest_species({"dog": found(0.9, 0.1, 0.5), "cat": found(0.2, 0.3, 0.5)}) == ["dog", "cat", "cat"]

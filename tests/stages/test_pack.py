@@ -1,0 +1,88 @@
+"""A packed model encodes and decodes as the one it was made of, and comes back from its checkpoint."""
+
+import numpy as np
+import pyarrow as pa
+import pytest
+import torch
+
+from rupantara import schema
+from rupantara.generation import loading, prior
+from rupantara.generation.prior import CodePrior
+from rupantara.landmarks.regions import CANONICAL
+from rupantara.models.region_vae import RegionVAE
+from rupantara.stages import pack
+from rupantara.stages.faces import FaceArrays, load
+from tests.drawn import CONFIG, face_row, tiny_model, write_model
+
+
+@pytest.fixture(scope="module")
+def faces() -> FaceArrays:
+    rows = [face_row(f"{species}-{i}", species, i) for species in ("human", "cat") for i in range(3)]
+    return load(pa.Table.from_pylist(rows, schema=schema.FACES), CONFIG.size)
+
+
+@pytest.fixture(params=[False, True], ids=["one network", "a network a domain"])
+def model(request: pytest.FixtureRequest) -> RegionVAE:
+    """A network whose variances depend on the face, as after training."""
+    made = tiny_model(separate_domains=request.param)
+    generator = torch.Generator().manual_seed(1)
+    for net in made.domain_nets():
+        for head in (*net.global_encoder.heads, *net.region_encoder.heads):
+            head.weight.copy_(torch.randn(head.weight.shape, generator=generator) * 0.03)
+            head.bias[len(head.bias) // 2 :] = -2.0
+    return made
+
+
+def test_means_are_the_same_and_variances_those_of_the_mean(model: RegionVAE, faces: FaceArrays) -> None:
+    before = pack.posteriors(model, faces)
+    assert float(before.global_logvar.std(0).min()) > 0
+    packed = pack.without_variances(model, before)
+    after = pack.posteriors(packed, faces)
+    torch.testing.assert_close(after.global_mu, before.global_mu, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(after.regions_mu, before.regions_mu, atol=1e-5, rtol=1e-5)
+    expected = before.regions_logvar.mean(0).expand_as(before.regions_logvar)
+    torch.testing.assert_close(after.regions_logvar, expected)
+    torch.testing.assert_close(after.global_logvar, before.global_logvar.mean(0).expand_as(before.global_logvar))
+    assert sum(t.numel() for t in packed.state_dict().values()) < sum(t.numel() for t in model.state_dict().values())
+
+
+def test_posteriors_are_the_model_s_own_in_order(model: RegionVAE, faces: FaceArrays, monkeypatch) -> None:
+    monkeypatch.setattr(pack, "BATCH", 4)
+    found = pack.posteriors(model, faces)
+    for i in range(len(faces.pictures)):
+        alone = faces.slice(i, 1)
+        species = torch.tensor([int(i >= 3)])
+        expected = model.encode(alone.images(), torch.from_numpy(alone.boxes), species)
+        for part, one in zip(found, expected, strict=True):
+            torch.testing.assert_close(part[i], one[0], atol=1e-5, rtol=1e-4)
+
+
+def test_through_its_checkpoint_it_is_the_same_within_half_precision(
+    model: RegionVAE, faces: FaceArrays, tmp_path
+) -> None:
+    packed = pack.without_variances(model, pack.posteriors(model, faces))
+    tensors = pack.halved(packed)
+    assert {t.dtype for t in tensors.values()} == {torch.float16}
+    uri = write_model(str(tmp_path / "packed"), packed, tensors)
+    rng = np.random.default_rng(0)
+    width = CONFIG.global_dim + 5 * CONFIG.region_dim
+    people = CodePrior(
+        rng.normal(size=width).astype(np.float32),
+        rng.normal(size=(3, width)).astype(np.float32),
+        np.array(CANONICAL["human"], np.float32),
+    )
+    (tmp_path / "packed" / prior.FILE).write_bytes(prior.as_bytes(people))
+    found = loading.load(uri)
+    assert found.model.config == packed.config and not found.model.config.variances
+    assert next(found.model.parameters()).dtype == torch.float32
+    before, after = pack.posteriors(model, faces), pack.posteriors(found.model, faces)
+    for name in ("global_mu", "regions_mu"):
+        expected = getattr(before, name)
+        assert float((getattr(after, name) - expected).norm() / expected.norm()) < 3e-3
+    assert float((after.global_logvar - after.global_logvar[0]).abs().max()) == 0
+    species, boxes = torch.tensor([0, 0, 0, 1, 1, 1]), torch.from_numpy(faces.boxes)
+    with torch.inference_mode():
+        pictures = [m.decode(before.global_mu, before.regions_mu, boxes, species) for m in (model, found.model)]
+    assert float((pictures[0] - pictures[1]).abs().max() / pictures[0].abs().max()) < 1e-2
+    assert found.prior is not None
+    np.testing.assert_allclose(found.prior.directions, people.directions, rtol=1e-3, atol=1e-3)

@@ -1,0 +1,147 @@
+"""The probe's rows against brute force on the codes it encodes, and on alterations that alter nothing."""
+
+from functools import partial
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from rupantara import schema
+from rupantara.bank.alignment import ANIMAL, HUMAN, Alignment, fit
+from rupantara.generation import loading
+from rupantara.landmarks.augmentations import AUGMENTATIONS, MarkedFace
+from rupantara.landmarks.regions import REGIONS
+from rupantara.reports import html, probe
+from rupantara.stages.extract import encode
+from rupantara.stages.faces import FaceArrays, keypoints, load
+from rupantara.stages.probe import MEASURES, ProbeCodes
+from rupantara.storage.recipe import Recipe
+from tests.drawn import SIDE, face_row, tiny_model, write_faces, write_model, write_table
+
+HUMANS, SPECIES = 6, ("cat", "dog")
+ROWS = [face_row(f"h{i}", "human", i, "test") for i in range(HUMANS)]
+ROWS += [face_row(f"{name}{i}", name, i, "test") for name in SPECIES for i in range(4)]
+HELD = {HUMAN: {f"h{i}": "human" for i in range(HUMANS)}, ANIMAL: {f"{s}{i}": s for s in SPECIES for i in range(4)}}
+
+
+class Made:
+    """A stage over drawn faces, the codes it should have, and the alignment fitted on them."""
+
+    def __init__(self, root) -> None:
+        faces = write_faces(str(root / "faces"), ROWS)
+        checkpoint = write_model(str(root / "model"), tiny_model())
+        table = pa.Table.from_pylist(ROWS, schema=schema.FACES)
+        self.loaded = loading.load(checkpoint)
+        arrays = load(table, SIDE)
+        self.faces = {HUMAN: arrays.slice(0, HUMANS), ANIMAL: arrays.slice(HUMANS, 99)}
+        self.codes = {d: encode(self.loaded, part)[1].numpy() for d, part in self.faces.items()}
+        space = fit([(HUMAN, self.codes[HUMAN]), ("cat", self.codes[ANIMAL][:4]), ("dog", self.codes[ANIMAL][4:])])
+        assert space is not None
+        self.space: Alignment = space
+        self.stage = partial(ProbeCodes, faces, checkpoint, space, HELD, 0)
+
+    def spaces(self, domain: str, codes: np.ndarray) -> dict[str, np.ndarray]:
+        return {"raw": codes, "aligned": self.space.align(codes, domain)}
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
+    return Made(tmp_path_factory.mktemp("probe"))
+
+
+def rows_of(stage: ProbeCodes, *measures: str) -> dict[tuple[str, str, str], dict]:
+    table = stage(pa.table({"measure": list(measures)}))
+    assert table.schema.equals(schema.PROBE)
+    found = {(row["measure"], row["space"], row["region"]): row for row in table.to_pylist()}
+    assert set(found) == {(m, s, r) for m in measures for s in ("raw", "aligned") for r in REGIONS}
+    return found
+
+
+def cosines(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    a, b = (x.astype(np.float64) / np.linalg.norm(x.astype(np.float64), axis=1, keepdims=True) for x in (a, b))
+    return a @ b.T
+
+
+def test_species_and_hits_are_those_of_a_sorted_list(made: Made) -> None:
+    found = rows_of(made.stage(), "species", "distinct_hits")
+    names = np.array(list(HELD[ANIMAL].values()))
+    pairs = made.spaces(HUMAN, made.codes[HUMAN]), made.spaces(ANIMAL, made.codes[ANIMAL])
+    for space in ("raw", "aligned"):
+        humans, animals = pairs[0][space], pairs[1][space]
+        for i, region in enumerate(REGIONS):
+            between = cosines(animals[:, i], animals[:, i])
+            nearest = [max((j for j in range(8) if j != k), key=lambda j, k=k: between[k, j]) for k in range(8)]
+            row = found["species", space, region]
+            assert row["n"] == 8 and row["value"] == pytest.approx((names[nearest] == names).mean())
+            assert 0 <= row["low"] <= row["value"] <= row["high"] <= 1
+            hit = {int(np.argmax(line)) for line in cosines(humans[:, i], animals[:, i])}
+            row = found["distinct_hits", space, region]
+            assert row["n"] == HUMANS and row["value"] == pytest.approx(len(hit) / HUMANS)
+
+
+def test_an_altered_animal_finds_itself_as_often_as_by_brute_force(made: Made) -> None:
+    found = rows_of(made.stage(), "match_flip")
+    part = made.faces[ANIMAL]
+    points = keypoints(part.rows, SIDE)
+    flipped = [
+        AUGMENTATIONS["flip"](MarkedFace(*one), np.random.default_rng(0))
+        for one in zip(part.pictures, points, part.boxes, strict=True)
+    ]
+    pictures, boxes = np.stack([f.picture for f in flipped]), np.stack([f.boxes for f in flipped])
+    queries = encode(made.loaded, FaceArrays(part.rows, pictures, boxes.astype(np.float32)))[1].numpy()
+    asked, known = made.spaces(ANIMAL, queries), made.spaces(ANIMAL, made.codes[ANIMAL])
+    values = set()
+    for (_, space, region), row in found.items():
+        i = REGIONS.index(region)
+        best = cosines(asked[space][:, i], known[space][:, i]).argmax(1)
+        assert row["n"] == 8 and row["value"] == pytest.approx((best == np.arange(8)).mean())
+        values.add(row["value"])
+    assert values != {1.0}, "random weights do not know a mirrored face everywhere"
+
+
+def test_an_alteration_that_alters_nothing_is_always_found(made: Made, monkeypatch) -> None:
+    monkeypatch.setitem(AUGMENTATIONS, "blur", lambda face, rng: face)
+    for row in rows_of(made.stage(), "match_blur").values():
+        assert row["value"] == 1.0 and row["high"] == 1.0 and 0.6 < row["low"] < 0.7
+
+
+def test_the_same_seed_measures_the_same(made: Made) -> None:
+    first, again = (rows_of(made.stage(), "match_all", "domain_probe") for _ in range(2))
+    assert first == again
+    assert all(0 <= row["low"] <= row["high"] <= 1 for row in first.values())
+    assert {row["n"] for (measure, *_), row in first.items() if measure == "domain_probe"} == {HUMANS}
+
+
+def test_the_gap_that_alignment_takes_out_is_the_shift_of_the_means(made: Made) -> None:
+    """Humans' and animals' codes far apart: raw, the discrepancy is large; aligned, about none."""
+    codes = {d: c.copy() for d, c in made.codes.items()}
+    stage = made.stage()
+    stage._codes = {HUMAN: codes[HUMAN] + 50, ANIMAL: codes[ANIMAL]}
+    shifted = {d: m + 50 * (d == HUMAN) for d, m in made.space.mean.items()}
+    stage._alignment = Alignment(shifted, made.space.std)
+    found = rows_of(stage, "domain_mmd", "domain_probe")
+    for region in REGIONS:
+        assert found["domain_probe", "raw", region]["value"] == 1.0
+        raw, aligned = (found["domain_mmd", space, region] for space in ("raw", "aligned"))
+        assert raw["value"] > 0.5 > 0.2 > aligned["value"]
+        assert np.isnan(raw["low"]) and np.isnan(raw["high"])
+
+
+def test_the_report_has_a_table_a_measure_with_intervals_where_there_are_some(made: Made, tmp_path) -> None:
+    measures = ("domain_probe", "domain_mmd", "species", "match_shift_zoom")
+    assert set(measures) < set(MEASURES)
+    table = made.stage()(pa.table({"measure": list(measures)}))
+    write_table(str(tmp_path / "probe"), "probe", [table], Recipe("probe", "1", {"seed": 7}))
+    page = html.render("Region codes", [probe.section(str(tmp_path / "probe"))]).decode()
+    captions = [part.split("<")[0] for part in page.split("<caption>")[1:]]
+    assert captions == [
+        probe.TITLES["domain_probe"],
+        probe.TITLES["domain_mmd"],
+        probe.TITLES["species"],
+        "An altered animal finds its own feature first: shift and zoom",
+    ]
+    assert "seed 7" in page
+    for row in table.to_pylist():
+        if row["region"] == "mouth":
+            interval = "" if np.isnan(row["low"]) else f" [{row['low']:.3f}, {row['high']:.3f}]"
+            assert f"<td>{row['value']:.3f}{interval}</td>" in page
