@@ -68,8 +68,10 @@ class Config(cli.Common):
     """0 = the human's region, 1 = the animal's: one for all regions, or one for each of --regions."""
     mode: Literal["linear", "spherical"] = "linear"
     """Path between the human's code and the animal's."""
+    donor: Literal["animal", "region"] = Mixing.donor
+    """Who lends a face its regions: the one `animal` that is nearest over all of them, or for each `region` its own nearest."""
     top_k: int = Mixing.top_k
-    """Features retrieved for each region."""
+    """Features retrieved for each region (with --donor region)."""
     temperature: float = Mixing.temperature
     """Temperature of the softmax that weighs them by similarity."""
     split: Literal["train", "val", "test", ""] = "test"
@@ -143,7 +145,7 @@ def main(config: Config) -> None:
         return
     cli.connect()
     bank = ShardedBank.start(config.bank)
-    mixing = Mixing(config.regions, config.weights, config.mode, config.top_k, config.temperature)
+    mixing = Mixing(config.regions, config.weights, config.mode, config.donor, config.top_k, config.temperature)
     make_stage = partial(
         GenerateHybrids,
         config.checkpoint,

@@ -1,5 +1,6 @@
 """Hybrid faces (*Rupantara*, III.D): each region's code is mixed with codes that a bank of animals gives for it."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -64,12 +65,14 @@ class Mixing:
     `weights` says how much of the animal each mixed region takes: 0 = the human's code exactly, 1 = the animal's. `mode` is
     the path between them: linear, or spherical (direction along the great circle, length linearly). The animal's code is the
     mean of `top_k` retrieved features, weighted by a softmax of their cosines over `temperature` (attention); with `top_k` 1
-    it is the nearest feature.
+    it is the nearest feature. So with `donor` "region"; with "animal" all regions come from the one animal that is nearest in
+    their mean cosine, which keeps eyes and muzzle of one kind, and `top_k` has no say.
     """
 
     regions: tuple[str, ...] = REGIONS
     weights: tuple[float, ...] = (1.0,)
     mode: Literal["linear", "spherical"] = "linear"
+    donor: Literal["animal", "region"] = "animal"
     top_k: int = 3
     temperature: float = 0.01
 
@@ -99,13 +102,62 @@ def softmax_weights(scores: np.ndarray, temperature: float) -> np.ndarray:
 
 def retrieve(bank: Bank, codes: np.ndarray, region: str, species: str, mixing: Mixing) -> Retrieved:
     """Find the features of one species nearest to each face's region code [n, dim], and their weighted mean."""
-    queries, _ = unit(bank.alignment.align(codes, "human", region))
-    hits = bank.search(queries, region, mixing.top_k, species)
-    if not np.isfinite(hits.scores[:, 0]).all():
-        raise ValueError(f"the bank has no {region} of species {species!r}")
+    hits = _search(bank, codes, region, mixing.top_k, species)
     weights = softmax_weights(hits.scores, mixing.temperature)
     found = (hits.codes * weights[:, :, None]).sum(1)
     return Retrieved(bank.alignment.restore(found, "animal", region), hits.ids, hits.scores, weights)
+
+
+WHOLE_CANDIDATES = 256
+"""Features searched in each region for the one animal that lends them all."""
+
+
+def retrieve_whole(bank: Bank, codes: Mapping[str, np.ndarray], species: str) -> dict[str, Retrieved]:
+    """Find for each face the animal of a species nearest in the mean cosine over regions, and its codes of all of them.
+
+    `codes` holds each wanted region's [n, dim]. Where no animal is among the WHOLE_CANDIDATES of every region, each region
+    takes its own nearest.
+    """
+    found = {region: _search(bank, code, region, WHOLE_CANDIDATES, species) for region, code in codes.items()}
+    count = len(next(iter(codes.values())))
+    places = [_common(found, row) for row in range(count)]
+    out = {}
+    for region, hits in found.items():
+        at = np.array([place[region] for place in places])[:, None]
+        rows = np.arange(count)[:, None]
+        taken = bank.alignment.restore(hits.codes[rows, at][:, 0], "animal", region)
+        out[region] = Retrieved(taken, hits.ids[rows, at], hits.scores[rows, at], np.ones((count, 1)))
+    return out
+
+
+def retrieve_all(bank: Bank, codes: Mapping[str, np.ndarray], species: str, mixing: Mixing) -> dict[str, Retrieved]:
+    """Find what each region of each face takes from a species, as `mixing.donor` says; `codes` [n, dim] by region."""
+    if mixing.donor == "animal":
+        return retrieve_whole(bank, codes, species)
+    return {region: retrieve(bank, code, region, species, mixing) for region, code in codes.items()}
+
+
+def _common(found: Mapping[str, Hits], row: int) -> dict[str, int]:
+    """Return where in each region's hits the animal lies that is best over all regions."""
+    seats = {
+        region: {str(i).rpartition("/")[0]: k for k, i in enumerate(hits.ids[row]) if i}
+        for region, hits in found.items()
+    }
+    everywhere = sorted(set.intersection(*(set(animals) for animals in seats.values())))
+    if not everywhere:
+        return dict.fromkeys(found, 0)
+    means = [np.mean([found[region].scores[row, seats[region][animal]] for region in found]) for animal in everywhere]
+    best = everywhere[int(np.argmax(means))]
+    return {region: seats[region][best] for region in found}
+
+
+def _search(bank: Bank, codes: np.ndarray, region: str, k: int, species: str) -> Hits:
+    """Search the bank with aligned unit codes; ValueError when it has nothing of the species."""
+    queries, _ = unit(bank.alignment.align(codes, "human", region))
+    hits = bank.search(queries, region, k, species)
+    if not np.isfinite(hits.scores[:, 0]).all():
+        raise ValueError(f"the bank has no {region} of species {species!r}")
+    return hits
 
 
 def nearest_species(found: dict[str, Retrieved]) -> list[str]:

@@ -92,13 +92,9 @@ class GenerateHybrids:
     def _retrieve(self, regions_mu: np.ndarray) -> dict[str, dict[str, Retrieved]]:
         """Search each wanted region and species once for all faces."""
         wanted = self._available if NEAREST in self._species else tuple(s for s in self._species if s != NEAREST)
-        return {
-            region: {
-                s: hybrid.retrieve(self._bank, regions_mu[:, REGIONS.index(region)], region, s, self._mixing)
-                for s in wanted
-            }
-            for region in self._mixing.regions
-        }
+        codes = {region: regions_mu[:, REGIONS.index(region)] for region in self._mixing.regions}
+        by_species = {s: hybrid.retrieve_all(self._bank, codes, s, self._mixing) for s in wanted}
+        return {region: {s: found[region] for s, found in by_species.items()} for region in codes}
 
     @staticmethod
     def _pick(found: dict[str, Retrieved], name: str) -> tuple[Retrieved, list[str]]:
@@ -119,7 +115,12 @@ class GenerateHybrids:
         names: list[list[str]],
     ) -> list[dict[str, Any]]:
         mixing = self._mixing
-        settings = {"mode": mixing.mode, "top_k": mixing.top_k, "temperature": mixing.temperature}
+        settings = {
+            "mode": mixing.mode,
+            "donor": mixing.donor,
+            "top_k": mixing.top_k,
+            "temperature": mixing.temperature,
+        }
         out = []
         for i, face_id in enumerate(face_ids):
             regions = {
