@@ -5,6 +5,7 @@ scale, [0, 1].
 """
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import NamedTuple
 
 import torch
@@ -85,7 +86,7 @@ def leaky_decoder(config: ZooConfig, mode: str) -> nn.Sequential:
     """Build the mirror of `leaky_encoder`: four times interpolate and convolve, the last to RGB by a sigmoid."""
     widths = tuple(reversed(config.channels))
     layers: list[nn.Module] = [nn.Linear(config.latent_dim, widths[0] * 16), nn.Unflatten(1, (widths[0], 4, 4))]
-    for before, after in zip(widths, widths[1:], strict=False):
+    for before, after in pairwise(widths):
         layers += [nn.Upsample(scale_factor=2, mode=mode), _same(before, after, bias=False)]
         layers += [nn.BatchNorm2d(after), nn.LeakyReLU(LEAK)]
     return nn.Sequential(*layers, nn.Upsample(scale_factor=2, mode=mode), _same(widths[-1], 3), nn.Sigmoid())

@@ -4,6 +4,8 @@ The paper says no more of this network than that it is convolutional; sizes here
 128 latent dimensions, plain ReLU, transposed convolutions, no batch normalisation.
 """
 
+from itertools import pairwise
+
 from torch import nn
 
 from rupantara.models.zoo.protocol import ZooConfig, ZooVAE
@@ -24,11 +26,7 @@ class VanillaVAE(ZooVAE):
         )
         decoder = nn.Sequential(
             *(nn.Linear(config.latent_dim, up[0] * 16), nn.ReLU(), nn.Unflatten(1, (up[0], 4, 4))),
-            *(
-                layer
-                for a, b in zip(up, up[1:], strict=False)
-                for layer in (nn.ConvTranspose2d(a, b, 4, 2, 1), nn.ReLU())
-            ),
+            *(layer for a, b in pairwise(up) for layer in (nn.ConvTranspose2d(a, b, 4, 2, 1), nn.ReLU())),
             *(nn.ConvTranspose2d(up[-1], 3, 4, 2, 1), nn.Sigmoid()),
         )
         super().__init__(config, encoder, up[0] * 16, decoder)
