@@ -19,6 +19,7 @@ from rupantara.metrics.diversity import mean_pairwise
 from rupantara.metrics.image import image_errors
 from rupantara.metrics.perceptual import load_heads, lpips_caffe_squeezenet
 from rupantara.models.feature_nets import squeezenet_rows
+from rupantara.models.squeezenet import SqueezeNet
 from rupantara.models.zoo import SIDE
 from rupantara.stages import networks
 from rupantara.stages.contestants import Contestant, PcaContestant, load_contestant
@@ -89,9 +90,11 @@ def load_baseline(uri: str) -> Pca:
 def methods(contest: Contest) -> dict[str, Contestant]:
     """Load every method by its name."""
     pca = load_baseline(contest.baselines)
-    out: dict[str, Contestant] = {name: load_contestant(uri) for name, uri in contest.checkpoints.items()}
-    out |= {f"pca_{n}": PcaContestant(pca, n) for n in contest.components}
-    return out | {MEAN_FACE: PcaContestant(pca, 0)}
+    out: dict[str, Contestant] = {}
+    out.update((name, load_contestant(uri)) for name, uri in contest.checkpoints.items())
+    out.update((f"pca_{n}", PcaContestant(pca, n)) for n in contest.components)
+    out[MEAN_FACE] = PcaContestant(pca, 0)
+    return out
 
 
 def speeds(contest: Contest, faces: str, face_ids: frozenset[str]) -> dict[str, float]:
@@ -118,7 +121,9 @@ class Judge:
 
     def __init__(self, folder: str, heads: bool) -> None:
         """Load the network, and LPIPS's heads if wanted."""
-        self._net = networks.load_features(folder, "squeezenet")
+        net = networks.load_features(folder, "squeezenet")
+        assert isinstance(net, SqueezeNet)
+        self._net = net
         self._heads = load_heads(weights.load(folder, "lpips_squeeze")) if heads else None
 
     @torch.inference_mode()

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from rupantara.errors import UserError
 from rupantara.generation import loading, variations, zoo_loading
-from rupantara.landmarks.regions import CANONICAL
+from rupantara.landmarks.regions import CANONICAL, REGIONS
 from rupantara.models.region_vae import HUMAN
 from rupantara.models.zoo import SIDE
 from rupantara.stages.faces import load
@@ -29,7 +29,11 @@ class Contestant(Protocol):
 
     latent_dim: int
     num_parameters: int
-    modes: tuple[variations.Mode, ...]
+
+    @property
+    def modes(self) -> tuple[variations.Mode, ...]:
+        """Return how it can vary a face."""
+        ...
 
     def reconstruct(self, rows: pa.Table) -> Images:
         """Reconstruct each face, deterministically."""
@@ -44,10 +48,13 @@ class Contestant(Protocol):
         ...
 
 
+POSTERIOR_MODES: tuple[variations.Mode, ...] = ("posterior", "input_noise")
+
+
 class ZooContestant:
     """A VAE of the zoo."""
 
-    modes = ("posterior", "input_noise")
+    modes = POSTERIOR_MODES
 
     def __init__(self, uri: str) -> None:
         """Load a checkpoint."""
@@ -71,13 +78,13 @@ class ZooContestant:
 class RegionContestant:
     """A region VAE; its samples take the canonical boxes."""
 
-    modes = ("posterior", "input_noise")
+    modes = POSTERIOR_MODES
 
     def __init__(self, uri: str) -> None:
         """Load a checkpoint."""
         self._model = loading.load(uri).model
         config = self._model.config
-        self.latent_dim = config.global_dim + len(self._model.nets[0].region_bases) * config.region_dim
+        self.latent_dim = config.global_dim + len(REGIONS) * config.region_dim
         self.num_parameters = sum(p.numel() for p in self._model.parameters())
 
     @torch.inference_mode()
@@ -90,10 +97,8 @@ class RegionContestant:
     def vary(self, row: pa.Table, count: int, mode: variations.Mode, seed: int, noise: float) -> Images:
         """Draw from the posterior, or add noise to the face."""
         faces, generator = load(row, self._model.config.size), torch.Generator().manual_seed(seed)
-        images, boxes = (
-            x.repeat(count, 1, 1, 1)[:count] for x in (faces.images(), torch.from_numpy(faces.boxes)[None])
-        )
-        boxes = boxes.reshape(count, -1, 4)
+        images = faces.images().expand(count, -1, -1, -1)
+        boxes = torch.from_numpy(faces.boxes).expand(count, -1, -1)
         if mode == "input_noise":
             noisy = images + 2 * noise * torch.randn(images.shape, generator=generator)
             return self._means(noisy.clamp(-1, 1), boxes)
@@ -104,8 +109,8 @@ class RegionContestant:
     def sample(self, seed: int) -> Images:
         """Draw from the prior."""
         config, generator = self._model.config, torch.Generator().manual_seed(seed)
-        boxes = torch.tensor(np.array(CANONICAL[HUMAN], np.float32))[None]
-        shapes = ((1, config.global_dim), (1, len(self._model.nets[0].region_bases), config.region_dim))
+        boxes = torch.from_numpy(np.array(CANONICAL[HUMAN], np.float32))[None]
+        shapes = ((1, config.global_dim), (1, len(REGIONS), config.region_dim))
         codes = (torch.randn(shape, generator=generator) for shape in shapes)
         return _small(self._model.decode(*codes, boxes, _humans(1)))
 
@@ -125,7 +130,7 @@ def _small(images: Images) -> Images:
 class PcaContestant:
     """The first components of a PCA of faces at side 64; none of them: the mean face."""
 
-    modes = ()
+    modes: tuple[variations.Mode, ...] = ()
 
     def __init__(self, pca: Pca, components: int) -> None:
         """Take as many components as there are, at most so many."""

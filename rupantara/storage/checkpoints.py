@@ -16,7 +16,6 @@ from rupantara.errors import UserError
 from rupantara.storage import manifest, uris
 from rupantara.storage.manifest import DataFile
 
-
 CONFIG, WEIGHTS, CARD = "config.json", "model.safetensors", "README.md"
 
 
