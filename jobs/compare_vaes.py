@@ -21,7 +21,7 @@ from rupantara.reports import comparison, html
 from rupantara.stages import compare
 from rupantara.stages.compare import CompareFaces, Contest
 from rupantara.stages.contestants import expand, load_contestant, model_type
-from rupantara.stages.faces import choose
+from rupantara.stages.faces import choose, choose_people
 from rupantara.storage import checkpoints, manifest, uris, weights
 from rupantara.storage.recipe import Recipe, code_version
 
@@ -82,7 +82,7 @@ def build(config: Config) -> tuple[Recipe, Contest, list[str]]:
     """Name the methods, choose the people; the third is their face ids by hash."""
     named = expand(tuple(uris.absolute(uri) for uri in config.checkpoints))
     recipe = recipe_of(config, named)
-    chosen = compare.people(config.faces, config.split, config.limit, config.seed)
+    chosen = list(choose_people(config.faces, "human", (config.split,), config.limit, config.seed))
     if len(chosen) < 2 or config.count < 2:
         raise UserError(
             f"at least 2 people of split {config.split} and --count 2 are needed, got {len(chosen)} and {config.count}"

@@ -17,8 +17,6 @@ from rupantara.generation import loading, zoo_loading
 from rupantara.storage import checkpoints, manifest, uris
 
 log = logging.getLogger("jobs")
-FILES = (checkpoints.CONFIG, checkpoints.WEIGHTS, checkpoints.CARD, manifest.NAME)
-"""What is pushed: the training's logs, grids and states stay."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,10 +32,11 @@ class Config(cli.Common):
 
 
 def contents(uri: str) -> dict[str, bytes]:
-    """Read the files of a complete checkpoint, its weights checked against its manifest."""
-    model_type = manifest.require(uri, loading.MODEL_TYPE, zoo_loading.MODEL_TYPE).schema
-    checkpoints.read(uri, model_type)
-    return {name: uris.read_bytes(uris.join(uri, name)) for name in FILES}
+    """Read what a complete checkpoint's manifest lists, and it; its weights are checked. Logs, grids and states stay."""
+    found = manifest.require(uri, loading.MODEL_TYPE, zoo_loading.MODEL_TYPE)
+    checkpoints.read(uri, found.schema)
+    names = [*(file.path for file in found.files), manifest.NAME]
+    return {name: uris.read_bytes(uris.join(uri, name)) for name in names}
 
 
 def push(api: Any, config: Config, files: Mapping[str, bytes]) -> str:

@@ -23,7 +23,7 @@ from rupantara.models.squeezenet import SqueezeNet
 from rupantara.models.zoo import SIDE
 from rupantara.stages import networks
 from rupantara.stages.contestants import Contestant, PcaContestant, load_contestant
-from rupantara.stages.faces import at_most, load, to_pictures
+from rupantara.stages.faces import load, to_pictures
 from rupantara.storage import tables, uris, weights
 from rupantara.tensors import Images
 from rupantara.training.warm_start import Pca, fit_pca
@@ -48,17 +48,6 @@ class Contest:
     weights: str = ""
     heads: bool = False
     seed: int = 0
-
-
-def people(faces: str, split: str, limit: int, seed: int) -> list[str]:
-    """Choose one accepted human a person, at most `limit` by hash (0 = all): rows that are independent, ids in that order."""
-    columns = ("face_id", "identity", "domain", "split", "reject")
-    table = schema.where(schema.accepted(tables.read(faces, columns, schema="faces")), domain="human", split=split)
-    rows = zip(table["face_id"].to_pylist(), table["identity"].to_pylist(), strict=True)
-    ordered = at_most(dict(rows), 0, seed)
-    first = {identity: face_id for face_id, identity in reversed(ordered.items())}
-    kept = [face_id for face_id, identity in ordered.items() if first[identity] == face_id]
-    return kept[: limit or None]
 
 
 def count_attributes(faces: str, split: str) -> dict[str, dict[str, int]]:

@@ -76,13 +76,14 @@ class ZooContestant:
 
 
 class RegionContestant:
-    """A region VAE; its samples take the canonical boxes."""
+    """A region VAE."""
 
     modes = POSTERIOR_MODES
 
     def __init__(self, uri: str) -> None:
         """Load a checkpoint."""
-        self._model = loading.load(uri).model
+        loaded = loading.load(uri)
+        self._model, self._prior = loaded.model, loaded.prior
         config = self._model.config
         self.latent_dim = config.global_dim + len(REGIONS) * config.region_dim
         self.num_parameters = sum(p.numel() for p in self._model.parameters())
@@ -107,12 +108,14 @@ class RegionContestant:
 
     @torch.inference_mode()
     def sample(self, seed: int) -> Images:
-        """Draw from the prior."""
+        """Draw from the prior: the one that it was packed with, else the standard normal, at the canonical boxes."""
         config, generator = self._model.config, torch.Generator().manual_seed(seed)
-        boxes = torch.from_numpy(np.array(CANONICAL[HUMAN], np.float32))[None]
+        boxes = np.array(CANONICAL[HUMAN], np.float32) if self._prior is None else self._prior.boxes
         shapes = ((1, config.global_dim), (1, len(REGIONS), config.region_dim))
-        codes = (torch.randn(shape, generator=generator) for shape in shapes)
-        return _small(self._model.decode(*codes, boxes, _humans(1)))
+        codes = tuple(torch.randn(shape, generator=generator) for shape in shapes)
+        if self._prior is not None:
+            codes = self._prior.sample(1, seed, config.global_dim)
+        return _small(self._model.decode(*codes, torch.from_numpy(boxes)[None], _humans(1)))
 
     def _means(self, images: Images, boxes: Tensor) -> Images:
         found = self._model.encode(images, boxes, _humans(len(images)))
