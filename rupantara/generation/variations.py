@@ -6,6 +6,7 @@ Every draw comes from a seed and, for a face, from the face alone, so that neith
 import hashlib
 from typing import Literal
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -27,8 +28,8 @@ def seed_of(seed: int, *parts: str) -> int:
 
 
 def _normal(shape: tuple[int, ...], seed: int, like: Tensor) -> Tensor:
-    """Draw on the CPU, so that a device changes nothing."""
-    return torch.randn(shape, generator=torch.Generator().manual_seed(seed)).to(like)
+    """Draw row after row: the first of many rows are those of few (torch's own draws depend on how many there are)."""
+    return torch.from_numpy(np.random.default_rng(seed).standard_normal(shape, np.float32)).to(like)
 
 
 @torch.inference_mode()

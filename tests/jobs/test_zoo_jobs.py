@@ -94,7 +94,7 @@ def test_the_same_training_again_does_nothing_and_another_is_refused(made: Made,
     [
         ({"models": "plain,dfc"}, "rupantara.storage.weights pull squeezenet"),
         ({"models": "plain,vqvae"}, "must be of vanilla, beta, dfc, plain, got 'vqvae'"),
-        ({"batch": 1}, "--batch must be at least 2"),
+        ({"models": "beta", "batch": 1}, "--batch must be at least 2"),
     ],
 )
 def test_what_cannot_be_trained_is_said_before_anything_starts(made: Made, tmp_path, changes, message) -> None:
