@@ -19,8 +19,9 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from jobs import cli, train_logs
 from jobs.train_data import Chosen, choose, datasets, warm_start
+from jobs.train_fit import Room, fit
 from jobs.train_progress import following
-from jobs.train_worker import Plan, train
+from jobs.train_worker import Plan
 from rupantara import schema
 from rupantara.errors import UserError
 from rupantara.generation import loading
@@ -28,7 +29,7 @@ from rupantara.models.region_vae import RegionVAE, RegionVAEConfig, check_sizes
 from rupantara.reports.cards import model_card
 from rupantara.stages import networks
 from rupantara.stages.train_region_vae import DOMAINS, RegionVAETask, blank_rows
-from rupantara.storage import checkpoints, manifest, uris, weights
+from rupantara.storage import checkpoints, manifest, weights
 from rupantara.storage.recipe import Recipe, code_version
 from rupantara.training.region_vae import Objective
 from rupantara.training.warm_start import Pca
@@ -260,36 +261,6 @@ class Make:
         return task
 
 
-def fit(config: Config, plan: Plan, streams: dict[str, ray.data.Dataset], fingerprint: str) -> ray.train.Result:
-    """Run Ray Train; the same storage path and name resume."""
-    # Its V2 classes, the ones that run, are hidden from type checkers behind a switch at import.
-    rt: Any = ray.train
-    fs, path = uris.resolve(uris.join(config.checkpoint, "_train"))
-    workers = max(1, config.workers)
-    options = ray.data.ExecutionOptions(preserve_order=True)
-    trainer = rt.torch.TorchTrainer(
-        train,
-        train_loop_config={"plan": plan},
-        datasets=streams,
-        dataset_config=rt.DataConfig(datasets_to_split=list(plan.batch), execution_options=options),
-        scaling_config=rt.ScalingConfig(
-            num_workers=(config.min_workers, workers) if 0 < config.min_workers < workers else workers,
-            use_gpu=config.gpus_per_worker > 0,
-            resources_per_worker={"CPU": config.cpus_per_worker}
-            | ({"GPU": config.gpus_per_worker} if config.gpus_per_worker else {}),
-        ),
-        run_config=rt.RunConfig(
-            name=fingerprint[:12],
-            storage_path=path,
-            storage_filesystem=fs,
-            failure_config=rt.FailureConfig(max_failures=config.max_failures, controller_failure_limit=2),
-            checkpoint_config=rt.CheckpointConfig(num_to_keep=config.num_to_keep),
-            worker_runtime_env={"env_vars": cli.MALLOC},
-        ),
-    )
-    return trainer.fit()
-
-
 def publish(config: Config, model: RegionVAEConfig, result: ray.train.Result, running: manifest.Manifest) -> None:
     """Write the averaged weights in the hub's layout and commit."""
     assert result.checkpoint is not None
@@ -371,7 +342,8 @@ def main(config: Config) -> None:
         mlflow=config.mlflow,
     )
     with following(config.checkpoint):
-        result = fit(config, plan, streams, recipe.fingerprint)
+        room = Room(config.min_workers, config.max_failures, config.num_to_keep)
+        result = fit(config, plan, streams, recipe.fingerprint, room)
     publish(config, model, result, running)
     log.info("%s: trained on %d images", config.checkpoint, plan.total_images * workers)
 

@@ -144,6 +144,26 @@ METRICS = pa.schema(
 )
 """`method` is `source` for the photograph itself, which has features and no errors; what was not measured is null."""
 
+COMPARISON = pa.schema(
+    [
+        ("face_id", pa.string()),
+        ("method", pa.string()),
+        ("kind", pa.string()),
+        ("mode", pa.string()),
+        ("attributes", pa.list_(pa.struct([("name", pa.string()), ("value", pa.string())]))),
+        ("mse", pa.float64()),
+        ("psnr", pa.float64()),
+        ("ssim", pa.float64()),
+        ("lpips_caffe_squeezenet", pa.float64()),
+        ("diversity", pa.float64()),
+        ("features", pa.list_(pa.float32())),
+        ("image", pa.binary()),
+    ]
+)
+"""What each method makes of a held-out face. `kind` is `source`, `reconstruction`, `sample` (one from the prior a face, seeded
+by it) or `variation` (`mode` and `diversity`: the mean distance over pairs of several). `features` are what Fréchet and kernel
+distances compare; `image` is there for the faces that the report shows, of variations a strip of them."""
+
 
 def features(columns: Sequence[pa.Field]) -> pa.Schema:
     """Describe the features table: who the face is, then a vector column an extractor (null where it does not apply)."""

@@ -1,4 +1,7 @@
-"""Checkpoints in the layout of the Hugging Face hub: config.json, model.safetensors, README.md, and our manifest."""
+"""Checkpoints in the layout of the Hugging Face hub: config.json, model.safetensors, README.md, and our manifest.
+
+A folder downloaded from the hub without our manifest is read too; then there is nothing to check its weights against.
+"""
 
 import hashlib
 import json
@@ -13,6 +16,8 @@ from rupantara.errors import UserError
 from rupantara.storage import manifest, uris
 from rupantara.storage.manifest import DataFile
 
+CONFIG, WEIGHTS, CARD = "config.json", "model.safetensors", "README.md"
+
 
 @dataclass(frozen=True)
 class Checkpoint:
@@ -23,22 +28,37 @@ class Checkpoint:
     sha256: str
 
 
+def of_hub(uri: str) -> bool:
+    """Tell whether a folder is a bare download: config and weights, and no manifest, not even of an unfinished training."""
+    manifests = (manifest.NAME, manifest.RUNNING)
+    return all(uris.exists(uris.join(uri, name)) for name in (CONFIG, WEIGHTS)) and not any(
+        uris.exists(uris.join(uri, name)) for name in manifests
+    )
+
+
 def read_config(uri: str, model_type: str) -> dict[str, Any]:
-    """Read the config of a complete checkpoint of this type."""
-    manifest.require(uri, model_type)
-    return json.loads(uris.read_bytes(uris.join(uri, "config.json")))
+    """Read the config of a complete checkpoint of this type, or of a bare download."""
+    if not of_hub(uri):
+        manifest.require(uri, model_type)
+    config = json.loads(uris.read_bytes(uris.join(uri, CONFIG)))
+    if config.get("model_type") != model_type:
+        raise UserError(f"{uri}/{CONFIG} must have model_type {model_type}, got {config.get('model_type')!r}")
+    return config
 
 
 def model_sha256(uri: str, model_type: str) -> str:
-    """Return the SHA-256 of the weights of a complete checkpoint, from its manifest."""
+    """Return the SHA-256 of the weights, from the manifest of a complete checkpoint or, of a bare download, their own."""
+    if of_hub(uri):
+        return hashlib.sha256(uris.read_bytes(uris.join(uri, WEIGHTS))).hexdigest()
     return manifest.require(uri, model_type).extra["model_sha256"]
 
 
 def read(uri: str, model_type: str) -> Checkpoint:
-    """Read a complete checkpoint."""
+    """Read a complete checkpoint, or a bare download."""
     config = read_config(uri, model_type)
-    data = uris.read_bytes(uris.join(uri, "model.safetensors"))
-    digest, expected = hashlib.sha256(data).hexdigest(), model_sha256(uri, model_type)
+    data = uris.read_bytes(uris.join(uri, WEIGHTS))
+    digest = hashlib.sha256(data).hexdigest()
+    expected = digest if of_hub(uri) else model_sha256(uri, model_type)
     if digest != expected:
         raise UserError(
             f"{uri} is damaged or being replaced: its weights must have SHA-256 {expected[:12]}…, got {digest[:12]}…"
@@ -50,7 +70,7 @@ def write(uri: str, config: Mapping[str, Any], tensors: Mapping[str, Tensor], ca
     """Write the files of the hub's layout; return them and the SHA-256 of the weights. The caller commits the manifest."""
     weights = safetensors.torch.save({name: tensor.contiguous() for name, tensor in tensors.items()})
     config_json = json.dumps(dict(config), indent=1).encode()
-    contents = {"config.json": config_json, "model.safetensors": weights, "README.md": card.encode()}
+    contents = {CONFIG: config_json, WEIGHTS: weights, CARD: card.encode()}
     for name, data in contents.items():
         uris.write_bytes(uris.join(uri, name), data)
     return [DataFile(name, 0, len(data)) for name, data in contents.items()], hashlib.sha256(weights).hexdigest()

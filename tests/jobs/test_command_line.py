@@ -15,6 +15,7 @@ from rupantara.synthetic import write_photographs
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 JOBS = ("curate", "train_vae", "extract", "build_bank", "generate", "enhance", "reverse_map", "evaluate", "demo")
+JOBS += ("train_zoo", "compare_vaes", "vary", "push_to_hub")
 
 
 def job(*arguments: str, timeout: int = 300) -> subprocess.CompletedProcess[str]:

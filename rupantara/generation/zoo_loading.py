@@ -1,0 +1,38 @@
+"""VAEs of the zoo out of their checkpoints, ready to run."""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from rupantara.models import zoo
+from rupantara.models.zoo import ZooConfig, ZooVAE
+from rupantara.storage import checkpoints
+
+MODEL_TYPE = "zoo_vae"
+"""Schema name of the checkpoint's manifest, and `model_type` of its config.json."""
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A model ready to run on the CPU, and the SHA-256 of its weights."""
+
+    model: ZooVAE
+    sha256: str
+
+
+def config_dict(config: ZooConfig) -> dict[str, Any]:
+    """Return the content of config.json."""
+    return {"model_type": MODEL_TYPE, "size": zoo.SIDE, **asdict(config)}
+
+
+def read_config(uri: str) -> ZooConfig:
+    """Read the config of a checkpoint, or of a folder downloaded from the hub."""
+    raw = checkpoints.read_config(uri, MODEL_TYPE)
+    return ZooConfig(raw["name"], raw["latent_dim"], tuple(raw["channels"]))
+
+
+def load(uri: str) -> Loaded:
+    """Load a checkpoint, or a folder downloaded from the hub, for inference."""
+    model = zoo.build(read_config(uri))
+    stored = checkpoints.read(uri, MODEL_TYPE)
+    model.load_state_dict(stored.tensors)
+    return Loaded(model.eval().requires_grad_(False), stored.sha256)
