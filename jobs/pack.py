@@ -80,10 +80,10 @@ def main(config: Config) -> None:
     model, trained = loading.load(config.checkpoint).model, manifest.require(config.checkpoint, loading.MODEL_TYPE)
     rows = seen_rows(config)
     faces = load(rows, model.config.size)
-    packed = pack.without_variances(model, pack.posteriors(model, faces))
-    humans = [domain == "human" for domain in rows["domain"].to_pylist()]
+    species = model.config.domain_index(rows["domain"].to_pylist())
+    packed = pack.without_variances(model, pack.posteriors(model, faces), species)
     codes = schema.where(tables.read(config.features, schema="features"), domain="human", split="train")
-    fitted = pack.fit_prior(model, codes, np.mean(faces.boxes[humans], axis=0), config.prior_rank)
+    fitted = pack.fit_prior(model, codes, np.mean(faces.boxes[(species == 0).numpy()], axis=0), config.prior_rank)
     metrics = trained.extra["metrics"]
     card = model_card(packed.config, trained.recipe, metrics, config.data)
     files, digest = checkpoints.write(config.packed, loading.config_dict(packed.config), pack.halved(packed), card)

@@ -16,6 +16,7 @@ from torch import nn
 
 from jobs import train_logs
 from jobs.train_progress import Progress
+from rupantara.errors import UserError
 from rupantara.imaging import codec
 from rupantara.reports.grids import grid
 from rupantara.storage import uris
@@ -114,6 +115,8 @@ def batches(plan: Plan, name: str, epoch: int) -> Iterator[Rows]:
     shard, batch = ray.train.get_dataset_shard(name), plan.batch[name]
     sizes = [min(CHUNK_ROWS, plan.rows[name] - start) for start in range(0, plan.rows[name], CHUNK_ROWS)]
     a_round = sum(size // batch for size in sizes)
+    if not a_round:
+        raise UserError(f"a worker must have at least one batch of {batch} {name} rows, got {plan.rows[name]}")
     round_, skip = divmod(epoch * plan.steps_per_epoch, a_round)
     while True:
         rng = np.random.default_rng((plan.seed, round_))

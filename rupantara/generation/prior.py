@@ -27,7 +27,7 @@ class CodePrior:
     boxes: np.ndarray
 
     def sample(
-        self, count: int, seed: int, global_dim: int, truncation: float = 0.8
+        self, count: int, seed: int | tuple[int, ...], global_dim: int, truncation: float = 0.8
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Draw codes: global [count, global_dim], regions [count, 5, dim]; `truncation` below 1 keeps nearer the mean face."""
         scores = np.random.default_rng(seed).standard_normal((count, len(self.directions)))

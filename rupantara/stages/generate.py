@@ -67,7 +67,7 @@ class GenerateHybrids:
         if prior is None:
             raise UserError("sampling people needs a checkpoint with a prior, as jobs.pack makes")
         config = self._loaded.model.config
-        drawn = [prior.sample(1, self._seed + i, config.global_dim, self._truncation) for i in samples]
+        drawn = [prior.sample(1, (self._seed, i), config.global_dim, self._truncation) for i in samples]
         codes = [torch.cat(parts) for parts in zip(*drawn, strict=True)]
         boxes = np.repeat(prior.boxes[None], len(samples), 0)
         return self._from_codes(codes[0], codes[1], boxes, "sample", [f"sample-{self._seed}-{i}" for i in samples])

@@ -27,17 +27,21 @@ def posteriors(model: RegionVAE, faces: FaceArrays) -> Posterior:
     return Posterior(*(torch.cat(parts) for parts in zip(*found, strict=True)))
 
 
-def without_variances(model: RegionVAE, seen: Posterior) -> RegionVAE:
-    """Return the network with the mean log variances of `seen` in place of the layers that tell each face's own."""
+def without_variances(model: RegionVAE, seen: Posterior, species: torch.Tensor) -> RegionVAE:
+    """Return the network with the mean log variances of `seen` in place of the layers that tell each face's own.
+
+    Networks of separate domains take the means over their own faces; `species` is 0 for humans.
+    """
     config = dataclasses.replace(model.config, variances=False)
     packed = RegionVAE(config)
     state = packed.state_dict()
     for name, value in model.state_dict().items():
         if name in state:
             state[name] = value[: len(state[name])]
-    for i in range(len(packed.nets)):
-        state[f"nets.{i}.global_logvar"] = seen.global_logvar.mean(0)
-        state[f"nets.{i}.regions_logvar"] = seen.regions_logvar.mean(0)
+    domains = [species == 0, species > 0] if config.separate_domains else [species >= 0]
+    for i, rows in enumerate(domains):
+        state[f"nets.{i}.global_logvar"] = seen.global_logvar[rows].mean(0)
+        state[f"nets.{i}.regions_logvar"] = seen.regions_logvar[rows].mean(0)
     packed.load_state_dict(state)
     return packed.eval().requires_grad_(False)
 

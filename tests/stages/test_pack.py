@@ -1,5 +1,7 @@
 """A packed model encodes and decodes as the one it was made of, and comes back from its checkpoint."""
 
+import dataclasses
+
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -33,16 +35,35 @@ def model(request: pytest.FixtureRequest) -> RegionVAE:
     return made
 
 
+def domains_of(faces: FaceArrays) -> torch.Tensor:
+    return CONFIG.domain_index(faces.rows["domain"].to_pylist())
+
+
+def test_separate_networks_keep_the_variances_of_their_own_domain(faces: FaceArrays) -> None:
+    torch.manual_seed(0)
+    both = RegionVAE(dataclasses.replace(CONFIG, separate_domains=True)).eval()
+    seen, species = pack.posteriors(both, faces), domains_of(faces)
+    shifted = seen._replace(global_logvar=seen.global_logvar + species[:, None].float())
+    packed = pack.without_variances(both, shifted, species)
+    human, animal = (net.get_buffer("global_logvar") for net in packed.domain_nets())
+    torch.testing.assert_close(human, shifted.global_logvar[species == 0].mean(0))
+    torch.testing.assert_close(animal, shifted.global_logvar[species > 0].mean(0))
+    assert float((animal - human).mean()) > 0.5
+
+
 def test_means_are_the_same_and_variances_those_of_the_mean(model: RegionVAE, faces: FaceArrays) -> None:
     before = pack.posteriors(model, faces)
     assert float(before.global_logvar.std(0).min()) > 0
-    packed = pack.without_variances(model, before)
+    packed = pack.without_variances(model, before, domains_of(faces))
     after = pack.posteriors(packed, faces)
     torch.testing.assert_close(after.global_mu, before.global_mu, atol=1e-5, rtol=1e-5)
     torch.testing.assert_close(after.regions_mu, before.regions_mu, atol=1e-5, rtol=1e-5)
-    expected = before.regions_logvar.mean(0).expand_as(before.regions_logvar)
-    torch.testing.assert_close(after.regions_logvar, expected)
-    torch.testing.assert_close(after.global_logvar, before.global_logvar.mean(0).expand_as(before.global_logvar))
+    species = domains_of(faces)
+    groups = [species == 0, species > 0] if model.config.separate_domains else [species >= 0]
+    for rows in groups:
+        for name in ("global_logvar", "regions_logvar"):
+            told = getattr(before, name)[rows]
+            torch.testing.assert_close(getattr(after, name)[rows], told.mean(0).expand_as(told))
     assert sum(t.numel() for t in packed.state_dict().values()) < sum(t.numel() for t in model.state_dict().values())
 
 
@@ -60,7 +81,7 @@ def test_posteriors_are_the_model_s_own_in_order(model: RegionVAE, faces: FaceAr
 def test_through_its_checkpoint_it_is_the_same_within_half_precision(
     model: RegionVAE, faces: FaceArrays, tmp_path
 ) -> None:
-    packed = pack.without_variances(model, pack.posteriors(model, faces))
+    packed = pack.without_variances(model, pack.posteriors(model, faces), domains_of(faces))
     tensors = pack.halved(packed)
     assert {t.dtype for t in tensors.values()} == {torch.float16}
     uri = write_model(str(tmp_path / "packed"), packed, tensors)
