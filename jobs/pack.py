@@ -24,6 +24,7 @@ from rupantara.storage.recipe import Recipe, code_version
 
 log = logging.getLogger("jobs")
 CODE = ("models", "stages/pack.py", "generation/prior.py", "training/warm_start.py")
+SAMPLES = "samples.jpg"
 NUM_SEEN = 256
 """Train faces of each domain that the mean variances are taken over."""
 
@@ -85,14 +86,17 @@ def main(config: Config) -> None:
     codes = schema.where(tables.read(config.features, schema="features"), domain="human", split="train")
     fitted = pack.fit_prior(model, codes, np.mean(faces.boxes[(species == 0).numpy()], axis=0), config.prior_rank)
     metrics = trained.extra["metrics"]
-    card = model_card(packed.config, trained.recipe, metrics, config.data)
+    card = model_card(
+        packed.config, trained.recipe, metrics, f"{config.data}\n\n![People sampled from the prior]({SAMPLES})"
+    )
     files, digest = checkpoints.write(config.packed, loading.config_dict(packed.config), pack.halved(packed), card)
-    data = prior.as_bytes(fitted)
-    uris.write_bytes(uris.join(config.packed, prior.FILE), data)
+    beside = {prior.FILE: prior.as_bytes(fitted), SAMPLES: pack.sample_sheet(packed, fitted, config.seed)}
+    for name, data in beside.items():
+        uris.write_bytes(uris.join(config.packed, name), data)
     done = dataclasses.replace(
         running,
         state="complete",
-        files=(*files, DataFile(prior.FILE, 0, len(data))),
+        files=(*files, *(DataFile(name, 0, len(data)) for name, data in beside.items())),
         counts=trained.counts,
         extra={"model_sha256": digest, "metrics": metrics, "trained": trained.fingerprint},
     )

@@ -7,13 +7,17 @@ import pyarrow as pa
 import torch
 
 from rupantara import schema
+from rupantara.generation import hybrid
 from rupantara.generation.prior import CodePrior, importance
+from rupantara.imaging import codec
 from rupantara.landmarks.regions import REGIONS
 from rupantara.models.region_vae import Posterior, RegionVAE
-from rupantara.stages.faces import FaceArrays
+from rupantara.reports.grids import grid
+from rupantara.stages.faces import FaceArrays, to_pictures
 from rupantara.training.warm_start import fit_pca
 
 BATCH = 32
+SHEET_ROW = 8
 
 
 def posteriors(model: RegionVAE, faces: FaceArrays) -> Posterior:
@@ -54,6 +58,14 @@ def fit_prior(model: RegionVAE, humans: pa.Table, boxes: np.ndarray, rank: int) 
     scale = importance(model)
     pca = fit_pca((np.concatenate([whole, regions], axis=1) * scale).astype(np.float32), rank)
     return CodePrior(pca.mean / scale, pca.components * pca.deviations[:, None] / scale, boxes)
+
+
+def sample_sheet(model: RegionVAE, prior: CodePrior, seed: int) -> bytes:
+    """Return a JPEG of people drawn from the prior, in rows of SHEET_ROW."""
+    count = 2 * SHEET_ROW
+    codes = prior.sample(count, seed, model.config.global_dim)
+    pictures = list(to_pictures(hybrid.decode(model, *codes, np.repeat(prior.boxes[None], count, 0))))
+    return codec.encode_jpeg(grid([pictures[:SHEET_ROW], pictures[SHEET_ROW:]]), 90)
 
 
 def halved(model: RegionVAE) -> dict[str, torch.Tensor]:
