@@ -29,6 +29,10 @@ CODE = (
     "training/warm_start.py",
     "stages/evaluate.py",
     "stages/faces.py",
+    "stages/extract.py",
+    "stages/networks.py",
+    "training/balance.py",
+    "landmarks/crop.py",
     "landmarks/regions.py",
     "imaging/codec.py",
 )
@@ -74,13 +78,22 @@ def build(config: Config) -> tuple[Recipe, list[parts.Part], dict[str, dict[str,
     components = config.pca_components or model.global_dim + len(REGIONS) * model.region_dim
     settings = cli.row_config(config, "faces", "checkpoint", "metrics", "weights")
     models = {"region_vae": loading.model_sha256(config.checkpoint)}
-    if config.weights:
-        models |= {name: weights.sha256(config.weights, name) for name in ("squeezenet", "mobilefacenet")}
+    if judges(config):
+        names = ("squeezenet", "mobilefacenet", "lpips_squeeze")
+        models |= {name: weights.sha256(config.weights, name) for name in names if weights.has(config.weights, name)}
     else:
-        logging.getLogger("jobs").info("perceptual, identity and Fréchet distances are off: they need --weights")
+        logging.getLogger("jobs").info(
+            "perceptual, identity and Fréchet distances are off: they need squeezenet and mobilefacenet in --weights"
+        )
     recipe = Recipe("evaluate", code_version(CODE), settings, {"faces": faces.content}, models)
     chosen = frozenset(held["human"]) | frozenset(held["animal"])
     return recipe, parts.parts_of(config.faces, faces), train, chosen, components
+
+
+def judges(config: Config) -> str:
+    """Return the folder of the networks that judge, "" where it lacks one."""
+    needed = ("squeezenet", "mobilefacenet")
+    return config.weights if all(weights.has(config.weights, name) for name in needed) else ""
 
 
 def fit(config: Config, train: dict[str, dict[str, str]], components: int, uri: str, cpus: float) -> dict[str, int]:
@@ -103,7 +116,7 @@ def main(config: Config) -> None:
         cli.connect()
         fitted = fit(config, train, components, baselines, cpus=min(2.0, os.cpu_count() or 1))
     size = loading.read_config(config.checkpoint).size
-    make_stage = partial(MeasureFaces, config.checkpoint, baselines, chosen, config.weights)
+    make_stage = partial(MeasureFaces, config.checkpoint, baselines, chosen, judges(config))
     extra: dict[str, Any] = {"pca_components": fitted, "size": size}
     parts.run_parts(
         config, config.metrics, "metrics", recipe, plan, make_stage, version=schema.VERSION, columns=READ, **extra

@@ -19,7 +19,7 @@ from rupantara.storage.recipe import Recipe, code_version
 
 CODE = (
     *("models", "stages/extract.py", "stages/extractors.py", "stages/vggface_files.py", "stages/faces.py"),
-    *("landmarks/regions.py", "landmarks/align.py", "imaging/codec.py", "schema.py"),
+    *("landmarks/regions.py", "landmarks/align.py", "landmarks/crop.py", "imaging/codec.py", "schema.py"),
 )
 
 

@@ -16,7 +16,7 @@ from actors.sharded_bank import ShardedBank
 from jobs import cli, parts
 from rupantara import schema
 from rupantara.errors import UserError
-from rupantara.generation import loading
+from rupantara.generation import loading, prior
 from rupantara.generation.hybrid import Mixing
 from rupantara.landmarks.regions import REGIONS
 from rupantara.reports.contact_sheet import write_contact_sheet, write_pngs
@@ -131,7 +131,8 @@ def build(config: Config) -> tuple[Recipe, list[parts.Part], dict[str, str], tup
         starts = range(0, config.samples, SAMPLES_A_PART)
         numbers = [list(range(start, min(start + SAMPLES_A_PART, config.samples))) for start in starts]
         plan = [parts.Part(i, rows=pa.table({"sample": part})) for i, part in enumerate(numbers)]
-    recipe = Recipe("generate", code_version(CODE), settings, inputs, {"region_vae": model})
+    models = {"region_vae": model} | ({"prior": prior.sha256(config.checkpoint)} if config.samples else {})
+    recipe = Recipe("generate", code_version(CODE), settings, inputs, models)
     return recipe, plan, chosen, wanted, available
 
 

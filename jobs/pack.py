@@ -23,7 +23,7 @@ from rupantara.storage.manifest import DataFile
 from rupantara.storage.recipe import Recipe, code_version
 
 log = logging.getLogger("jobs")
-CODE = ("models", "stages/pack.py", "generation/prior.py", "training/warm_start.py")
+CODE = ("models", "stages/pack.py", "stages/faces.py", "generation", "training/warm_start.py", "imaging/codec.py")
 SAMPLES = "samples.jpg"
 NUM_SEEN = 256
 """Train faces of each domain that the mean variances are taken over."""

@@ -36,8 +36,8 @@ from rupantara.training.warm_start import Pca
 
 log = logging.getLogger("jobs")
 CODE = (
-    *("models", "losses", "training", "stages/faces.py", "stages/train_region_vae.py", "landmarks/regions.py"),
-    *("landmarks/crop.py", "imaging/codec.py", "jobs/train_data.py", "jobs/train_worker.py"),
+    *("models", "losses", "training", "stages/faces.py", "stages/train_region_vae.py", "stages/networks.py"),
+    *("landmarks/regions.py", "landmarks/crop.py", "imaging/codec.py", "jobs/train_data.py", "jobs/train_worker.py"),
 )
 AUTO = -1.0
 
@@ -85,7 +85,7 @@ class Config(cli.Common):
     free_bits: float = Objective.free_bits
     """Nats that each dimension of the codes may hold free of the KL divergence."""
     perceptual_weight: float = AUTO
-    """Weight of the perceptual loss (-1 = 0.02 with --weights, else off)."""
+    """Weight of the perceptual loss (-1 = 0.02 where --weights has its network, else off)."""
     perceptual_network: Literal["squeezenet", "vgg16"] = "squeezenet"
     """Network of the perceptual loss."""
     identity_weight: float = AUTO
@@ -154,6 +154,7 @@ def batch_sizes(config: Config) -> dict[str, int]:
 
 def objective_of(config: Config) -> Objective:
     """Resolve the losses' weights, saying which are off for want of their networks."""
+    files = {"perceptual_weight": config.perceptual_network, "identity_weight": "mobilefacenet"}
     names = ("learning_rate", "kl_weight", "kl_warm_up_images", "free_bits", "symmetry_weight", "adversarial_weight")
     names += ("adversarial_start", "swap_share", "gradient_clip", "ema_decay", "bfloat16")
     values = {name: getattr(config, name) for name in names}
@@ -161,9 +162,10 @@ def objective_of(config: Config) -> Objective:
         weight = getattr(config, name)
         if weight != AUTO and weight < 0:
             raise UserError(f"--{name.replace('_', '-')} must not be negative, got {weight:g}")
-        if weight == AUTO and not config.weights:
-            log.info("%s loss is off: its network needs --weights", name.removesuffix("_weight"))
-        values[name] = (default if config.weights else 0.0) if weight == AUTO else weight
+        there = weights.has(config.weights, files[name])
+        if weight == AUTO and not there:
+            log.info("%s loss is off: it needs %s in --weights", name.removesuffix("_weight"), files[name])
+        values[name] = (default if there else 0.0) if weight == AUTO else weight
     objective = Objective(**values)
     if networks.wanted(objective, config.perceptual_network) and not config.weights:
         raise UserError(
@@ -339,6 +341,7 @@ def main(config: Config) -> None:
         seed=config.seed,
         threads=config.threads,
         output=config.checkpoint,
+        workers=max(1, config.workers),
         mlflow=config.mlflow,
     )
     with following(config.checkpoint):

@@ -39,6 +39,7 @@ class Plan:
     seed: int
     threads: int
     output: str
+    workers: int = 1
     mlflow: str = ""
 
     @property
@@ -52,16 +53,17 @@ def train(arguments: dict[str, Any]) -> dict[str, Any]:
     plan: Plan = arguments["plan"]
     torch.set_num_threads(plan.threads or os.cpu_count() or 1)
     context = ray.train.get_context()
-    rank, world = context.get_world_rank(), context.get_world_size()
+    rank = context.get_world_rank()
     torch.manual_seed(plan.seed)
     task = plan.make(ray.train.torch.get_device())
-    task.state.world_size = world
+    # Schedules go by the planned workers' images, so that they end where they should when an elastic training shrinks or grows.
+    task.state.world_size = plan.workers
     modules = {name: ray.train.torch.prepare_model(part, move_to_device=False) for name, part in task.modules().items()}
     history = _resume(task)
     for epoch in range(len(history), plan.epochs):
         torch.manual_seed(plan.seed + 1000 * (epoch + 1) + rank)
         started, first = time.monotonic(), task.state.seen
-        row = {"epoch": epoch, **_one_epoch(plan, task, modules, epoch, world)}
+        row = {"epoch": epoch, **_one_epoch(plan, task, modules, epoch)}
         seconds = time.monotonic() - started
         row |= {"images": task.state.seen, "images_per_s": (task.state.seen - first) / seconds, "seconds": seconds}
         if rank == 0:
@@ -94,9 +96,9 @@ def _report(plan: Plan, task: Task, history: list[dict[str, float]], rank: int) 
     )
 
 
-def _one_epoch(plan: Plan, task: Task, modules: Mapping[str, nn.Module], epoch: int, world: int) -> dict[str, float]:
+def _one_epoch(plan: Plan, task: Task, modules: Mapping[str, nn.Module], epoch: int) -> dict[str, float]:
     streams = {name: batches(plan, name, epoch) for name in plan.batch}
-    total = plan.total_images * world
+    total = plan.total_images * plan.workers
     progress = Progress(plan.output, plan.epochs, total, task.state.seen)
     sums: dict[str, torch.Tensor] = {}
     for done in range(1, plan.steps_per_epoch + 1):

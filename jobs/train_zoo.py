@@ -172,6 +172,7 @@ def train_one(config: Config, name: str, streams: dict[str, ray.data.Dataset], r
         seed=config.seed,
         threads=config.threads,
         output=output,
+        workers=max(1, config.workers),
         mlflow=config.mlflow,
     )
     log.info("%s: %d faces, %d epochs", name, rows, config.epochs)

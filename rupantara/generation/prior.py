@@ -1,11 +1,13 @@
 """Human codes out of nothing: a Gaussian fitted to the codes of many people, so that samples are nobody's."""
 
+import hashlib
 from dataclasses import dataclass
 
 import numpy as np
 import safetensors.numpy
 import torch
 
+from rupantara.errors import UserError
 from rupantara.landmarks.regions import REGIONS
 from rupantara.models.region_vae import RegionVAE
 from rupantara.storage import uris
@@ -61,6 +63,14 @@ def read(checkpoint: str) -> CodePrior | None:
         return None
     stored = safetensors.numpy.load(uris.read_bytes(uri))
     return CodePrior(*(stored[field].astype(np.float32) for field in FIELDS))
+
+
+def sha256(checkpoint: str) -> str:
+    """Return the SHA-256 of a checkpoint's prior; UserError if it has none."""
+    uri = uris.join(checkpoint, FILE)
+    if not uris.exists(uri):
+        raise UserError(f"{checkpoint} must have a prior to sample people from, as jobs.pack makes, it has none")
+    return hashlib.sha256(uris.read_bytes(uri)).hexdigest()
 
 
 def as_bytes(prior: CodePrior) -> bytes:

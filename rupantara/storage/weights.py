@@ -142,6 +142,11 @@ def load(folder: str, name: str) -> bytes:
     return data
 
 
+def has(folder: str, name: str) -> bool:
+    """Tell whether a folder or bucket holds a network's file."""
+    return bool(folder) and uris.exists(uris.join(folder, CATALOGUE[name].file))
+
+
 def sha256(folder: str, name: str) -> str:
     """Return the SHA-256 of a network's file."""
     return hashlib.sha256(load(folder, name)).hexdigest()
