@@ -9,7 +9,7 @@ from jobs import train_vae
 from jobs.train_vae import Config, model_of, objective_of, tables_of
 from rupantara.errors import MissingError, UserError
 from rupantara.models.region_vae import RegionVAE
-from rupantara.storage import manifest
+from rupantara.storage import manifest, weights
 from rupantara.storage.recipe import Recipe
 from rupantara.training.region_vae import Objective
 from tests.drawn import face_row, write_faces
@@ -60,15 +60,17 @@ def test_morphs_of_this_table_are_read_and_of_another_refused(config: Config, tm
         tables_of(replace(config, morphs=str(tmp_path / "nowhere")))
 
 
-def test_weights_of_losses_follow_the_networks_that_are_there(caplog) -> None:
+def test_weights_of_losses_follow_the_networks_that_are_there(caplog, tmp_path) -> None:
     with caplog.at_level("INFO", logger="jobs"):
         off = objective_of(BASE)
     assert (off.perceptual_weight, off.identity_weight) == (0.0, 0.0)
-    assert [r.message for r in caplog.records] == [
-        f"{name} loss is off: its network needs --weights" for name in ("perceptual", "identity")
-    ]
-    on = objective_of(replace(BASE, weights="folder"))
-    assert (on.perceptual_weight, on.identity_weight) == (0.02, 0.02)
+    said = "{} loss is off: it needs {} in --weights"
+    networks = {"perceptual": "squeezenet", "identity": "mobilefacenet"}
+    assert [r.message for r in caplog.records] == [said.format(*pair) for pair in networks.items()]
+    for i, (entry, expected) in enumerate((("mobilefacenet", (0.0, 0.02)), ("squeezenet", (0.02, 0.02)))):
+        (tmp_path / weights.CATALOGUE[entry].file).write_bytes(b"there")
+        on = objective_of(replace(BASE, weights=str(tmp_path)))
+        assert (on.perceptual_weight, on.identity_weight) == expected, i
     mixed = objective_of(replace(BASE, weights="folder", perceptual_weight=0.0, identity_weight=0.5))
     assert (mixed.perceptual_weight, mixed.identity_weight) == (0.0, 0.5)
     other = objective_of(replace(BASE, kl_weight=0.7, swap_share=0.1, gradient_clip=3.0))
