@@ -100,7 +100,8 @@ def test_through_its_checkpoint_it_is_the_same_within_half_precision(
     for name in ("global_mu", "regions_mu"):
         expected = getattr(before, name)
         assert float((getattr(after, name) - expected).norm() / expected.norm()) < 3e-3
-    assert float((after.global_logvar - after.global_logvar[0]).abs().max()) == 0
+    for rows in (slice(0, 3), slice(3, 6)):
+        assert float((after.global_logvar[rows] - after.global_logvar[rows][0]).abs().max()) == 0
     species, boxes = torch.tensor([0, 0, 0, 1, 1, 1]), torch.from_numpy(faces.boxes)
     with torch.inference_mode():
         pictures = [m.decode(before.global_mu, before.regions_mu, boxes, species) for m in (model, found.model)]
