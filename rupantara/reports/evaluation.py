@@ -24,7 +24,7 @@ def section(uri: str) -> Section:
         f" the PCA ({', '.join(f'{d} {n}' for d, n in fitted.items())} components, as many numbers as the model's code where the faces"
         " suffice) are fitted on the train split of each domain. MSE on the scale [0, 1]; ± is a 95 % interval over faces."
         " LPIPS* is the LPIPS formula on Caffe's SqueezeNet v1.1, not the published LPIPS; identity is the cosine of MobileFaceNet's"
-        " vectors."
+        " vectors. A model whose training used these networks in its losses is favoured by them."
     )
     made = [_errors(table), _sets(table), _control(table)]
     return Section("Evaluation", [text], [one for one in made if one.rows])
