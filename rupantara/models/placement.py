@@ -168,8 +168,8 @@ def transplant(images: Images, boxes: PartBoxes, donors: Images, donor_boxes: Pa
     layers = []
     for part in range(len(PARTS)):
         box, source = boxes[:, part], donor_boxes[:, part]
-        u = ((at - box[:, None, 0]) / (box[:, None, 2] - box[:, None, 0])).clamp(0, 1)
-        v = ((at - box[:, None, 1]) / (box[:, None, 3] - box[:, None, 1])).clamp(0, 1)
+        u = (at - box[:, None, 0]) / (box[:, None, 2] - box[:, None, 0])
+        v = (at - box[:, None, 1]) / (box[:, None, 3] - box[:, None, 1])
         x = source[:, None, 0] + (source[:, None, 2] - source[:, None, 0]) * u
         y = source[:, None, 1] + (source[:, None, 3] - source[:, None, 1]) * v
         layers.append(_read(donors, x, y))

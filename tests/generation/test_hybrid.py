@@ -14,7 +14,16 @@ from rupantara.bank.alignment import HUMAN, Alignment, fit
 from rupantara.bank.hits import Hits
 from rupantara.bank.index import BankIndex
 from rupantara.bank.rows import bank_rows
-from rupantara.generation.hybrid import Mixing, Retrieved, mix, nearest_species, retrieve, slerp, softmax_weights
+from rupantara.generation.hybrid import (
+    Mixing,
+    Retrieved,
+    mix,
+    nearest_species,
+    retrieve,
+    retrieve_all,
+    slerp,
+    softmax_weights,
+)
 from rupantara.landmarks.regions import REGIONS
 from rupantara.types import Vectors
 
@@ -169,3 +178,26 @@ def test_the_nearest_species_has_the_best_match_and_ties_go_by_name() -> None:
         return Retrieved(np.zeros((len(scores), DIM)), column.astype(object), column, column)
 
     assert nearest_species({"dog": found(0.9, 0.1, 0.5), "cat": found(0.2, 0.3, 0.5)}) == ["dog", "cat", "cat"]
+
+
+def test_one_animal_lends_all_regions_the_one_of_the_greatest_mean_cosine() -> None:
+    humans, codes = drawn(12, 0), {"cat": drawn(40, 1, 5.0), "dog": drawn(15, 2, 8.0)}
+    bank = bank_of(codes, humans)
+    wanted = ("eyes", "mouth", "ears")
+    by_region = {region: humans[:, REGIONS.index(region)] for region in wanted}
+    found = retrieve_all(bank, by_region, "cat", Mixing(regions=wanted))
+    cosines = []
+    for region in wanted:
+        i = REGIONS.index(region)
+        queries = bank.alignment.align(humans[:, i], "human", region)
+        known = bank.alignment.align(codes["cat"][:, i], "animal", region)
+        lengths = np.linalg.norm(queries, axis=1)[:, None] * np.linalg.norm(known, axis=1)
+        cosines.append(queries @ known.T / lengths)
+    best = np.mean(cosines, axis=0).argmax(1)
+    assert len(set(best.tolist())) > 1
+    for region, cosine in zip(wanted, cosines, strict=True):
+        assert found[region].ids[:, 0].tolist() == [f"cat-{j}/{region}" for j in best]
+        np.testing.assert_allclose(found[region].codes, codes["cat"][best, REGIONS.index(region)], atol=1e-4)
+        np.testing.assert_allclose(found[region].scores[:, 0], cosine[np.arange(12), best], atol=1e-5)
+    apart = retrieve_all(bank, by_region, "cat", Mixing(regions=wanted, donor="region", top_k=1))
+    assert any((apart[region].ids[:, 0] != found[region].ids[:, 0]).any() for region in wanted)

@@ -95,12 +95,34 @@ def test_taps_by_hand():
     assert taps.tolist() == [[0, 1, 0, 0], half, [1, 0, 0, 0], [1, 0, 0, 0], [1, 0, 0, 0], [0, 0, 0, 1]]
 
 
-def test_harmonizing_a_picture_with_itself_changes_nothing_and_half_the_way_otherwise():
+def test_harmonizing_with_itself_changes_nothing_and_an_even_difference_is_drawn_by_the_harmony():
     images = torch.rand(1, 3, 32, 32)
     boxes = human_boxes()
-    weights = placement.part_weights(boxes, 32)
     layers = images[:, None].expand(1, 6, 3, 32, 32)
-    torch.testing.assert_close(placement.harmonize(layers, weights, images), layers.contiguous(), atol=1e-6, rtol=0)
+    torch.testing.assert_close(placement.harmonize(layers, boxes, images), layers.contiguous(), atol=1e-6, rtol=0)
     torch.testing.assert_close(
-        placement.harmonize(layers, weights, images + 0.4), layers + 0.4 * placement.HARMONY, atol=1e-5, rtol=0
+        placement.harmonize(layers, boxes, images + 0.4), layers + 0.4 * placement.HARMONY, atol=1e-5, rtol=0
     )
+
+
+def test_a_hybrid_s_boxes_are_the_human_s_where_nothing_is_mixed_and_an_animal_s_where_all_is():
+    boxes = human_boxes(2)
+    shares = torch.stack([torch.zeros(5), torch.ones(5)])
+    found = placement.hybrid_boxes(boxes, shares)
+    assert torch.equal(found[0], boxes[0])
+    centre = (boxes[1, :, :2] + boxes[1, :, 2:]) / 2
+    nose = PARTS.index("nose")
+    torch.testing.assert_close((found[1, nose, :2] + found[1, nose, 2:]) / 2, centre[nose])
+    width = (boxes[1, nose, 2] - boxes[1, nose, 0]) * placement.HYBRID_SCALE[REGIONS.index("nose")]
+    torch.testing.assert_close(found[1, nose, 2] - found[1, nose, 0], width)
+    ears = found[1, [PARTS.index("left_ear"), PARTS.index("right_ear")]]
+    torch.testing.assert_close(ears, torch.tensor(placement.ANIMAL_EARS))
+    torch.testing.assert_close(placement.mirror(found), placement.hybrid_boxes(placement.mirror(boxes), shares))
+
+
+def test_a_correction_meets_laplace_s_equation_inside_and_the_difference_at_the_rim():
+    rim, inwards = placement._harmonic()
+    side = placement.RIM
+    y, x = np.mgrid[:side, :side].astype(float)
+    harmonic = x**2 - y**2 + 3 * x * y - 2 * y
+    np.testing.assert_allclose((inwards @ harmonic.ravel()[rim]).reshape(side, side), harmonic, atol=1e-3)
