@@ -160,13 +160,11 @@ class PcaContestant:
 
 
 def model_type(uri: str) -> str:
-    """Return the model type of a checkpoint or bare download; UserError for a type that cannot be compared."""
-    if checkpoints.of_hub(uri):
-        found = next((t for t in MODEL_TYPES if t.encode() in uris.read_bytes(uris.join(uri, checkpoints.CONFIG))), "")
-        if not found:
-            raise UserError(f"{uri} must hold a model of type {' or '.join(MODEL_TYPES)}")
-        return found
-    return manifest.require(uri, *MODEL_TYPES).schema
+    """Return the model type of a checkpoint or bare download; UserError for one that cannot be compared."""
+    found = checkpoints.model_type(uri)
+    if found not in MODEL_TYPES:
+        raise UserError(f"{uri} must hold a complete {' or '.join(MODEL_TYPES)}, got {found or 'none'}")
+    return found
 
 
 def load_contestant(uri: str) -> ZooContestant | RegionContestant:

@@ -36,6 +36,14 @@ def of_hub(uri: str) -> bool:
     )
 
 
+def model_type(uri: str) -> str:
+    """Return the model type of a complete checkpoint or bare download, as its manifest or config says."""
+    if of_hub(uri):
+        return str(json.loads(uris.read_bytes(uris.join(uri, CONFIG))).get("model_type"))
+    found = manifest.read(uri)
+    return found.schema if found else ""
+
+
 def read_config(uri: str, model_type: str) -> dict[str, Any]:
     """Read the config of a complete checkpoint of this type, or of a bare download."""
     if not of_hub(uri):
