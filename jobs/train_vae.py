@@ -25,6 +25,7 @@ from jobs.train_worker import Plan
 from rupantara import schema
 from rupantara.errors import UserError
 from rupantara.generation import loading
+from rupantara.models import growing
 from rupantara.models.region_vae import RegionVAE, RegionVAEConfig, check_sizes
 from rupantara.reports.cards import model_card
 from rupantara.stages import networks
@@ -51,7 +52,8 @@ class Config(cli.Common):
     morphs: str = ""
     """Morphs table (an output of jobs.augment on the same faces) whose faces are trained on too."""
     init: str = ""
-    """Checkpoint of the same sizes whose weights to start from (fine-tuning); empty = PCAs of the faces."""
+    """Checkpoint whose weights to start from: of the same sizes (fine-tuning), or of half the size and stem (growing); empty = PCAs
+    of the faces."""
     weights: str = ""
     """Folder or bucket of pretrained networks, for the perceptual and identity losses."""
     checkpoint: str
@@ -84,6 +86,8 @@ class Config(cli.Common):
     """Images over which the KL weight rises from zero."""
     free_bits: float = Objective.free_bits
     """Nats that each dimension of the codes may hold free of the KL divergence."""
+    structural_weight: float = Objective.structural_weight
+    """Weight of the structural loss, 1 - SSIM."""
     perceptual_weight: float = AUTO
     """Weight of the perceptual loss (-1 = 0.02 where --weights has its network, else off)."""
     perceptual_network: Literal["squeezenet", "vgg16"] = "squeezenet"
@@ -155,8 +159,8 @@ def batch_sizes(config: Config) -> dict[str, int]:
 def objective_of(config: Config) -> Objective:
     """Resolve the losses' weights, saying which are off for want of their networks."""
     files = {"perceptual_weight": config.perceptual_network, "identity_weight": "mobilefacenet"}
-    names = ("learning_rate", "kl_weight", "kl_warm_up_images", "free_bits", "symmetry_weight", "adversarial_weight")
-    names += ("adversarial_start", "swap_share", "gradient_clip", "ema_decay", "bfloat16")
+    names = ("learning_rate", "kl_weight", "kl_warm_up_images", "free_bits", "structural_weight", "symmetry_weight")
+    names += ("adversarial_weight", "adversarial_start", "swap_share", "gradient_clip", "ema_decay", "bfloat16")
     values = {name: getattr(config, name) for name in names}
     for name, default in DEFAULT_WEIGHT.items():
         weight = getattr(config, name)
@@ -181,7 +185,7 @@ def model_of(config: Config, species: tuple[str, ...]) -> RegionVAEConfig:
         channels=config.channels,
         decoder_channels=config.decoder_channels,
         stem=config.stem,
-        region_side=min(64, config.size * 3 // 8),
+        region_side=min(48, config.size * 3 // 8),
         species=species,
         separate_domains=config.separate_domains,
     )
@@ -234,8 +238,10 @@ def build(config: Config) -> tuple[Recipe, RegionVAEConfig, Objective, Chosen]:
     models = {name: weights.sha256(config.weights, name) for name in names}
     if config.init:
         models["init"] = loading.model_sha256(config.init)
-        if loading.read_config(config.init) != model:
-            raise UserError(f"--init must be a checkpoint of the same sizes and species, {config.init} is of others")
+        if not growing.fits(loading.read_config(config.init), model):
+            raise UserError(
+                f"--init must be a checkpoint of the same sizes and species, or of half the size and stem, {config.init} is not"
+            )
     return Recipe("train_vae", code_version(CODE), settings, inputs, models), model, objective, chosen
 
 
@@ -258,8 +264,9 @@ class Make:
         options = {"channels_last": self.channels_last, "compiled": self.compiled}
         task = RegionVAETask(self.model, self.objective, found, self.pca, device, **options)
         if self.init:
+            weights = growing.grow(loading.load(self.init).model, self.model)
             for net in (task.state.model, task.state.average):
-                net.load_state_dict(loading.load(self.init).model.state_dict())
+                net.load_state_dict(weights)
         return task
 
 

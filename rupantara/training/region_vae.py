@@ -19,6 +19,7 @@ from rupantara.losses.identity import Embed, identity_distance
 from rupantara.losses.kl import kl_divergence
 from rupantara.losses.perceptual import Features, perceptual_distance
 from rupantara.losses.reconstruction import squared_error
+from rupantara.losses.structural import structural_distance
 from rupantara.losses.symmetry import excess_asymmetry
 from rupantara.models import placement
 from rupantara.models.patch_critic import PatchCritic
@@ -44,6 +45,7 @@ class Objective:
     kl_weight: float = 0.002
     kl_warm_up_images: int = 20_000
     free_bits: float = 0.0
+    structural_weight: float = 0.02
     perceptual_weight: float = 0.0
     identity_weight: float = 0.0
     symmetry_weight: float = 0.0
@@ -172,6 +174,8 @@ class Losses(nn.Module):
         """Return (name, weight, value) of the losses that are on."""
         objective, networks, n = self._objective, self._networks, len(humans.images)
         out: list[tuple[str, float, Tensor]] = []
+        if objective.structural_weight > 0:
+            out.append(("structural", objective.structural_weight, structural_distance(made, wanted).mean()))
         if objective.perceptual_weight > 0 and networks.features:
             value = perceptual_distance(networks.features, made, wanted).mean()
             out.append(("perceptual", objective.perceptual_weight, value))

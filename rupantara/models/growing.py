@@ -1,0 +1,40 @@
+"""A region VAE of twice the side out of a trained one (progressive growing, Karras et al., 2018): it starts where that ended."""
+
+from dataclasses import replace
+
+from torch import Tensor
+
+from rupantara.models.region_vae import RegionVAE, RegionVAEConfig
+
+
+def fits(trained: RegionVAEConfig, wanted: RegionVAEConfig) -> bool:
+    """Tell whether `grow` can make the one out of the other: equal, or twice the size by twice the stem."""
+    return wanted in (trained, replace(trained, size=2 * trained.size, stem=2 * trained.stem))
+
+
+def grow(trained: RegionVAE, config: RegionVAEConfig) -> dict[str, Tensor]:
+    """Return the weights of a model of `config`: at first it sees pictures halved, and what it paints over the linear path is doubled.
+
+    Only the first and the last convolution depend on the side; every other weight stays. Raise ValueError where `fits` is false.
+    """
+    if not fits(trained.config, config):
+        raise ValueError(f"cannot grow size {trained.config.size} into {config}")
+    weights = trained.state_dict()
+    if config == trained.config:
+        return weights
+    return dict(_grown(name, value, trained.config.stem) for name, value in weights.items())
+
+
+def _grown(name: str, value: Tensor, stem: int) -> tuple[str, Tensor]:
+    """Return a weight's name and value in the grown model."""
+    before, found, after = name.partition(".global_encoder.stages.")
+    if found:
+        number, _, kind = after.partition(".")
+        if (number, kind) == ("0", "weight"):
+            # The folded channels of a pixel are its colour's parts: their mean is what the halved picture had.
+            value = value.repeat_interleave(stem**2, dim=1) / stem**2
+        return f"{before}{found}{int(number) + 1}.{kind}", value
+    if ".decoder.out.2." in name:
+        parts = value.unflatten(0, (4, stem, stem))
+        value = parts.repeat_interleave(2, dim=1).repeat_interleave(2, dim=2).flatten(0, 2)
+    return name, value
