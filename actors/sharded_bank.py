@@ -1,99 +1,354 @@
-"""Client of the bank: starts the shard actors, fans a search out and merges the answers exactly."""
+"""Client of the bank: starts the shard actors, fans a search out to one replica of each and merges the answers exactly."""
 
-from collections.abc import Sequence
+import hashlib
+import os
+import random
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import ray
-from ray.exceptions import RayActorError
+from ray.exceptions import ActorDiedError, GetTimeoutError, PendingCallsLimitExceeded, RayActorError
 
 from actors.bank_shard import BankShard
+from rupantara.bank import versions
 from rupantara.bank.affinity import species_means
 from rupantara.bank.alignment import Alignment
 from rupantara.bank.hits import Hits, merge_hits
-from rupantara.bank.index import Moments
+from rupantara.bank.index import Moments, region_weights
 from rupantara.errors import UserError
-from rupantara.storage import manifest
 from rupantara.types import Vectors
 
 NAMESPACE = "rupantara"
-START_TIMEOUT_S = 120.0
+START_TIMEOUT_S = 300.0
 SEARCH_TIMEOUT_S = 60.0
+PARTIAL_WAIT_S = 1.0
+"""Who allows a partial answer waits this long for a shard that fails."""
+
+RETRY_S = 0.1
+MAX_CONCURRENCY = 4
+"""Calls that a replica works on at a time: FAISS lets go of Python while it searches."""
+
+MAX_PENDING = 64
+"""Calls of one client that may wait at a replica; more wait at the client, or time out."""
+
+LARGE_BYTES = 100_000
+"""Queries above this are put into the object store once, and not once a shard."""
 
 
 class BankUnavailableError(UserError):
     """A shard did not answer, and a partial answer was not allowed."""
 
 
+@dataclass(frozen=True)
+class View:
+    """What a client looks at: handles [shard][replica] of the actors, and the version that they are asked for."""
+
+    handles: tuple[tuple[Any, ...], ...]
+    version: int
+    content: str
+    model_sha256: str
+    alignment: Alignment
+    moments: tuple[Moments, ...] | None = None
+
+
 class ShardedBank:
     """Handles of all shards of one bank; it pickles, so a stage on a worker can carry it."""
 
-    def __init__(self, shards: Sequence[Any], fingerprint: str, model_sha256: str, alignment: Alignment) -> None:
+    def __init__(self, bank: str, view: View, options: Mapping[str, Any]) -> None:
         """Wrap started shard actors."""
-        self._shards, self.fingerprint, self.model_sha256 = list(shards), fingerprint, model_sha256
-        self.alignment = alignment
-        self._moments: list[Moments] | None = None
+        self.uri, self._view, self._options = bank, view, dict(options)
 
     @staticmethod
-    def start(bank: str, *, num_cpus: float = 0.25, detached: bool = False) -> "ShardedBank":
-        """Start one restartable actor a shard (or, detached, find those that run already) and wait until all have loaded."""
-        found = manifest.require(bank, "bank")
-        shards = []
-        for i in range(len([f for f in found.files if f.path.endswith(".parquet")])):
-            options: dict[str, Any] = {"num_cpus": num_cpus, "max_restarts": -1, "max_task_retries": 3}
-            options["scheduling_strategy"] = "SPREAD"
-            if detached:
-                name = f"bank-{found.fingerprint[:12]}-{i}"
-                options |= {"name": name, "namespace": NAMESPACE, "lifetime": "detached", "get_if_exists": True}
-            shards.append(ray.remote(BankShard).options(**options).remote(bank, i, found.fingerprint))
-        client = ShardedBank(
-            shards, found.fingerprint, found.extra["model_sha256"], Alignment.from_json(found.extra["alignment"])
-        )
-        client._load_moments(START_TIMEOUT_S)
+    def start(
+        bank: str,
+        *,
+        num_cpus: float = 0.25,
+        detached: bool = False,
+        replicas: int = 1,
+        threads: int = 0,
+        timeout_s: float = START_TIMEOUT_S,
+    ) -> "ShardedBank":
+        """Start `replicas` restartable actors a shard, spread over the nodes, and wait until all have loaded.
+
+        Detached ones have names and outlive the job; those that run already are found. `threads` of each search: 0 divides this
+        machine's processors among a shard's neighbours. Raise UserError for fewer than one replica, BankUnavailableError when
+        the cluster has no room for all within `timeout_s`.
+        """
+        if replicas < 1:
+            raise UserError(f"replicas must be at least 1, got {replicas}")
+        found = versions.latest(bank)
+        threads = threads or max(1, (os.cpu_count() or 1) // (len(found.shards) * replicas))
+        options = {"num_cpus": num_cpus, "detached": detached, "replicas": replicas, "threads": threads}
+        client = ShardedBank(bank, _start(found, **options), options)
+        client._load_moments(timeout_s)
         return client
 
-    def _load_moments(self, timeout_s: float) -> None:
-        refs = [shard.moments.remote() for shard in self._shards]
-        ready, late = ray.wait(refs, num_returns=len(refs), timeout=timeout_s)
-        if late:
-            raise BankUnavailableError(
-                f"{len(late)} of {len(refs)} bank shards did not load within {timeout_s:g} s: the cluster has"
-                f" {ray.available_resources().get('CPU', 0):g} CPUs free"
-            )
-        self._moments = ray.get(ready and refs)
+    @property
+    def fingerprint(self) -> str:
+        """Return the fingerprint of the version that is searched."""
+        return self._view.content
+
+    @property
+    def version(self) -> int:
+        """Return the number of the version that is searched."""
+        return self._view.version
+
+    @property
+    def model_sha256(self) -> str:
+        """Return the SHA-256 of the weights whose codes the bank holds."""
+        return self._view.model_sha256
+
+    @property
+    def alignment(self) -> Alignment:
+        """Return how codes of the two domains are brought into the bank's space."""
+        return self._view.alignment
+
+    def refresh(self, timeout_s: float = START_TIMEOUT_S) -> bool:
+        """Go over to the bank's newest version, if there is a newer one; queries that run meanwhile are answered by the old.
+
+        All replicas load it first. With another number of shards, new actors are started; the old ones stay until `close`.
+        """
+        found = versions.latest(self.uri)
+        if found.number == self._view.version:
+            return False
+        if len(found.shards) != len(self._view.handles):
+            other = ShardedBank(self.uri, _start(found, **self._options), self._options)
+            other._load_moments(timeout_s)
+            self._view = other._view
+            return True
+        refs = [actor.prepare.remote(found.number) for shard in self._view.handles for actor in shard]
+        _wait_all(refs, timeout_s, "did not load the new version")
+        self._view = replace(_view(found, self._view.handles), moments=None)
+        self._load_moments(timeout_s)
+        return True
 
     def species_means(self, region: str) -> tuple[list[str], Vectors, np.ndarray]:
         """Return species, their mean unit vectors and their numbers of features in a region."""
-        if self._moments is None:
+        if self._view.moments is None:
             self._load_moments(START_TIMEOUT_S)
-        assert self._moments is not None
-        return species_means(self._moments, region)
+        assert self._view.moments is not None
+        return species_means(list(self._view.moments), region)
 
-    def search(self, queries: Vectors, region: str, k: int, species: str = "", *, allow_partial: bool = False) -> Hits:
-        """Find the k best rows of the whole bank for each unit query.
+    def search(
+        self,
+        queries: Any,
+        region: str,
+        k: int,
+        species: str = "",
+        *,
+        exclude: Sequence[str] | None = None,
+        vectors: bool = True,
+        exact: bool = False,
+        allow_partial: bool = False,
+        timeout_s: float = SEARCH_TIMEOUT_S,
+    ) -> Hits:
+        """Find the k best rows of the whole bank for each unit query [n, dim], an array or a tensor (`BankIndex.search`).
 
-        Raise BankUnavailableError when a shard does not answer, unless `allow_partial`: then the answer says so.
+        Raise BankUnavailableError when a shard does not answer in time, unless `allow_partial`: then the answer says so.
         """
-        shared = ray.put(queries) if queries.nbytes > 100_000 else queries
-        refs = [shard.search.remote(shared, region, k, species) for shard in self._shards]
-        ready, late = ray.wait(refs, num_returns=len(refs), timeout=SEARCH_TIMEOUT_S)
-        for ref in late:
-            ray.cancel(ref)
-        answers = []
-        for ref in ready:
-            try:
-                answers.append(ray.get(ref))
-            except RayActorError as error:
-                if not allow_partial:
-                    raise BankUnavailableError(f"a bank shard failed: {error}") from error
-        missing = len(refs) - len(answers)
-        if missing and (not allow_partial or not answers):
-            raise BankUnavailableError(
-                f"{missing} of {len(refs)} bank shards did not answer within {SEARCH_TIMEOUT_S:g} s"
-            )
-        return merge_hits(answers, k, partial=missing > 0)
+        arguments = (region, k, species)
+        options = {"exclude": exclude, "vectors": vectors, "exact": exact}
+        answers, partial = self._ask("search", _shared(_array(queries)), arguments, options, allow_partial, timeout_s)
+        return merge_hits(answers, k, partial=partial)
+
+    def search_regions(
+        self,
+        queries: Mapping[str, Any],
+        k: int,
+        species: str = "",
+        *,
+        exclude: Sequence[str] | None = None,
+        vectors: bool = True,
+        exact: bool = False,
+        allow_partial: bool = False,
+        timeout_s: float = SEARCH_TIMEOUT_S,
+    ) -> dict[str, Hits]:
+        """Search several regions in one call: the answer of `search` for each."""
+        arrays = {region: _array(rows) for region, rows in queries.items()}
+        options = {"exclude": exclude, "vectors": vectors, "exact": exact}
+        answers, partial = self._ask("search_regions", _shared(arrays), (k, species), options, allow_partial, timeout_s)
+        return {region: merge_hits([a[region] for a in answers], k, partial=partial) for region in arrays}
+
+    def search_faces(
+        self,
+        queries: Mapping[str, Any],
+        k: int,
+        species: str = "",
+        *,
+        weights: Mapping[str, float] | None = None,
+        exclude: Sequence[str] | None = None,
+        allow_partial: bool = False,
+        timeout_s: float = SEARCH_TIMEOUT_S,
+    ) -> Hits:
+        """Find the k faces with the greatest weighted mean cosine over regions (`BankIndex.search_faces`)."""
+        arrays = {region: _array(rows) for region, rows in queries.items()}
+        shares = region_weights(arrays, weights or {})
+        arguments, options = (shares, k, species), {"exclude": exclude}
+        answers, partial = self._ask("search_faces", _shared(arrays), arguments, options, allow_partial, timeout_s)
+        return merge_hits(answers, k, partial=partial)
+
+    def histogram(self, queries: Any, region: str, species: str, timeout_s: float = SEARCH_TIMEOUT_S) -> np.ndarray:
+        """Count cosines with all rows of a species: int64 [queries, BINS]."""
+        answers, _ = self._ask("histogram", _shared(_array(queries)), (region, species), {}, False, timeout_s)
+        return np.sum(answers, axis=0)
 
     def close(self) -> None:
         """Stop the shards."""
-        for shard in self._shards:
-            ray.kill(shard)
+        for actor in (actor for shard in self._view.handles for actor in shard):
+            ray.kill(actor)
+
+    def _load_moments(self, timeout_s: float) -> None:
+        view = self._view
+        # Every replica is waited for, and one of each shard counts.
+        refs = [actor.prepare.remote(view.version) for shard in view.handles for actor in shard]
+        _wait_all(refs, timeout_s, "did not load")
+        moments, _ = self._ask("moments", None, (), {}, False, timeout_s)
+        self._view = replace(view, moments=tuple(moments))
+
+    def _ask(
+        self,
+        method: str,
+        queries: Any,
+        arguments: Sequence[Any],
+        options: Mapping[str, Any],
+        allow_partial: bool,
+        timeout_s: float,
+    ) -> tuple[list[Any], bool]:
+        """Call one replica of every shard, another where one fails; return answers in the order of shards, and whether some lack."""
+        view = self._view
+        head = (view.version,) if queries is None else (view.version, queries)
+
+        def call(actor: Any) -> Any:
+            return getattr(actor, method).remote(*head, *arguments, **options)
+
+        asked = [_Asked(list(random.sample(shard, len(shard)))) for shard in view.handles]
+        deadline = time.monotonic() + timeout_s
+        patience = min(deadline, time.monotonic() + PARTIAL_WAIT_S) if allow_partial else deadline
+        while (open_ := [one for one in asked if not one.done]) and time.monotonic() < deadline:
+            for one in open_:
+                one.submit(call, patience)
+            refs = {one.ref: one for one in open_ if one.ref is not None}
+            if not refs:
+                time.sleep(RETRY_S)
+                continue
+            left = max(0.0, deadline - time.monotonic())
+            waiting = len(refs) < sum(not one.done for one in open_)
+            ready, _ = ray.wait(list(refs), num_returns=1, timeout=min(left, RETRY_S) if waiting else left)
+            for ref in ready:
+                refs[ref].receive(patience)
+        missing = [i for i, one in enumerate(asked) if one.answer is None]
+        for one in asked:
+            one.cancel()
+        if missing and (not allow_partial or len(missing) == len(asked)):
+            why = next((one.why for one in asked if one.why), f"no answer within {timeout_s:g} s")
+            raise BankUnavailableError(f"{len(missing)} of {len(asked)} bank shards did not answer ({why})")
+        return [one.answer for one in asked if one.answer is not None], bool(missing)
+
+
+class _Asked:
+    """One shard's question: the call that is out, and the replicas that may still be asked."""
+
+    def __init__(self, replicas: list[Any]) -> None:
+        self._replicas, self._next, self._again = replicas, 0, 0.0
+        self.ref: Any = None
+        self.answer: Any = None
+        self.given_up = False
+        self.why = ""
+
+    @property
+    def done(self) -> bool:
+        """Tell whether nothing more is to be waited for."""
+        return self.answer is not None or self.given_up
+
+    def submit(self, call: Callable[[Any], Any], patience: float) -> None:
+        """Ask the next replica, unless a call is out or it is too early to try again."""
+        if self.ref is not None or self.done or time.monotonic() < self._again:
+            return
+        actor = self._replicas[self._next % len(self._replicas)]
+        self._next += 1
+        try:
+            self.ref = call(actor)
+        except PendingCallsLimitExceeded:
+            self._failed(f"{MAX_PENDING} calls wait at each replica", patience)
+
+    def receive(self, patience: float) -> None:
+        """Take the answer that is ready; an actor that died is not an answer. Errors of the question itself are raised."""
+        try:
+            self.answer = ray.get(self.ref)
+        except ActorDiedError as error:
+            actor = self._replicas[(self._next - 1) % len(self._replicas)]
+            self._replicas = [one for one in self._replicas if one is not actor]
+            self._failed(_first_line(error), patience)
+            self.given_up = self.given_up or not self._replicas
+        except RayActorError as error:
+            self._failed(_first_line(error), patience)
+        self.ref = None
+
+    def cancel(self) -> None:
+        """Let go of a call that is out."""
+        if self.ref is not None:
+            ray.cancel(self.ref)
+
+    def _failed(self, why: str, patience: float) -> None:
+        self.why = why
+        # All replicas are asked at once; then the round begins again after a pause.
+        pause = RETRY_S if self._replicas and self._next % len(self._replicas) == 0 else 0.0
+        self._again = time.monotonic() + pause
+        self.given_up = time.monotonic() > patience
+
+
+def _first_line(error: Exception) -> str:
+    lines = [line for line in str(error).splitlines() if line.strip()]
+    return lines[0][:200] if lines else type(error).__name__
+
+
+def _start(found: versions.BankVersion, *, num_cpus: float, detached: bool, replicas: int, threads: int) -> View:
+    """Start the actors of a version."""
+    key = hashlib.sha256(found.uri.encode()).hexdigest()[:12]
+    handles = []
+    for shard in range(len(found.shards)):
+        row = []
+        for number in range(replicas):
+            options: dict[str, Any] = {"num_cpus": num_cpus, "max_restarts": -1, "max_task_retries": 0}
+            options |= {"scheduling_strategy": "SPREAD", "max_concurrency": MAX_CONCURRENCY}
+            options["max_pending_calls"] = MAX_PENDING
+            if detached:
+                name = f"bank-{key}-{len(found.shards)}-{shard}-{number}"
+                options |= {"name": name, "namespace": NAMESPACE, "lifetime": "detached", "get_if_exists": True}
+            actor = ray.remote(BankShard).options(**options)
+            row.append(actor.remote(found.uri, shard, found.number, threads))
+        handles.append(tuple(row))
+    return _view(found, tuple(handles))
+
+
+def _view(found: versions.BankVersion, handles: tuple[tuple[Any, ...], ...]) -> View:
+    return View(handles, found.number, found.content, found.model_sha256, found.alignment)
+
+
+def _wait_all(refs: Sequence[Any], timeout_s: float, what: str) -> None:
+    ready, late = ray.wait(list(refs), num_returns=len(refs), timeout=timeout_s)
+    if late:
+        raise BankUnavailableError(
+            f"{len(late)} of {len(refs)} bank shards {what} within {timeout_s:g} s: the cluster has"
+            f" {ray.available_resources().get('CPU', 0):g} CPUs free"
+        )
+    try:
+        ray.get(list(ready), timeout=timeout_s)
+    except (RayActorError, GetTimeoutError) as error:
+        raise BankUnavailableError(f"a bank shard {what}: {_first_line(error)}") from error
+
+
+def _array(queries: Any) -> Vectors:
+    """Return queries as float32: arrays as they are, tensors off their device."""
+    if hasattr(queries, "detach"):
+        queries = queries.detach().float().cpu().numpy()
+    return np.ascontiguousarray(queries, np.float32)
+
+
+def _shared(queries: Any) -> Any:
+    """Put large queries into the object store once."""
+    parts = queries.values() if isinstance(queries, Mapping) else [queries]
+    return ray.put(queries) if sum(part.nbytes for part in parts) > LARGE_BYTES else queries

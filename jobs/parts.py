@@ -127,11 +127,15 @@ def run_parts(
     columns: Sequence[str] | None = None,
     beside: str = "",
     begun: Callable[[], None] = lambda: None,
+    finish: Callable[[], dict[str, Any]] = dict,
+    keep_old: bool = False,
     **extra: Any,
 ) -> Manifest:
     """Make a table out of a plan: all of it, the rest of it, or nothing when it is complete.
 
-    `begun` is called once the output is claimed; what it writes to the folder `beside` belongs to the output.
+    `begun` is called once the output is claimed; what it writes to the folder `beside` belongs to the output. `finish` is
+    called when all parts are written, before the commit: what it returns is kept in the manifest, and an error of it commits
+    nothing. With `keep_old` the files of an output that is replaced stay.
     """
     running = manifest.begin(output, schema_name, recipe, version=version, overwrite=config.overwrite)
     if running is None:
@@ -148,7 +152,8 @@ def run_parts(
     started = time.monotonic()
     timings = stream(config, pending, make_stage, output, recipe.job, running.fingerprint, columns) if pending else []
     seconds = time.monotonic() - started
-    complete = tables.commit_parts(output, running, len(plan), seconds, beside=beside, **extra)
+    extra |= finish()
+    complete = tables.commit_parts(output, running, len(plan), seconds, beside=beside, keep_old=keep_old, **extra)
     write_stats(output, complete, timings, seconds)
     write_beside(output, complete, anew=True)
     log.info("%s: %s", output, _summary(complete.counts))

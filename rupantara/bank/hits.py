@@ -11,7 +11,8 @@ class Hits:
     """The best features of each query, best first, ties by feature id.
 
     scores float32 [queries, k] (cosine, -inf where there are fewer than k), ids object [queries, k] ("" there),
-    vectors float32 [queries, k, dim] (the unit vectors) and norms [queries, k]; `partial` when a shard did not answer.
+    vectors float32 [queries, k, dim] (the unit vectors) and norms [queries, k], both with no columns where they were not asked
+    for; `partial` when a shard did not answer.
     """
 
     scores: np.ndarray
@@ -26,29 +27,50 @@ class Hits:
         return self.vectors * self.norms[:, :, None]
 
 
+def best_first(scores: np.ndarray, ids: np.ndarray) -> np.ndarray:
+    """Return the order of each row [queries, n]: greatest score first, equal ones by id."""
+    order = np.argsort(-scores, axis=1, kind="stable")
+    ranked = np.take_along_axis(scores, order, 1)
+    tied = (ranked[:, 1:] == ranked[:, :-1]) & np.isfinite(ranked[:, 1:])
+    for row in np.flatnonzero(tied.any(1)):
+        order[row] = np.lexsort((ids[row].astype(str), -scores[row]))
+    return order
+
+
+def take(hits: Hits, order: np.ndarray, *, partial: bool = False) -> Hits:
+    """Return chosen columns of each row."""
+    rows = np.arange(len(order))[:, None]
+    wide = hits.vectors.shape[1] > 0
+    vectors, norms = (hits.vectors[rows, order], hits.norms[rows, order]) if wide else (hits.vectors, hits.norms)
+    return Hits(hits.scores[rows, order], hits.ids[rows, order], vectors, norms, partial)
+
+
 def merge_hits(parts: Sequence[Hits], k: int, *, partial: bool = False) -> Hits:
-    """Merge shards' answers into the k best of all: exactly what one index over all rows would answer."""
+    """Merge shards' answers into the k best of all: exactly what one index over all rows would answer.
+
+    Raise ValueError for no answers, and for answers of which some have vectors and some not.
+    """
     if not parts:
         raise ValueError("merging needs the answer of at least one shard, got none")
-    scores = np.concatenate([p.scores for p in parts], axis=1)
-    ids = np.concatenate([p.ids for p in parts], axis=1)
-    vectors = np.concatenate([p.vectors for p in parts], axis=1)
-    norms = np.concatenate([p.norms for p in parts], axis=1)
-    order = np.stack([np.lexsort((ids[q].astype(str), -scores[q]))[:k] for q in range(len(scores))])
-    rows = np.arange(len(scores))[:, None]
-    return Hits(scores[rows, order], ids[rows, order], vectors[rows, order], norms[rows, order], partial)
+    if len({p.vectors.shape[1] > 0 for p in parts if p.scores.shape[1]}) > 1:
+        raise ValueError("merging needs answers with vectors or without, got both")
+    scores, ids = (np.concatenate([getattr(p, name) for p in parts], axis=1) for name in ("scores", "ids"))
+    vectors, norms = (np.concatenate([getattr(p, name) for p in parts], axis=1) for name in ("vectors", "norms"))
+    whole = Hits(scores, ids, vectors, norms)
+    return take(whole, best_first(whole.scores, whole.ids)[:, :k], partial=partial)
 
 
 def pad_hits(hits: Hits, k: int) -> Hits:
     """Fill answers up to k columns with -inf and ""."""
-    missing = k - hits.scores.shape[1]
+    q, found, dim = len(hits.scores), hits.scores.shape[1], hits.vectors.shape[2]
+    missing = k - found
     if missing <= 0:
         return hits
-    q, dim = len(hits.scores), hits.vectors.shape[2]
+    wide = missing if hits.vectors.shape[1] == found else 0
     return Hits(
         np.concatenate([hits.scores, np.full((q, missing), -np.inf, np.float32)], 1),
         np.concatenate([hits.ids, np.full((q, missing), "", object)], 1),
-        np.concatenate([hits.vectors, np.zeros((q, missing, dim), np.float32)], 1),
-        np.concatenate([hits.norms, np.zeros((q, missing), np.float32)], 1),
+        np.concatenate([hits.vectors, np.zeros((q, wide, dim), np.float32)], 1),
+        np.concatenate([hits.norms, np.zeros((q, wide), np.float32)], 1),
         hits.partial,
     )

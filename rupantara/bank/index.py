@@ -1,19 +1,31 @@
-"""One process's part of the bank: its rows, and a flat FAISS index a region."""
+"""One process's part of the bank: its rows, and a store of vectors a region."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-import faiss
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from rupantara import schema
-from rupantara.bank.hits import Hits, pad_hits
+from rupantara.bank.hits import Hits, best_first, pad_hits, take
+from rupantara.bank.store import ApproximateStore, Runs, VectorStore, as_store
 from rupantara.errors import UserError
 from rupantara.landmarks.regions import REGIONS
 from rupantara.types import Vectors
 
 MARGIN = 8
 """Candidates fetched beyond k, so that ties at the k-th place are seen and broken by id."""
+
+ROUNDING = 1e-5
+"""FAISS sums in another order: what it left out may lie this close above the last one that it kept."""
+
+SCAN_ROWS = 50_000
+"""A species with fewer rows is scanned, also where the whole region has an approximate index."""
+
+BINS = 8192
+"""Bins of `histogram` over cosines from -1 to 1."""
 
 
 @dataclass(frozen=True)
@@ -25,92 +37,281 @@ class Moments:
 
 
 class BankIndex:
-    """Exact cosine search over bank rows (`rupantara.schema.bank`), by region and optionally species."""
+    """Cosine search over bank rows (`rupantara.schema.bank`), by region and optionally species: exact, or approximate by FAISS files."""
 
-    def __init__(self, rows: pa.Table, indexes: dict[str, bytes] | None = None) -> None:
-        """Index rows; `indexes` are FAISS files by region as `faiss_files` wrote them."""
+    def __init__(self, rows: pa.Table, indexes: Mapping[str, bytes] | None = None) -> None:
+        """Index rows; `indexes` are FAISS files by region over the rows in their order.
+
+        Raise UserError when a face does not have each region once.
+        """
         self._dim = schema.bank_dim(rows.schema)
-        self._ids: dict[str, np.ndarray] = {}
-        self._ranks: dict[str, np.ndarray] = {}
-        self._norms: dict[str, np.ndarray] = {}
-        self._vectors: dict[str, Vectors] = {}
-        self._ranges: dict[str, dict[str, tuple[int, int]]] = {}
-        self._faiss: dict[str, faiss.Index] = {}
-        for region in REGIONS:
-            part = schema.where(rows, region=region).sort_by([("species", "ascending"), ("feature_id", "ascending")])
-            self._ids[region] = np.array(part["feature_id"].to_pylist(), dtype=object)
-            self._ranks[region] = np.argsort(np.argsort(self._ids[region].astype(str)))
-            self._norms[region] = part["norm"].to_numpy()
-            self._vectors[region] = schema.dense(part["vector"], self._dim).astype(np.float32)
-            self._ranges[region] = _ranges(part["species"].to_pylist())
-            self._faiss[region] = self._index(region, (indexes or {}).get(region))
+        if not indexes:
+            # Sorted by species, a species is one range; a FAISS file knows rows by their place and forbids that.
+            rows = rows.sort_by([("species", "ascending"), ("feature_id", "ascending")])
+        parts = {region: schema.where(rows, region=region) for region in REGIONS}
+        self._faces = _faces(parts)
+        self._runs = _runs(parts[REGIONS[0]]["species"].to_pylist())
+        self._norms = {region: part["norm"].to_numpy() for region, part in parts.items()}
+        self._stores: dict[str, VectorStore] = {
+            region: as_store(schema.dense(part["vector"], self._dim), (indexes or {}).get(region))
+            for region, part in parts.items()
+        }
 
-    def _index(self, region: str, stored: bytes | None) -> faiss.Index:
-        if stored is not None:
-            index = faiss.deserialize_index(np.frombuffer(stored, np.uint8))
-        else:
-            index = faiss.IndexFlatIP(self._dim)
-            index.add(self._vectors[region])
-        if index.ntotal != len(self._ids[region]):
-            raise UserError(f"the {region} index must have {len(self._ids[region])} vectors, got {index.ntotal}")
-        return index
+    @property
+    def num_faces(self) -> int:
+        """Return how many faces can be found."""
+        return len(self._faces)
 
-    def faiss_files(self) -> dict[str, bytes]:
-        """Serialise the index of each region."""
-        return {region: faiss.serialize_index(index).tobytes() for region, index in self._faiss.items()}
+    @property
+    def bytes_a_vector(self) -> float:
+        """Return the memory of a vector, indexes included."""
+        return sum(store.bytes for store in self._stores.values()) / max(1, len(self._faces) * len(REGIONS))
 
     def moments(self) -> Moments:
         """Return sums and counts of the unit vectors by region and species, float64."""
-        sums, counts = {}, {}
-        for region in REGIONS:
-            for species, (low, high) in self._ranges[region].items():
-                sums[region, species] = self._vectors[region][low:high].sum(0, dtype=np.float64)
-                counts[region, species] = high - low
+        sums: dict[tuple[str, str], np.ndarray] = {}
+        counts: dict[tuple[str, str], int] = {}
+        for region, store in self._stores.items():
+            for species, runs in self._runs.items():
+                total, count = np.zeros(self._dim), 0
+                for low, high in runs:
+                    for _, vectors in store.chunks(low, high):
+                        total, count = total + vectors.sum(0, dtype=np.float64), count + len(vectors)
+                sums[region, species], counts[region, species] = total, count
         return Moments(sums, counts)
 
-    def search(self, queries: Vectors, region: str, k: int, species: str = "") -> Hits:
-        """Find the k rows of a region (and species) with the greatest cosine to each unit query [n, dim]."""
+    def search(
+        self,
+        queries: Vectors,
+        region: str,
+        k: int,
+        species: str = "",
+        *,
+        exclude: Sequence[str] | None = None,
+        vectors: bool = True,
+        exact: bool = False,
+    ) -> Hits:
+        """Find the k rows of a region (and species) with the greatest cosine to each unit query [n, dim].
+
+        `exclude` names for each query a face that is not to be found ("" = none); without `vectors` the answer holds scores and
+        ids alone; `exact` scans also where there is an approximate index. Raise ValueError for queries of another shape.
+        """
+        self._check(queries, region, exclude)
+        runs = self._runs_of(species)
+        queries = np.ascontiguousarray(queries, np.float32)
+        most = sum(high - low for low, high in runs)
+        if k < 1 or most < 1 or not len(queries):
+            return pad_hits(self._none(len(queries), vectors), max(k, 0))
+        store, wanted = self._stores[region], min(k, most)
+        few = bool(species) and most <= SCAN_ROWS
+        if isinstance(store, ApproximateStore) and not exact and not few and 4 * wanted < most:
+            hits = self._approximate(queries, region, wanted, runs if species else (), exclude)
+        else:
+            hits = self._exact(queries, region, wanted, runs, exclude)
+        return pad_hits(self._filled(hits, region, vectors), k)
+
+    def search_faces(
+        self,
+        queries: Mapping[str, Vectors],
+        weights: Mapping[str, float],
+        k: int,
+        species: str = "",
+        *,
+        exclude: Sequence[str] | None = None,
+    ) -> Hits:
+        """Find the k faces with the greatest weighted mean cosine over several regions; ids are face ids, without vectors.
+
+        `queries` holds unit vectors [n, dim] a region. Exact: all faces are scanned. Raise ValueError for unknown regions, weights
+        that are negative or sum to 0, and queries of another shape.
+        """
+        shares = region_weights(queries, weights)
+        count = len(next(iter(queries.values())))
+        for region, rows in queries.items():
+            self._check(rows, region, exclude)
+            if len(rows) != count:
+                raise ValueError(f"every region must have as many queries, got {count} and {len(rows)}")
+        best = Hits(*self._empty(count), np.zeros((count, 0, self._dim), np.float32), np.zeros((count, 0), np.float32))
+        for low, high in self._runs_of(species):
+            for start in range(low, high, CHUNK_FACES):
+                end = min(start + CHUNK_FACES, high)
+                total = np.zeros((count, end - start))
+                for region, share in shares.items():
+                    part = self._stores[region].rows(np.arange(start, end))
+                    total += share * (queries[region].astype(np.float64) @ part.astype(np.float64).T)
+                best = self._best_faces(best, total.astype(np.float32), start, k, exclude)
+        return pad_hits(best, k)
+
+    def histogram(self, queries: Vectors, region: str, species: str) -> np.ndarray:
+        """Count cosines with a species' rows in BINS bins over [-1, 1]: int64 [queries, BINS]; shards' counts add up."""
+        self._check(queries, region, None)
+        counts = np.zeros((len(queries), BINS), np.int64)
+        lines = np.arange(len(queries))[:, None] * BINS
+        for low, high in self._runs_of(species):
+            for start in range(low, high, CHUNK_FACES):
+                rows = self._stores[region].rows(np.arange(start, min(start + CHUNK_FACES, high)))
+                cosine = queries.astype(np.float32) @ rows.T
+                bins = np.clip(((cosine + 1) * (BINS / 2)).astype(np.int64), 0, BINS - 1)
+                counts += np.bincount((bins + lines).ravel(), minlength=counts.size).reshape(counts.shape)
+        return counts
+
+    def _check(self, queries: Vectors, region: str, exclude: Sequence[str] | None) -> None:
+        if region not in self._stores:
+            raise ValueError(f"region must be one of {', '.join(REGIONS)}, got {region!r}")
         if queries.ndim != 2 or queries.shape[1] != self._dim:
             raise ValueError(f"queries must be [n, {self._dim}], got {list(queries.shape)}")
-        low, high = self._ranges[region].get(species, (0, 0)) if species else (0, len(self._ids[region]))
-        if k < 1 or high <= low:
-            return pad_hits(self._empty(len(queries)), max(k, 0))
-        return pad_hits(
-            self._exact(np.ascontiguousarray(queries, np.float32), region, min(k, high - low), low, high), k
-        )
+        if not np.isfinite(queries).all():
+            raise ValueError("queries must be finite, got NaN or infinity")
+        if exclude is not None and len(exclude) != len(queries):
+            raise ValueError(f"exclude must name a face for each of {len(queries)} queries, got {len(exclude)}")
 
-    def _empty(self, n: int) -> Hits:
-        none = np.zeros((n, 0), np.float32)
-        return Hits(none, none.astype(object), np.zeros((n, 0, self._dim), np.float32), none)
+    def _runs_of(self, species: str) -> Runs:
+        if species:
+            return self._runs.get(species, ())
+        return ((0, len(self._faces)),) if len(self._faces) else ()
 
-    def _exact(self, queries: Vectors, region: str, k: int, low: int, high: int) -> Hits:
+    def _exact(self, queries: Vectors, region: str, k: int, runs: Runs, exclude: Sequence[str] | None) -> "_Ranked":
         """Fetch more than k, score again in float64 and widen while the last place is tied."""
-        fetch = min(high - low, k + MARGIN)
+        total = sum(high - low for low, high in runs)
+        fetch = min(total, k + MARGIN + (exclude is not None))
         while True:
-            positions = self._candidates(queries, region, fetch, low, high)
-            vectors = self._vectors[region][positions]
-            scores = np.einsum("qd,qkd->qk", queries.astype(np.float64), vectors.astype(np.float64)).astype(np.float32)
-            ranks = self._ranks[region][positions]
-            order = np.stack([np.lexsort((ranks[q], -scores[q])) for q in range(len(queries))])
-            rows = np.arange(len(queries))[:, None]
-            scores, positions = scores[rows, order], positions[rows, order]
-            # FAISS sums in another order, so what it left out may lie this close above the last one kept.
-            if fetch == high - low or bool((scores[:, k - 1] - scores[:, -1] > 1e-5).all()):
-                kept = positions[:, :k]
-                found = self._ids[region][kept], self._vectors[region][kept], self._norms[region][kept]
-                return Hits(scores[:, :k], *found)
-            fetch = min(high - low, fetch * 4)
+            positions, floor = self._stores[region].nearest(queries, runs, fetch)
+            ranked = self._rank(queries, region, positions, k, exclude)
+            short = ~(ranked.scores[:, -1] > floor + ROUNDING)
+            if fetch >= total or not short.any():
+                return ranked
+            fetch = min(total, fetch * 4)
 
-    def _candidates(self, queries: Vectors, region: str, fetch: int, low: int, high: int) -> np.ndarray:
-        selector = faiss.IDSelectorRange(low, high)
-        parameters = None if (low, high) == (0, len(self._ids[region])) else faiss.SearchParameters(sel=selector)  # ty: ignore[unknown-argument]
-        _, positions = self._faiss[region].search(queries, fetch, params=parameters)
-        return positions
+    def _approximate(
+        self, queries: Vectors, region: str, k: int, runs: Runs, exclude: Sequence[str] | None
+    ) -> "_Ranked":
+        """Ask the FAISS index, for so many more as the filter will drop; what it can not fill is scanned."""
+        store = self._stores[region]
+        assert isinstance(store, ApproximateStore)
+        share = sum(high - low for low, high in runs) / len(store) if runs else 1.0
+        fetch = min(len(store), int((k + MARGIN) / share * 1.5) if runs else k + MARGIN)
+        positions = store.approximate(queries, fetch)
+        if runs:
+            inside = np.zeros(len(store), bool)
+            for low, high in runs:
+                inside[low:high] = True
+            positions = np.where((positions >= 0) & inside[positions], positions, -1)
+        ranked = self._rank(queries, region, positions, k, exclude)
+        short = np.flatnonzero(np.isneginf(ranked.scores[:, -1]))
+        if len(short):
+            others = [exclude[i] for i in short] if exclude is not None else None
+            scanned = self._exact(queries[short], region, k, runs or self._runs_of(""), others)
+            ranked.scores[short], ranked.positions[short] = scanned.scores, scanned.positions
+        return ranked
+
+    def _rank(
+        self, queries: Vectors, region: str, positions: np.ndarray, k: int, exclude: Sequence[str] | None
+    ) -> "_Ranked":
+        """Score candidates [queries, n] in float64 and keep the k best, ties by id; -1 and excluded ones come last."""
+        safe = np.maximum(positions, 0)
+        kept = positions >= 0
+        scores = np.empty(positions.shape, np.float32)
+        step = max(1, RANKED_VALUES // max(1, positions.shape[1] * self._dim))
+        for start in range(0, len(queries), step):
+            part = slice(start, start + step)
+            near = self._stores[region].rows(safe[part]).astype(np.float64)
+            scores[part] = np.matmul(near, queries[part].astype(np.float64)[:, :, None])[:, :, 0]
+        ids = self._face_ids(safe)
+        if exclude is not None:
+            kept &= ids != np.array(exclude, object)[:, None]
+        scores = np.where(kept, scores, -np.inf).astype(np.float32)
+        # With the slash, faces sort as their feature ids do.
+        order = best_first(scores, ids + "/")[:, :k]
+        rows = np.arange(len(order))[:, None]
+        return _Ranked(scores[rows, order], np.where(kept, positions, -1)[rows, order])
+
+    def _face_ids(self, positions: np.ndarray) -> np.ndarray:
+        taken = self._faces.take(pa.array(positions.ravel()))
+        return np.array(taken.to_numpy(zero_copy_only=False), object).reshape(positions.shape)
+
+    def _filled(self, ranked: "_Ranked", region: str, vectors: bool) -> Hits:
+        """Turn positions into ids, and vectors where they are asked for."""
+        there, safe = ranked.positions >= 0, np.maximum(ranked.positions, 0)
+        ids = np.where(there, self._face_ids(safe) + f"/{region}", "")
+        if not vectors:
+            none = self._none(len(ids), False)
+            return Hits(ranked.scores, ids, none.vectors, none.norms)
+        found = self._stores[region].rows(safe) * there[:, :, None]
+        return Hits(ranked.scores, ids, found.astype(np.float32), self._norms[region][safe] * there)
+
+    def _best_faces(self, best: Hits, scores: np.ndarray, start: int, k: int, exclude: Sequence[str] | None) -> Hits:
+        """Merge the best so far with the scores of the faces from `start` on."""
+        most = min(scores.shape[1], k + MARGIN + (exclude is not None))
+        at = np.argpartition(-scores, most - 1, axis=1)[:, :most]
+        least = np.take_along_axis(scores, at, 1).min(1)
+        # Ties at the last place: all of them have a say.
+        if ((scores >= least[:, None]).sum(1) > most).any():
+            at = np.argsort(-scores, axis=1, kind="stable")[:, : int((scores >= least[:, None]).sum(1).max())]
+        found, ids = np.take_along_axis(scores, at, 1), self._face_ids(at + start)
+        if exclude is not None:
+            found = np.where(ids == np.array(exclude, object)[:, None], -np.inf, found).astype(np.float32)
+        ids = np.where(np.isfinite(found), ids, "")
+        both = Hits(
+            np.concatenate([best.scores, found], 1), np.concatenate([best.ids, ids], 1), best.vectors, best.norms
+        )
+        return take(both, best_first(both.scores, both.ids)[:, :k])
+
+    def _empty(self, n: int) -> tuple[np.ndarray, np.ndarray]:
+        return np.zeros((n, 0), np.float32), np.zeros((n, 0), object)
+
+    def _none(self, n: int, vectors: bool) -> Hits:
+        return Hits(*self._empty(n), np.zeros((n, 0, self._dim), np.float32), np.zeros((n, 0), np.float32))
 
 
-def _ranges(species: list[str]) -> dict[str, tuple[int, int]]:
-    out: dict[str, tuple[int, int]] = {}
+CHUNK_FACES = 16_384
+RANKED_VALUES = 4_000_000
+"""Values of candidates' vectors held at a time."""
+
+
+@dataclass(frozen=True)
+class _Ranked:
+    """The best rows of each query: scores [queries, k] (-inf = none) and positions (-1 = none)."""
+
+    scores: np.ndarray
+    positions: np.ndarray
+
+
+def region_weights(queries: Mapping[str, Vectors], weights: Mapping[str, float]) -> dict[str, float]:
+    """Return each queried region's share of the mean; ValueError for weights that say nothing."""
+    unknown = sorted((set(queries) | set(weights)) - set(REGIONS))
+    if unknown or not queries or set(weights) - set(queries):
+        raise ValueError(
+            f"regions must be of {', '.join(REGIONS)} and have queries, got {sorted(queries)} and {sorted(weights)}"
+        )
+    values = {region: float(weights.get(region, 1.0)) for region in queries}
+    total = sum(values.values())
+    if min(values.values()) < 0 or not 0 < total < float("inf"):
+        raise ValueError(f"weights must not be negative and must sum above 0, got {values}")
+    return {region: value / total for region, value in values.items()}
+
+
+def _faces(parts: Mapping[str, pa.Table]) -> pa.Array:
+    """Return the face of each row, alike in all regions."""
+    join: Any = pc.binary_join_element_wise  # ty: ignore[missing-attribute]
+    faces = {region: part["face_id"].combine_chunks() for region, part in parts.items()}
+    first = faces[REGIONS[0]]
+    for region, part in parts.items():
+        named = join(faces[region], pa.scalar(region), "/")
+        if not faces[region].equals(first) or not named.equals(part["feature_id"].combine_chunks()):
+            raise UserError(
+                f"rows of a bank must hold each face in every region once, {region} differs from {REGIONS[0]}"
+            )
+    if len(first.unique()) != len(first):
+        raise UserError("rows of a bank must hold each face in every region once, got a face twice")
+    return first
+
+
+def _runs(species: list[str]) -> dict[str, Runs]:
+    """Return the ranges of rows of each species."""
+    out: dict[str, list[tuple[int, int]]] = {}
     for i, name in enumerate(species):
-        low, _ = out.get(name, (i, i))
-        out[name] = (low, i + 1)
-    return out
+        runs = out.setdefault(name, [])
+        if runs and runs[-1][1] == i:
+            runs[-1] = (runs[-1][0], i + 1)
+        else:
+            runs.append((i, i + 1))
+    return {name: tuple(runs) for name, runs in out.items()}

@@ -135,8 +135,10 @@ def _require_empty(uri: str) -> None:
         )
 
 
-def commit(uri: str, manifest: Manifest, running: Manifest | None = None) -> None:
+def commit(uri: str, manifest: Manifest, running: Manifest | None = None, *, keep_old: bool = False) -> None:
     """Write the manifest last, once: readers see the whole output from here on; then clear what no longer belongs.
+
+    With `keep_old` the files of the output that it replaces stay.
 
     Raise RefusedError when another run committed since `running` was begun.
     """
@@ -154,7 +156,7 @@ def commit(uri: str, manifest: Manifest, running: Manifest | None = None) -> Non
         if winner is None or winner.fingerprint != manifest.fingerprint:
             raise RefusedError(f"{uri} was committed by another run meanwhile") from None
     uris.delete(uris.join(uri, RUNNING))
-    if old is not None:
+    if old is not None and not keep_old:
         kept = {f.path for f in manifest.files}
         for stale in old.files:
             if stale.path not in kept:

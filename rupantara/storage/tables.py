@@ -81,11 +81,19 @@ def done_parts(uri: str, fingerprint: str) -> dict[int, int]:
 
 
 def commit_parts(
-    uri: str, running: Manifest, num_parts: int, seconds: float, *, beside: str = "", **extra: Any
+    uri: str,
+    running: Manifest,
+    num_parts: int,
+    seconds: float,
+    *,
+    beside: str = "",
+    keep_old: bool = False,
+    **extra: Any,
 ) -> Manifest:
     """Commit a table whose parts are all written; raise RuntimeError if one is missing.
 
-    `beside` names a folder of further files of this recipe, named after its fingerprint, that belong to the output.
+    `beside` names a folder of further files of this recipe, named after its fingerprint, that belong to the output. With
+    `keep_old` the files of an output that it replaces stay.
     """
     sizes = done_parts(uri, running.fingerprint)
     missing = sorted(set(range(num_parts)) - sizes.keys())
@@ -102,7 +110,7 @@ def commit_parts(
     done = replace(
         running, state="complete", counts=add_counts(counts), seconds=round(seconds, 1), files=tuple(files), extra=extra
     )
-    manifests.commit(uri, done, running)
+    manifests.commit(uri, done, running, keep_old=keep_old)
     abandoned: str = running.extra.get(manifests.ABANDONS, "")
     for index in done_parts(uri, abandoned) if abandoned else ():
         uris.delete(uris.join(uri, part_path(abandoned, index)))

@@ -96,14 +96,6 @@ def test_the_aligned_code_is_stored_and_the_raw_one_comes_back():
         assert (row["mean"], row["std"]) == (np.float32(raw.mean()), np.float32(raw.std()))
 
 
-def test_an_index_read_back_answers_the_same():
-    rows = bank_rows(features(40, 6, False), COLUMNS, RAW)
-    queries, _ = unit(np.random.default_rng(0).normal(size=(4, DIM)))
-    first = BankIndex(rows)
-    again = BankIndex(rows, first.faiss_files())
-    assert (first.search(queries, "ears", 5, "dog").ids == again.search(queries, "ears", 5, "dog").ids).all()
-
-
 def test_mean_and_percentile_affinity_equal_the_full_product():
     rows = bank_rows(features(90, 7, False), COLUMNS, RAW)
     queries, _ = unit(np.random.default_rng(1).normal(size=(6, DIM)))

@@ -1,0 +1,177 @@
+"""Approximate indexes: which kind suits a number of vectors, how it is trained, and how it is set to reach a recall."""
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import faiss
+import numpy as np
+
+from rupantara.bank.store import VectorStore
+from rupantara.errors import UserError
+from rupantara.types import Vectors
+
+FLAT = "flat"
+FLAT_ROWS = 100_000
+"""Up to so many vectors a region and shard a scan takes a few milliseconds, and nothing has to be trained."""
+
+POINTS_A_CENTRE = 64
+"""Training vectors for each centre of the coarse quantiser (FAISS warns below 39)."""
+
+ADDED_ROWS = 131_072
+SEED = 1234
+K = 10
+
+
+@dataclass(frozen=True)
+class IndexPlan:
+    """A FAISS factory string ("" = scan), and the bytes that a vector takes in memory."""
+
+    factory: str
+    bytes_a_vector: float
+
+    @property
+    def name(self) -> str:
+        """Return the factory string, or `flat`."""
+        return self.factory or FLAT
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What a search of the index was measured to do: share of true nearest found first, and of the ten nearest found."""
+
+    nprobe: int
+    k_factor: float
+    recall_at_1: float
+    recall_at_10: float
+    queries_per_s: float
+
+    def as_json(self) -> dict[str, Any]:
+        """Return what a manifest keeps."""
+        return asdict(self)
+
+
+def plan_index(rows: int, dim: int, kind: str = "auto", *, half: bool = False) -> IndexPlan:
+    """Choose an index for `rows` vectors: a scan up to FLAT_ROWS, then IVF with fast-scan product codes, ranked again.
+
+    `kind` is `auto`, `flat`, or a FAISS factory string whose last part ranks again (`IVF1024,PQ64x4fs,RFlat`). `half` keeps
+    the vectors in 16 bits. Raise UserError for a factory string that FAISS can not build, or that does not rank again.
+    """
+    wide = 2 if half else 4
+    if kind == FLAT or (kind == "auto" and rows <= FLAT_ROWS):
+        return IndexPlan("", 4 * dim)
+    # 4 bits for every two dimensions; the centre's number takes 8 bytes.
+    codes = max(1, dim // 2)
+    refine = "Refine(SQfp16)" if half else "RFlat"
+    factory = kind if kind != "auto" else f"IVF{num_centres(rows)},PQ{codes}x4fs,{refine}"
+    try:
+        made = faiss.index_factory(dim, factory, faiss.METRIC_INNER_PRODUCT)
+    except RuntimeError as error:
+        raise UserError(
+            f"--index must be auto, flat or a FAISS factory string, got {kind!r}: {_reason(error)}"
+        ) from None
+    if not isinstance(faiss.downcast_index(made), faiss.IndexRefine | faiss.IndexRefineFlat):
+        raise UserError(f"--index must rank again by stored vectors (end in RFlat or Refine(SQfp16)), got {factory!r}")
+    return IndexPlan(factory, dim * wide + codes / 2 + 8)
+
+
+def _reason(error: RuntimeError) -> str:
+    return str(error).partition(" at /")[0].strip()[:160]
+
+
+def num_centres(rows: int) -> int:
+    """Return the number of inverted lists: a power of two near the root of the rows."""
+    return int(2 ** np.clip(np.round(np.log2(max(rows, 1) ** 0.5)), 6, 16))
+
+
+def training_rows(plan: IndexPlan, rows: int) -> int:
+    """Return how many vectors the plan's training wants at most."""
+    found = [int(part[3:]) for part in plan.factory.split(",") if part.startswith("IVF") and part[3:].isdigit()]
+    return min(rows, max(16_384, POINTS_A_CENTRE * (found[0] if found else 256)))
+
+
+def train(plan: IndexPlan, sample: Vectors) -> Any:
+    """Train an index on a sample of unit vectors [n, dim]; UserError when there are too few."""
+    index = faiss.index_factory(sample.shape[1], plan.factory, faiss.METRIC_INNER_PRODUCT)
+    ivf = ivf_of(index)
+    if ivf is not None:
+        ivf.cp.seed, ivf.cp.min_points_per_centroid = SEED, 1
+    try:
+        index.train(np.ascontiguousarray(sample, np.float32))
+    except RuntimeError as error:
+        raise UserError(f"{plan.factory} can not be trained on {len(sample)} vectors: {_reason(error)}") from None
+    return index
+
+
+def add(index: Any, chunks: Iterator[Vectors]) -> None:
+    """Add vectors in the order given."""
+    for vectors in chunks:
+        for start in range(0, len(vectors), ADDED_ROWS):
+            index.add(np.ascontiguousarray(vectors[start : start + ADDED_ROWS], np.float32))
+
+
+def ivf_of(index: Any) -> Any:
+    """Return the inverted file inside an index, None where there is none."""
+    return faiss.try_extract_index_ivf(index)
+
+
+def apply(index: Any, nprobe: int, k_factor: float) -> None:
+    """Set how far a search looks; both are saved with the index."""
+    ivf = ivf_of(index)
+    if ivf is not None:
+        ivf.nprobe = nprobe
+    refined: Any = faiss.downcast_index(index)
+    refined.k_factor = k_factor
+
+
+def settings_to_try(index: Any) -> Iterator[tuple[int, float]]:
+    """Yield (nprobe, k_factor) from the quickest to the surest."""
+    ivf = ivf_of(index)
+    most = ivf.nlist if ivf is not None else 1
+    probes = [p for p in (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024) if p <= most] or [1]
+    for probe in probes:
+        for factor in (4.0, 16.0):
+            yield probe, factor
+    yield most, 64.0
+
+
+def truth(store: VectorStore, queries: Vectors, k: int = K) -> np.ndarray:
+    """Return the positions of the true nearest rows [queries, k], by a scan."""
+    found = store.nearest(queries, ((0, len(store)),), k)[0]
+    near = store.rows(np.maximum(found, 0))
+    scores = np.where(found >= 0, np.matmul(near, queries[:, :, None])[:, :, 0], -np.inf)
+    return np.take_along_axis(found, np.argsort(-scores, axis=1, kind="stable")[:, :k], 1)
+
+
+def measure(index: Any, queries: Vectors, wanted: np.ndarray, nprobe: int, k_factor: float) -> Setting:
+    """Measure recall against the true neighbours [queries, k], and the speed on this machine."""
+    apply(index, nprobe, k_factor)
+    started = time.perf_counter()
+    found = index.search(queries, wanted.shape[1])[1]
+    seconds = max(time.perf_counter() - started, 1e-9)
+    both = (found[:, :, None] == wanted[:, None, :]).any(1)
+    return Setting(
+        nprobe, k_factor, float((found[:, 0] == wanted[:, 0]).mean()), float(both.mean()), len(queries) / seconds
+    )
+
+
+def tune(index: Any, queries: Vectors, wanted: np.ndarray, target: float) -> Setting:
+    """Set the index to the quickest setting whose recall of the ten nearest reaches the target.
+
+    Raise UserError when none does: it names the best.
+    """
+    tried: list[Setting] = []
+    for nprobe, k_factor in settings_to_try(index):
+        tried.append(measure(index, queries, wanted, nprobe, k_factor))
+        if tried[-1].recall_at_10 >= target:
+            return tried[-1]
+    best = max(tried, key=lambda s: s.recall_at_10)
+    raise UserError(
+        f"recall of the ten nearest must reach {target:g}, got {best.recall_at_10:.4f} with nprobe {best.nprobe}"
+    )
+
+
+def least_recall(settings: Sequence[Setting]) -> tuple[float, float]:
+    """Return the least recall at 1 and at 10 over indexes: what a whole bank promises."""
+    return min(s.recall_at_1 for s in settings), min(s.recall_at_10 for s in settings)
