@@ -35,3 +35,14 @@ def percentile_of_top(top: np.ndarray, count: int) -> np.ndarray:
     low = int(np.floor(position))
     below, above = top[:, count - 1 - low], top[:, max(count - 2 - low, 0)]
     return below + (above - below) * (position - low)
+
+
+EXACT_ROWS = 20_000
+"""Up to so many features of a species the percentile is exact; beyond, it is read off counts and errs by at most 2 / BINS."""
+
+
+def percentile_of_counts(counts: np.ndarray) -> np.ndarray:
+    """Return the 95th percentile (the least cosine that so many are at or below) of `BankIndex.histogram`'s counts [n, BINS]."""
+    bins = counts.shape[1]
+    needed = np.ceil(PERCENTILE * counts.sum(1, keepdims=True))
+    return (counts.cumsum(1) < needed).sum(1) * (2 / bins) - 1 + 1 / bins

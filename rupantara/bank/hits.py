@@ -60,13 +60,13 @@ def merge_hits(parts: Sequence[Hits], k: int, *, partial: bool = False) -> Hits:
     return take(whole, best_first(whole.scores, whole.ids)[:, :k], partial=partial)
 
 
-def pad_hits(hits: Hits, k: int) -> Hits:
-    """Fill answers up to k columns with -inf and ""."""
+def pad_hits(hits: Hits, k: int, *, vectors: bool = True) -> Hits:
+    """Fill answers up to k columns with -inf and "", and with zero vectors where answers have `vectors`."""
     q, found, dim = len(hits.scores), hits.scores.shape[1], hits.vectors.shape[2]
     missing = k - found
     if missing <= 0:
         return hits
-    wide = missing if hits.vectors.shape[1] == found else 0
+    wide = missing if vectors else 0
     return Hits(
         np.concatenate([hits.scores, np.full((q, missing), -np.inf, np.float32)], 1),
         np.concatenate([hits.ids, np.full((q, missing), "", object)], 1),

@@ -101,14 +101,14 @@ class BankIndex:
         queries = np.ascontiguousarray(queries, np.float32)
         most = sum(high - low for low, high in runs)
         if k < 1 or most < 1 or not len(queries):
-            return pad_hits(self._none(len(queries), vectors), max(k, 0))
+            return pad_hits(self._none(len(queries)), max(k, 0), vectors=vectors)
         store, wanted = self._stores[region], min(k, most)
         few = bool(species) and most <= SCAN_ROWS
         if isinstance(store, ApproximateStore) and not exact and not few and 4 * wanted < most:
             hits = self._approximate(queries, region, wanted, runs if species else (), exclude)
         else:
             hits = self._exact(queries, region, wanted, runs, exclude)
-        return pad_hits(self._filled(hits, region, vectors), k)
+        return pad_hits(self._filled(hits, region, vectors), k, vectors=vectors)
 
     def search_faces(
         self,
@@ -139,7 +139,7 @@ class BankIndex:
                     part = self._stores[region].rows(np.arange(start, end))
                     total += share * (queries[region].astype(np.float64) @ part.astype(np.float64).T)
                 best = self._best_faces(best, total.astype(np.float32), start, k, exclude)
-        return pad_hits(best, k)
+        return pad_hits(best, k, vectors=False)
 
     def histogram(self, queries: Vectors, region: str, species: str) -> np.ndarray:
         """Count cosines with a species' rows in BINS bins over [-1, 1]: int64 [queries, BINS]; shards' counts add up."""
@@ -233,7 +233,7 @@ class BankIndex:
         there, safe = ranked.positions >= 0, np.maximum(ranked.positions, 0)
         ids = np.where(there, self._face_ids(safe) + f"/{region}", "")
         if not vectors:
-            none = self._none(len(ids), False)
+            none = self._none(len(ids))
             return Hits(ranked.scores, ids, none.vectors, none.norms)
         found = self._stores[region].rows(safe) * there[:, :, None]
         return Hits(ranked.scores, ids, found.astype(np.float32), self._norms[region][safe] * there)
@@ -258,7 +258,7 @@ class BankIndex:
     def _empty(self, n: int) -> tuple[np.ndarray, np.ndarray]:
         return np.zeros((n, 0), np.float32), np.zeros((n, 0), object)
 
-    def _none(self, n: int, vectors: bool) -> Hits:
+    def _none(self, n: int) -> Hits:
         return Hits(*self._empty(n), np.zeros((n, 0, self._dim), np.float32), np.zeros((n, 0), np.float32))
 
 

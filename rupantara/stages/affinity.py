@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 
 from rupantara import schema
-from rupantara.bank.affinity import mean_affinity, percentile_of_top, top_needed
+from rupantara.bank.affinity import EXACT_ROWS, mean_affinity, percentile_of_counts, percentile_of_top, top_needed
 from rupantara.bank.alignment import HUMAN, Alignment
 from rupantara.bank.hits import Hits
 from rupantara.landmarks.regions import REGIONS
@@ -24,6 +24,10 @@ class AffinityBank(Protocol):
 
     def search(self, queries: Vectors, region: str, k: int, species: str = "") -> Hits:
         """Find the k best features."""
+        ...
+
+    def histogram(self, queries: Vectors, region: str, species: str) -> np.ndarray:
+        """Count cosines with all features of a species."""
         ...
 
     def species_means(self, region: str) -> tuple[list[str], Vectors, np.ndarray]:
@@ -52,7 +56,9 @@ class MapAffinity:
         mean = mean_affinity(queries, means)
         tables = []
         for i, (species, count) in enumerate(zip(names, counts, strict=True)):
-            hits = self._bank.search(queries, region, max(top_needed(int(count)), self._top), species)
+            few = count <= EXACT_ROWS
+            hits = self._bank.search(queries, region, max(top_needed(int(count)) if few else 1, self._top), species)
+            high = percentile_of_top(hits.scores, int(count)) if few else self._percentile(queries, region, species)
             found = np.isfinite(hits.scores[:, : self._top])
             columns = {
                 "face_id": ids,
@@ -60,9 +66,12 @@ class MapAffinity:
                 "species": [species] * len(ids),
                 "mean": mean[:, i].astype(np.float32),
                 "max": hits.scores[:, 0],
-                "percentile_95": percentile_of_top(hits.scores, int(count)).astype(np.float32),
+                "percentile_95": high.astype(np.float32),
                 "top_ids": [row[ok].tolist() for row, ok in zip(hits.ids[:, : self._top], found, strict=True)],
                 "top_scores": [row[ok].tolist() for row, ok in zip(hits.scores[:, : self._top], found, strict=True)],
             }
             tables.append(pa.table(columns, schema=schema.AFFINITY))
         return pa.concat_tables(tables)
+
+    def _percentile(self, queries: Vectors, region: str, species: str) -> np.ndarray:
+        return percentile_of_counts(self._bank.histogram(queries, region, species))

@@ -2,15 +2,24 @@
 
 import numpy as np
 import pyarrow as pa
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rupantara import schema
-from rupantara.bank.affinity import PERCENTILE, mean_affinity, percentile_of_top, species_means, top_needed
+from rupantara.bank.affinity import (
+    PERCENTILE,
+    mean_affinity,
+    percentile_of_counts,
+    percentile_of_top,
+    species_means,
+    top_needed,
+)
 from rupantara.bank.alignment import ANIMAL, Alignment
 from rupantara.bank.hits import merge_hits
-from rupantara.bank.index import BankIndex
+from rupantara.bank.index import BINS, BankIndex
 from rupantara.bank.rows import bank_rows, select_shard
+from rupantara.errors import UserError
 from rupantara.landmarks.regions import REGIONS
 from rupantara.metrics.cosine import unit
 
@@ -63,6 +72,99 @@ def test_shards_together_answer_like_a_sorted_scan(faces, shards, k, species, du
     expected = brute_force(bank_rows(table, COLUMNS, RAW), queries, "nose", k, species)
     assert found.ids.tolist() == expected
     assert np.isneginf(found.scores[found.ids == ""]).all()
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    faces=st.integers(1, 50),
+    shards=st.integers(1, 4),
+    k=st.integers(1, 60),
+    species=st.sampled_from(("", "dog")),
+    duplicates=st.booleans(),
+    seed=st.integers(0, 2**31),
+)
+def test_excluded_faces_are_not_found_and_all_others_are(faces, shards, k, species, duplicates, seed):
+    table = features(faces, seed, duplicates)
+    names = table["face_id"].to_pylist()
+    exclude = [names[0], "", names[-1]]
+    queries, _ = unit(np.random.default_rng(seed + 1).normal(size=(3, DIM)))
+    parts = [BankIndex(bank_rows(select_shard(table, i, shards), COLUMNS, RAW)) for i in range(shards)]
+    found = merge_hits([p.search(queries, "eyes", k, species, exclude=exclude, vectors=False) for p in parts], k)
+    for i, gone in enumerate(exclude):
+        rest = table.filter(pa.array([name != gone for name in names]))
+        rows = bank_rows(rest, COLUMNS, RAW)
+        assert found.ids[i].tolist() == brute_force(rows, queries[i : i + 1], "eyes", k, species)[0]
+    assert found.vectors.shape[1] == 0
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    faces=st.integers(1, 50),
+    shards=st.integers(1, 4),
+    k=st.integers(1, 20),
+    duplicates=st.booleans(),
+    seed=st.integers(0, 2**31),
+)
+def test_whole_faces_are_ranked_by_the_weighted_mean_over_regions(faces, shards, k, duplicates, seed):
+    table = features(faces, seed, duplicates)
+    rng = np.random.default_rng(seed + 1)
+    queries = {region: unit(rng.normal(size=(2, DIM)))[0].astype(np.float32) for region in ("eyes", "mouth")}
+    weights = {"eyes": 3.0, "mouth": 1.0}
+    parts = [BankIndex(bank_rows(select_shard(table, i, shards), COLUMNS, RAW)) for i in range(shards)]
+    found = merge_hits([part.search_faces(queries, weights, k) for part in parts], k)
+    rows = bank_rows(table, COLUMNS, RAW).to_pylist()
+    for i in range(2):
+        total: dict[str, float] = {}
+        for row in rows:
+            if row["region"] in weights:
+                cosine = np.dot(queries[row["region"]][i].astype(np.float64), np.array(row["vector"], np.float64))
+                total[row["face_id"]] = total.get(row["face_id"], 0.0) + weights[row["region"]] / 4 * float(cosine)
+        expected = sorted(((-np.float32(value), name) for name, value in total.items()))[:k]
+        got = [name for name in found.ids[i] if name]
+        assert len(got) == len(expected)
+        np.testing.assert_allclose(found.scores[i, : len(got)], [-value for value, _ in expected], atol=1e-6)
+        if not duplicates:
+            assert got == [name for _, name in expected]
+
+
+def test_weights_and_queries_that_say_nothing_are_named():
+    index = BankIndex(bank_rows(features(4, 1, False), COLUMNS, RAW))
+    ones = unit(np.ones((1, DIM)))[0].astype(np.float32)
+    for weights, message in (
+        ({"eyes": -1.0}, "must not be negative"),
+        ({"nose": 1.0}, "have queries"),
+        ({"eyes": 0.0}, "sum above 0"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            index.search_faces({"eyes": ones}, weights, 1)
+    with pytest.raises(ValueError, match="region must be one of"):
+        index.search(ones, "tail", 1)
+    with pytest.raises(ValueError, match=r"queries must be \[n, 8\], got \[1, 4\]"):
+        index.search(ones[:, :4], "eyes", 1)
+    with pytest.raises(ValueError, match="must be finite"):
+        index.search(ones * np.nan, "eyes", 1)
+    with pytest.raises(ValueError, match="for each of 1 queries, got 2"):
+        index.search(ones, "eyes", 1, exclude=["a", "b"])
+
+
+def test_a_face_without_all_its_regions_is_refused():
+    rows = bank_rows(features(4, 1, False), COLUMNS, RAW)
+    with pytest.raises(UserError, match="each face in every region once"):
+        BankIndex(rows.slice(1))
+
+
+def test_histograms_add_up_over_shards_and_tell_the_percentile():
+    table = features(300, 2, False)
+    queries, _ = unit(np.random.default_rng(1).normal(size=(4, DIM)).astype(np.float32))
+    whole = BankIndex(bank_rows(table, COLUMNS, RAW))
+    parts = [BankIndex(bank_rows(select_shard(table, i, 3), COLUMNS, RAW)) for i in range(3)]
+    counts = whole.histogram(queries, "nose", "dog")
+    assert (sum(part.histogram(queries, "nose", "dog") for part in parts) == counts).all()
+    rows = [r for r in bank_rows(table, COLUMNS, RAW).to_pylist() if (r["region"], r["species"]) == ("nose", "dog")]
+    product = queries @ np.array([r["vector"] for r in rows], np.float32).T
+    assert (counts.sum(1) == len(rows)).all()
+    expected = np.percentile(product, 100 * PERCENTILE, axis=1, method="inverted_cdf")
+    np.testing.assert_allclose(percentile_of_counts(counts), expected, atol=2 / BINS)
 
 
 def test_every_face_is_in_exactly_one_shard():
