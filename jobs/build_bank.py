@@ -35,6 +35,7 @@ from rupantara.stages.bank import (
     index_path,
     index_summary,
     settings_path,
+    spec_of,
 )
 from rupantara.stages.faces import at_most
 from rupantara.storage import manifest, tables, uris
@@ -187,14 +188,6 @@ class Change:
     species: dict[str, int]
     replaces: bool
     """Whether the new segments take the place of the shards' old ones."""
-
-
-def spec_of(base: BankVersion) -> BankSpec:
-    """Read off a bank what decides its rows and indexes."""
-    config = base.manifest.recipe.config
-    half, index, target = (config[name] for name in ("store", "index", "target_recall"))
-    dim = int(base.manifest.extra["region_dim"])
-    return BankSpec(dim, base.model_sha256, base.alignment, half == "float16", index, target)
 
 
 def recipe_of(config: Config, base: BankVersion, inputs: dict[str, str], **settings: Any) -> Recipe:

@@ -42,6 +42,7 @@ PATH_FIELDS = frozenset(
         "run",
         "init",
         "pretrained",
+        "report",
     }
 )
 """Fields that hold a path or URI."""

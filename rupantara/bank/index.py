@@ -53,7 +53,9 @@ class BankIndex:
         self._runs = _runs(parts[REGIONS[0]]["species"].to_pylist())
         self._norms = {region: part["norm"].to_numpy() for region, part in parts.items()}
         self._stores: dict[str, VectorStore] = {
-            region: as_store(schema.dense(part["vector"], self._dim), (indexes or {}).get(region))
+            region: as_store(
+                schema.dense(part["vector"], self._dim).astype(np.float32, copy=False), (indexes or {}).get(region)
+            )
             for region, part in parts.items()
         }
 

@@ -21,9 +21,9 @@ Runs = tuple[tuple[int, int], ...]
 class VectorStore:
     """Unit vectors [rows, dim] by their position."""
 
-    def __init__(self, vectors: np.ndarray) -> None:
-        """Hold float32 or float16 vectors."""
-        self._vectors = np.ascontiguousarray(vectors)
+    def __init__(self, vectors: Vectors) -> None:
+        """Hold float32 vectors."""
+        self._vectors = np.ascontiguousarray(vectors, np.float32)
 
     def __len__(self) -> int:
         """Return the number of rows."""
@@ -36,13 +36,11 @@ class VectorStore:
 
     def rows(self, positions: np.ndarray) -> Vectors:
         """Return the vectors at positions of any shape, float32 [..., dim]."""
-        return self._vectors[positions].astype(np.float32, copy=False)
+        return self._vectors[positions]
 
     def chunks(self, low: int, high: int) -> Iterator[tuple[int, Vectors]]:
-        """Yield (first position, float32 vectors) of a range: all at once where they are float32 already."""
-        step = high - low if self._vectors.dtype == np.float32 else CHUNK
-        for start in range(low, high, max(step, 1)):
-            yield start, self._vectors[start : min(start + step, high)].astype(np.float32, copy=False)
+        """Yield (first position, float32 vectors) of a range."""
+        yield low, self._vectors[low:high]
 
     def nearest(self, queries: Vectors, runs: Runs, fetch: int) -> tuple[np.ndarray, np.ndarray]:
         """Scan ranges: positions [queries, n], and [queries] the greatest cosine that a row left out may have.

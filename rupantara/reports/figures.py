@@ -71,3 +71,19 @@ def curves(lines: Mapping[str, Sequence[float]], x: Sequence[float], title: str,
     axes.grid(alpha=0.3)
     axes.legend()
     return _png(figure)
+
+
+def trade_off(lines: Mapping[str, tuple[np.ndarray, np.ndarray]], title: str, x_label: str, y_label: str) -> bytes:
+    """Draw (x, y) points of each name, y logarithmic."""
+    figure = Figure(figsize=(6, 4))
+    axes = figure.add_subplot()
+    for name, (x, y) in lines.items():
+        order = np.argsort(x)
+        axes.plot(x[order], y[order], marker="o", label=name)
+    axes.set_yscale("log")
+    axes.set_title(title)
+    axes.set_xlabel(x_label)
+    axes.set_ylabel(y_label)
+    axes.grid(visible=True, alpha=0.3)
+    axes.legend()
+    return _png(figure)

@@ -43,6 +43,14 @@ class BankSpec:
         return schema.bank(self.region_dim, self.model_sha256, pa.float16() if self.half else pa.float32())
 
 
+def spec_of(base: versions.BankVersion) -> BankSpec:
+    """Read off a bank what decides its rows and indexes."""
+    config = base.manifest.recipe.config
+    half, index, target = (config[name] for name in ("store", "index", "target_recall"))
+    dim = int(base.manifest.extra["region_dim"])
+    return BankSpec(dim, base.model_sha256, base.alignment, half == "float16", index, target)
+
+
 def index_path(prefix: str, shard: int, region: str) -> str:
     """Name the FAISS file of one region of a shard, relative to the bank."""
     return f"index/{prefix}-{shard:04d}-{region}.faiss"

@@ -2,16 +2,23 @@
 
 import os
 import pickle
+import shutil
 import signal
+import threading
 import time
 
 import numpy as np
+import pyarrow as pa
 import pytest
 import ray
+import torch
 
 from actors.bank_shard import BankShard
 from actors.sharded_bank import BankUnavailableError, ShardedBank
+from jobs import build_bank
+from rupantara.bank import versions
 from rupantara.bank.index import BankIndex
+from rupantara.errors import UserError
 from rupantara.metrics.cosine import unit
 from rupantara.storage import tables
 
@@ -43,26 +50,113 @@ def test_the_client_travels_to_workers(bank):
 def test_a_killed_shard_reloads_and_answers_right(bank):
     queries, _ = unit(np.random.default_rng(2).normal(size=(3, 128)))
     before = bank.search(queries, "mouth", 4)
-    os.kill(ray.get(bank._shards[0].pid.remote()), signal.SIGKILL)
-    deadline = time.monotonic() + 60
-    while True:
-        try:
-            after = bank.search(queries, "mouth", 4)
-            break
-        except BankUnavailableError:
-            assert time.monotonic() < deadline, "the shard did not come back within 60 s"
-            time.sleep(0.5)
+    os.kill(ray.get(bank._view.handles[0][0].pid.remote()), signal.SIGKILL)
+    after = bank.search(queries, "mouth", 4, timeout_s=60)
     assert (after.ids == before.ids).all()
 
 
 def test_a_shard_that_is_gone_is_an_error_or_a_flagged_answer(run):
     client = ShardedBank.start(run.bank)
     queries, _ = unit(np.random.default_rng(3).normal(size=(2, 128)))
-    ray.kill(client._shards[1])
-    with pytest.raises(BankUnavailableError):
+    ray.kill(client._view.handles[1][0])
+    with pytest.raises(BankUnavailableError, match="1 of 2 bank shards did not answer"):
         client.search(queries, "ears", 3)
     partial = client.search(queries, "ears", 3, allow_partial=True)
-    alone = BankShard(run.bank, 0).search(queries, "ears", 3)
+    alone = BankShard(run.bank, 0, 1).search(1, queries, "ears", 3)
     assert partial.partial
     assert (partial.ids == alone.ids).all()
+    client.close()
+
+
+def test_regions_together_answer_as_one_by_one(bank):
+    queries, _ = unit(np.random.default_rng(4).normal(size=(3, 128)))
+    names = ("eyes", "nose")
+    together = bank.search_regions(dict.fromkeys(names, queries), 6, vectors=False)
+    for name in names:
+        assert (together[name].ids == bank.search(queries, name, 6).ids).all()
+    whole = BankIndex(tables.read(bank.uri, schema="bank"))
+    tensors = dict.fromkeys(names, torch.from_numpy(queries))
+    found = bank.search_faces(tensors, 5, weights={"eyes": 2.0})
+    expected = whole.search_faces(dict.fromkeys(names, queries), {"eyes": 2.0}, 5)
+    assert (found.ids == expected.ids).all()
+    assert (bank.histogram(queries, "nose", "cat") == whole.histogram(queries, "nose", "cat")).all()
+
+
+def test_a_question_that_makes_no_sense_is_its_own_error(bank):
+    with pytest.raises(ValueError, match="queries must be"):
+        bank.search(np.ones((1, 3), np.float32), "eyes", 1)
+    with pytest.raises(UserError, match="replicas must be at least 1"):
+        ShardedBank.start(bank.uri, replicas=0)
+
+
+def grown(run, tmp_path) -> str:
+    """Return a copy of the run's bank."""
+    shutil.copytree(run.bank, tmp_path / "bank")
+    return str(tmp_path / "bank")
+
+
+def remove_some(bank: str, count: int) -> None:
+    found = versions.latest(bank)
+    names = sorted(set(found.rows(0, ("face_id",))["face_id"].to_pylist()))[:count]
+    build_bank.main(build_bank.Config(bank=bank, action="remove", face_ids=tuple(names), workers=1))
+
+
+class Load:
+    """Queries without a pause on threads; every answer is compared with what one of the versions would answer."""
+
+    def __init__(self, client: ShardedBank, allowed: list[BankIndex], threads: int = 2) -> None:
+        rng = np.random.default_rng(7)
+        self.client, self.wrong, self.errors, self.count, self.halt = client, 0, [], 0, False
+        self._queries = unit(rng.normal(size=(4, 128)))[0].astype(np.float32)
+        self._expected = [index.search(self._queries, "eyes", 5).ids.tolist() for index in allowed]
+        self._threads = [threading.Thread(target=self._run, daemon=True) for _ in range(threads)]
+        for thread in self._threads:
+            thread.start()
+
+    def _run(self) -> None:
+        while not self.halt:
+            try:
+                found = self.client.search(self._queries, "eyes", 5, timeout_s=60)
+                self.wrong += found.ids.tolist() not in self._expected
+                self.count += 1
+            except Exception as error:  # noqa: BLE001
+                self.errors.append(repr(error))
+
+    def stop(self) -> None:
+        self.halt = True
+        for thread in self._threads:
+            thread.join(timeout=90)
+            assert not thread.is_alive()
+
+
+def test_a_new_version_is_taken_up_without_a_failed_query(run, tmp_path):
+    uri = grown(run, tmp_path)
+    old = BankIndex(tables.read(uri, schema="bank"))
+    client = ShardedBank.start(uri)
+    remove_some(uri, 3)
+    new = versions.latest(uri)
+    rows = pa.concat_tables([new.rows(i) for i in range(len(new.shards))])
+    load = Load(client, [old, BankIndex(rows)])
+    assert client.refresh()
+    assert not client.refresh()
+    assert client.version == 2
+    before = load.count
+    while load.count < before + 20:
+        time.sleep(0.02)
+    load.stop()
+    assert (load.wrong, load.errors) == (0, [])
+    assert client.search(load._queries, "eyes", 5).ids.tolist() == load._expected[1]
+    client.close()
+
+
+def test_with_a_second_replica_a_killed_shard_costs_no_query(run):
+    client = ShardedBank.start(run.bank, replicas=2)
+    load = Load(client, [BankIndex(tables.read(run.bank, schema="bank"))])
+    for shard in client._view.handles:
+        os.kill(ray.get(shard[0].pid.remote()), signal.SIGKILL)
+        before = load.count
+        while load.count < before + 10:
+            time.sleep(0.02)
+    load.stop()
+    assert (load.wrong, load.errors) == (0, [])
     client.close()

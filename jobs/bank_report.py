@@ -1,0 +1,131 @@
+"""What a bank is made of (table III), how recall trades for speed, and what a bank of another size would take.
+
+ray job submit --working-dir . -- python -m jobs.bank_report --bank s3://bucket/bank --report s3://bucket/bank_report
+… --action tune --features s3://bucket/features       recall against speed of approximate indexes, with a plot
+python -m jobs.bank_report --action plan --vectors 1000000000 --node-gib 64
+"""
+
+import json
+import logging
+import time
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+import pandas as pd
+
+from jobs import cli
+from rupantara.bank import factory, versions
+from rupantara.bank.planning import plan_bank
+from rupantara.bank.store import VectorStore
+from rupantara.errors import UserError
+from rupantara.landmarks.regions import REGIONS
+from rupantara.reports import bank as report
+from rupantara.reports import html
+from rupantara.stages.bank import build_index, queries_between, read_queries, spec_of, vectors_of
+from rupantara.storage import uris
+
+log = logging.getLogger("jobs")
+STATISTICS = ("species", "region", "norm", "mean", "std")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config(cli.Common):
+    """Report on a bank."""
+
+    action: Literal["stats", "tune", "plan"] = "stats"
+    """`stats`: composition and indexes; `tune`: builds approximate indexes of one shard and sweeps their settings; `plan`: arithmetic."""
+    bank: str = ""
+    """Bank (stats, tune)."""
+    features: str = ""
+    """Features table of the same model: its humans are the queries of `tune` ("" = points between stored vectors)."""
+    report: str = ""
+    """Output folder of report.html and report.json ("" = print only)."""
+    shard: int = 0
+    """Shard whose vectors are indexed (tune)."""
+    index: str = "auto"
+    """FAISS factory string to try (tune); auto = what the size of the shard suggests, approximate in any case."""
+    vectors: int = 10_000_000
+    """Vectors of the planned bank, over all regions (plan)."""
+    dim: int = 128
+    """Length of a vector (plan)."""
+    node_gib: float = 64.0
+    """Memory of a node (plan)."""
+    node_cpus: int = 8
+    """Processors of a node (plan)."""
+    replicas: int = 1
+    """Actors a shard (plan)."""
+    num_shards: int = 0
+    """Shards (plan; 0 = as many as fit)."""
+
+
+def stats(config: Config) -> tuple[html.Section, Any]:
+    """Count the bank's own rows."""
+    found = versions.latest(config.bank)
+    parts = [found.rows(i, STATISTICS).to_pandas() for i in range(len(found.shards))]
+    rows = pd.concat(parts)
+    told = json.loads(versions.describe(found))
+    features = rows.groupby(["species", "region"]).size().unstack()
+    return report.composition(rows, told), told | {"features": json.loads(features.to_json(orient="index"))}
+
+
+def tune(config: Config) -> tuple[html.Section, Any]:
+    """Sweep the settings of approximate indexes of one shard."""
+    found = versions.latest(config.bank)
+    if not 0 <= config.shard < len(found.shards):
+        raise UserError(f"--shard must be from 0 to {len(found.shards) - 1}, got {config.shard}")
+    spec, rows = spec_of(found), found.rows(config.shard)
+    queries = read_queries(config.features, frozenset(rows["face_id"].to_pylist()), spec) if config.features else {}
+    count = rows.num_rows // len(REGIONS)
+    kind = config.index
+    if kind == "auto" and count <= factory.FLAT_ROWS:
+        kind = f"IVF{max(4, factory.num_centres(count) // 2)},PQ{spec.region_dim // 2}x4fs,RFlat"
+    plan = factory.plan_index(count, spec.region_dim, kind, half=spec.half)
+    measured, flat = {}, {}
+    for region in REGIONS:
+        vectors = vectors_of(rows, region, spec)
+        asked = queries.get(region, queries_between(vectors))
+        started = time.perf_counter()
+        wanted = factory.truth(VectorStore(vectors), asked)
+        flat[region] = len(asked) / (time.perf_counter() - started)
+        index = build_index(plan, vectors)
+        measured[region] = [
+            factory.measure(index, asked, wanted, nprobe, k).as_json() for nprobe, k in factory.settings_to_try(index)
+        ]
+        log.info("%s: %d settings", region, len(measured[region]))
+    told = {"index": plan.name, "vectors": count, "scan_queries_per_s": flat, "settings": measured}
+    return report.speed(measured, flat), told
+
+
+def plan(config: Config) -> tuple[html.Section, Any]:
+    """Do the arithmetic."""
+    made = plan_bank(
+        config.vectors,
+        config.dim,
+        node_gib=config.node_gib,
+        node_cpus=config.node_cpus,
+        replicas=config.replicas,
+        shards=config.num_shards,
+    )
+    return html.Section("Plan", list(made.lines), [], []), asdict(made)
+
+
+def main(config: Config) -> None:
+    """Run the job."""
+    if config.action != "plan" and not config.bank:
+        raise UserError(f"--action {config.action} needs --bank")
+    if config.dry_run:
+        print(config)
+        return
+    section, told = {"stats": stats, "tune": tune, "plan": plan}[config.action](config)
+    for line in section.paragraphs:
+        print(line)
+    for table in section.tables:
+        print(pd.DataFrame(list(table.rows), columns=list(table.header)).to_string(index=False))
+    if config.report:
+        uris.write_bytes(uris.join(config.report, "report.json"), json.dumps(told, indent=1).encode())
+        uris.write_bytes(uris.join(config.report, "report.html"), html.render("Bank", [section]))
+        log.info("report: %s", uris.join(config.report, "report.html"))
+
+
+if __name__ == "__main__":
+    cli.run(main, {"default": Config()}, __doc__ or "")
