@@ -15,6 +15,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import ray
 from ray.cluster_utils import Cluster
 
@@ -48,17 +49,19 @@ class Load:
                 found = self.client.search(self.queries, "eyes", K, vectors=False, allow_partial=True, timeout_s=20)
                 same = found.ids.tolist() == self.expected.ids.tolist()
                 kind = "partial" if found.partial else "right" if same else "wrong"
-            except Exception:
+            except Exception:  # noqa: BLE001
                 kind = "error"
             with self._lock:
                 self.records.append((started, time.monotonic() - started, kind))
             time.sleep(self._pause)
 
     def since(self, moment):
+        """Return the queries begun after a moment."""
         with self._lock:
             return [r for r in self.records if r[0] >= moment]
 
     def stop(self):
+        """End the threads."""
         self.halt = True
         for thread in self._threads:
             thread.join(timeout=60)
@@ -114,7 +117,7 @@ def main():
     ray.init(address=cluster.address, namespace="chaos", logging_level="ERROR", log_to_driver=False)
     bank = str(Path(args.bank).resolve()) if "://" not in args.bank else args.bank
     found = versions.latest(bank)
-    whole = BankIndex(__import__("pyarrow").concat_tables([found.rows(i) for i in range(len(found.shards))]))
+    whole = BankIndex(pa.concat_tables([found.rows(i) for i in range(len(found.shards))]))
     client = ShardedBank.start(bank, replicas=args.replicas, num_cpus=0.25)
     load = Load(client, whole, args.threads, pause_s=0.01)
     time.sleep(QUIET_S)
