@@ -20,6 +20,7 @@ from rupantara.bank import versions
 from rupantara.bank.index import BankIndex
 from rupantara.errors import UserError
 from rupantara.metrics.cosine import unit
+from rupantara.stages.search import SearchBank
 from rupantara.storage import tables
 
 
@@ -160,3 +161,19 @@ def test_with_a_second_replica_a_killed_shard_costs_no_query(run):
     load.stop()
     assert (load.wrong, load.errors) == (0, [])
     client.close()
+
+
+def test_a_dataset_of_features_is_searched_in_a_stage(run, bank):
+    rows = tables.read(run.features, schema="features")
+    whole = BankIndex(tables.read(run.bank, schema="bank"))
+    dataset = ray.data.from_arrow(rows)
+    found = dataset.map_batches(
+        SearchBank, fn_constructor_args=(bank, 3, ("eyes",)), batch_format="pyarrow", batch_size=8, concurrency=1
+    ).take_all()
+    assert len(found) == rows.num_rows
+    animal = next(row for row in found if row["domain"] == "animal")
+    code = np.array(animal["regions_mu"], np.float32).reshape(1, 5, -1)
+    query, _ = unit(bank.alignment.align(code, "animal")[:, 0])
+    expected = whole.search(query, "eyes", 3, exclude=[animal["face_id"]])
+    assert list(animal["eyes_ids"]) == expected.ids[0].tolist()
+    assert not animal["partial"]
