@@ -14,6 +14,7 @@ from rupantara.bank.alignment import HUMAN, Alignment, fit
 from rupantara.bank.hits import Hits
 from rupantara.bank.index import BankIndex
 from rupantara.bank.rows import bank_rows
+from rupantara.generation import hybrid
 from rupantara.generation.hybrid import (
     Mixing,
     Retrieved,
@@ -215,9 +216,11 @@ def best_animals(bank: InProcess, by_region: dict[str, np.ndarray], rows: np.nda
     return mean.argmax(1), mean.max(1)
 
 
+@pytest.mark.parametrize("room", [2**16, 700])
 @pytest.mark.parametrize("num", [200, 256, 257, 2500])
-def test_the_one_animal_is_the_best_of_all_however_many_there_are(num: int) -> None:
+def test_the_one_animal_is_the_best_of_all_however_many_there_are(num: int, room: int, monkeypatch) -> None:
     """Of 2,500 about none is among the 256 best of each of five regions, and one that is need not be the best."""
+    monkeypatch.setattr(hybrid, "WHOLE_ROOM", room)
     humans, codes = drawn(12, 3), {"cat": drawn(num, 4, 5.0), "dog": drawn(15, 5)}
     bank = bank_of(codes, humans)
     by_region = {region: humans[:, i] for i, region in enumerate(REGIONS)}
