@@ -39,6 +39,28 @@ def merge_hits(parts: Sequence[Hits], k: int, *, partial: bool = False) -> Hits:
     return Hits(scores[rows, order], ids[rows, order], vectors[rows, order], norms[rows, order], partial)
 
 
+def merge_views(views: Sequence[Hits], k: int) -> Hits:
+    """Merge the answers to several views of each query (a face and its mirror image) into its k best, each id once, at its best score.
+
+    Exact: what is among the k best by its best view is among the k best of that view.
+    """
+    if not views:
+        raise ValueError("merging needs the answer to at least one view, got none")
+    every = merge_hits(views, sum(v.scores.shape[1] for v in views), partial=any(v.partial for v in views))
+    padded = pad_hits(every, every.scores.shape[1] + k)
+    order = np.stack([_first_of_each(ids, k) for ids in padded.ids])
+    rows = np.arange(len(order))[:, None]
+    found = padded.scores[rows, order], padded.ids[rows, order], padded.vectors[rows, order], padded.norms[rows, order]
+    return Hits(*found, padded.partial)
+
+
+def _first_of_each(ids: np.ndarray, k: int) -> np.ndarray:
+    """Return the k first places of ids that were not there before; empty ones, which are last, may repeat."""
+    keep = ids == ""
+    keep[np.unique(ids.astype(str), return_index=True)[1]] = True
+    return np.flatnonzero(keep)[:k]
+
+
 def pad_hits(hits: Hits, k: int) -> Hits:
     """Fill answers up to k columns with -inf and ""."""
     missing = k - hits.scores.shape[1]
