@@ -28,6 +28,7 @@ CODE = (
     "metrics",
     "training/warm_start.py",
     "stages/evaluate.py",
+    "stages/judges.py",
     "stages/faces.py",
     "stages/extract.py",
     "stages/networks.py",
