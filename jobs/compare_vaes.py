@@ -28,7 +28,8 @@ from rupantara.storage.recipe import Recipe, code_version
 log = logging.getLogger("jobs")
 CODE = (
     *("models", "metrics", "generation/variations.py", "generation/zoo_loading.py", "training/warm_start.py"),
-    *("stages/compare.py", "stages/contestants.py", "stages/faces.py", "landmarks/regions.py", "imaging/codec.py"),
+    *("stages/compare.py", "stages/judges.py", "stages/contestants.py", "stages/faces.py", "landmarks/regions.py"),
+    "imaging/codec.py",
 )
 TIMED_FACES = 32
 TIMEOUT_S = 3600

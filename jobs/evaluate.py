@@ -19,7 +19,7 @@ from rupantara.generation import loading
 from rupantara.landmarks.regions import REGIONS
 from rupantara.reports import evaluation, html
 from rupantara.stages.evaluate import READ, MeasureFaces, fit_baselines
-from rupantara.stages.faces import choose
+from rupantara.stages.faces import choose, choose_people
 from rupantara.storage import manifest, uris, weights
 from rupantara.storage.recipe import Recipe, code_version
 
@@ -28,6 +28,7 @@ CODE = (
     "metrics",
     "training/warm_start.py",
     "stages/evaluate.py",
+    "stages/judges.py",
     "stages/faces.py",
     "stages/extract.py",
     "stages/networks.py",
@@ -54,7 +55,7 @@ class Config(cli.Common):
     split: Literal["val", "test"] = "test"
     """Held-out split."""
     limit: int = 500
-    """Most faces of each domain, chosen by hash (0 = all)."""
+    """Most faces of each domain, one a person, chosen by hash (0 = all)."""
     max_train_faces: int = 3000
     """Most train faces of each domain that the baselines are fitted on (0 = all)."""
     pca_components: int = 0
@@ -66,7 +67,7 @@ def build(config: Config) -> tuple[Recipe, list[parts.Part], dict[str, dict[str,
     faces = manifest.require(config.faces, "faces")
     model = loading.read_config(config.checkpoint)
     train = {d: choose(config.faces, d, "train", config.max_train_faces, config.seed) for d in ("human", "animal")}
-    held = {d: choose(config.faces, d, config.split, config.limit, config.seed) for d in ("human", "animal")}
+    held = {d: choose_people(config.faces, d, (config.split,), config.limit, config.seed) for d in ("human", "animal")}
     for domain in train:
         if len(train[domain]) < 2 or not held[domain]:
             raise UserError(f"{config.faces} must have accepted {domain} faces in train and {config.split}")

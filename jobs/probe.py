@@ -17,7 +17,7 @@ from rupantara.errors import UserError
 from rupantara.generation import loading
 from rupantara.reports import html
 from rupantara.reports import probe as report
-from rupantara.stages.faces import choose_people
+from rupantara.stages.faces import choose, choose_people
 from rupantara.stages.probe import MEASURES, ProbeCodes
 from rupantara.storage import manifest, uris
 from rupantara.storage.recipe import Recipe, code_version
@@ -25,7 +25,7 @@ from rupantara.storage.recipe import Recipe, code_version
 CODE = (
     "models",
     "metrics",
-    "bank/alignment.py",
+    "bank",
     "stages/probe.py",
     "stages/faces.py",
     "stages/extract.py",
@@ -48,10 +48,12 @@ class Config(cli.Common):
     """Output: the table of measures and report.html."""
     limit: int = 500
     """Most faces of each domain, chosen by hash (0 = all)."""
+    gallery: int = 0
+    """Most train animals, chosen by hash, that lie beside the held-out ones in the bank that matches ask (0 = all, -1 = none)."""
 
 
-def build(config: Config) -> tuple[Recipe, list[parts.Part], partial[ProbeCodes]]:
-    """Choose the held-out faces; plan one part for each measure."""
+def build(config: Config) -> tuple[Recipe, list[parts.Part], partial[ProbeCodes], dict[str, int]]:
+    """Choose the held-out faces and the train animals of the gallery, and count it; plan one part for each measure."""
     faces, bank = manifest.require(config.faces, "faces"), manifest.require(config.bank, "bank")
     model = loading.model_sha256(config.checkpoint)
     if bank.extra["model_sha256"] != model:
@@ -62,21 +64,25 @@ def build(config: Config) -> tuple[Recipe, list[parts.Part], partial[ProbeCodes]
     for domain, ids in held.items():
         if len(ids) < LEAST:
             raise UserError(f"{config.faces} must have at least {LEAST} held-out {domain} faces, got {len(ids)}")
+    if config.gallery < -1:
+        raise UserError(f"--gallery must be a number of train animals, 0 for all or -1 for none, got {config.gallery}")
+    train = choose(config.faces, ANIMAL, "train", config.gallery, config.seed) if config.gallery >= 0 else {}
     settings = cli.row_config(config, "faces", "checkpoint", "bank", "probe")
     inputs = {"faces": faces.content, "bank": bank.content}
     recipe = Recipe("probe", code_version(CODE), settings, inputs, {"region_vae": model})
     alignment = Alignment.from_json(bank.extra["alignment"])
     plan = [parts.Part(i, rows=pa.table({"measure": [name]})) for i, name in enumerate(MEASURES)]
-    return recipe, plan, partial(ProbeCodes, config.faces, config.checkpoint, alignment, held, config.seed)
+    make_stage = partial(ProbeCodes, config.faces, config.checkpoint, alignment, held, config.seed, train)
+    return recipe, plan, make_stage, {"held_out": len(held[ANIMAL]), "train": len(train)}
 
 
 def main(config: Config) -> None:
     """Run the job."""
-    recipe, plan, make_stage = build(config)
+    recipe, plan, make_stage, gallery = build(config)
     if config.dry_run:
         print(config, f"\nfingerprint {recipe.fingerprint}\nmeasures: {', '.join(MEASURES)}")
         return
-    parts.run_parts(config, config.probe, "probe", recipe, plan, make_stage, version=schema.VERSION)
+    parts.run_parts(config, config.probe, "probe", recipe, plan, make_stage, version=schema.VERSION, gallery=gallery)
     uri = uris.join(config.probe, "report.html")
     uris.write_bytes(uri, html.render("Region codes", [report.section(config.probe)]))
     logging.getLogger("jobs").info("report: %s", uri)

@@ -1,5 +1,6 @@
 """What a training reads: the faces of each set, decoded once into the object store, and the PCAs of the warm start."""
 
+import logging
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,8 +14,10 @@ from rupantara.errors import UserError
 from rupantara.models.region_vae import RegionVAEConfig
 from rupantara.stages import faces as face_rows
 from rupantara.storage import manifest
-from rupantara.training.balance import repeats
+from rupantara.training.balance import repeats, show_times
 from rupantara.training.warm_start import Pca, fit_pca, small_views
+
+log = logging.getLogger("jobs")
 
 
 @dataclass(frozen=True)
@@ -33,12 +36,15 @@ class Chosen:
 def choose(tables: Sequence[str], batch: Mapping[str, int], most: Mapping[str, int], seed: int) -> Chosen:
     """Choose at most `most[split]` faces of each domain of `batch`; UserError when a set is too small for one batch.
 
-    The first table is the faces table; others (morphs) add to the training sets.
+    The first table is the faces table; others (morphs) add to the training sets. Validation faces of a species that is not
+    trained on are left out, and counted in the log.
     """
     sets: dict[str, dict[str, dict[str, str]]] = {}
     for split in ("train", "val"):
         read = tables if split == "train" else tables[:1]
         found = {d: {i: s for t in read for i, s in face_rows.choose(t, d, split, 0, seed).items()} for d in batch}
+        if split == "val":
+            found = {domain: _of_known_species(ids, sets["train"][domain], domain) for domain, ids in found.items()}
         sets[split] = {d: face_rows.at_most(ids, most[split], seed) for d, ids in found.items()}
         for domain, ids in sets[split].items():
             least = batch[domain] if split == "train" else 1
@@ -49,12 +55,29 @@ def choose(tables: Sequence[str], batch: Mapping[str, int], most: Mapping[str, i
     return Chosen(sets["train"], sets["val"])
 
 
+def _of_known_species(ids: Mapping[str, str], train: Mapping[str, str], domain: str) -> dict[str, str]:
+    known = set(train.values())
+    strange = Counter(species for species in ids.values() if species not in known)
+    for species, number in sorted(strange.items()):
+        log.info("%d val %s faces are left out: train has no %s", number, domain, species)
+    return {i: species for i, species in ids.items() if species in known}
+
+
+def _say_never_shown(animals: Mapping[str, str], factors: Mapping[str, float], seed: int) -> None:
+    """Log how many animals are never shown, so that species count alike: streams are laid out once, for all epochs."""
+    never = int((show_times(list(animals), list(animals.values()), factors, seed) == 0).sum())
+    if never:
+        log.info("%d of %d animal faces are never shown, so that species count alike", never, len(animals))
+
+
 def datasets(tables: Sequence[str], size: int, chosen: Chosen, seed: int) -> dict[str, ray.data.Dataset]:
     """Lay out the streams `DOMAIN` and `val_DOMAIN`: read and decoded once, kept in the object store (49 KB a face at 128)."""
     # The order of rows decides what a seed means.
     ray.data.DataContext.get_current().execution_options.preserve_order = True
     sets = chosen.train | {f"val_{d}": ids for d, ids in chosen.val.items()}
     factors = {"animal": repeats(Counter(sets["animal"].values()))} if "animal" in sets else {}
+    if factors:
+        _say_never_shown(sets["animal"], factors["animal"], seed)
     stage: Any = face_rows.TrainingFaces(size, chosen.species, sets, factors, seed)
     parts = []
     for table in tables:

@@ -1,5 +1,6 @@
 """Ray Train as every training of this project sets it up."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +11,7 @@ import ray.train.torch
 
 from jobs.cli import MALLOC, Common
 from jobs.train_worker import Plan, train
+from rupantara.errors import UserError
 from rupantara.storage import uris
 
 
@@ -20,6 +22,34 @@ class Room:
     min_workers: int = 0
     max_failures: int = 2
     num_to_keep: int = 2
+
+
+NOT_NEGATIVE = (
+    *("kl_weight", "kl_warm_up_images", "free_bits", "structural_weight", "symmetry_weight", "adversarial_weight"),
+    *("max_faces", "max_validation_faces", "threads", "min_workers", "max_failures"),
+)
+RULES: dict[str, tuple[str, Callable[[float], bool]]] = {
+    **{name: ("must not be negative", lambda value: value >= 0) for name in NOT_NEGATIVE},
+    **{name: ("must be above 0", lambda value: value > 0) for name in ("learning_rate", "gradient_clip")},
+    **{
+        name: ("must be a share from 0 to 1", lambda value: 0 <= value <= 1)
+        for name in ("swap_share", "adversarial_start")
+    },
+    "ema_decay": ("must be at least 0 and below 1", lambda value: 0 <= value < 1),
+    "num_to_keep": ("must be at least 1", lambda value: value >= 1),
+}
+"""What settings of a training have to be, by name."""
+
+
+def check(config: Common) -> None:
+    """Refuse settings that no training can have, of those that the job has."""
+    for name, (rule, holds) in RULES.items():
+        value = getattr(config, name, None)
+        if value is not None and not holds(value):
+            raise UserError(f"--{name.replace('_', '-')} {rule}, got {value:g}")
+    least, workers = getattr(config, "min_workers", 0), max(1, config.workers)
+    if least > workers:
+        raise UserError(f"--min-workers must be at most --workers, got {least} and {workers}")
 
 
 def fit(

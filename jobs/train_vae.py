@@ -19,7 +19,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from jobs import cli, train_logs
 from jobs.train_data import Chosen, choose, datasets, warm_start
-from jobs.train_fit import Room, fit
+from jobs.train_fit import Room, check, fit
 from jobs.train_progress import following
 from jobs.train_worker import Plan
 from rupantara import schema
@@ -212,6 +212,7 @@ def tables_of(config: Config) -> list[str]:
 
 def build(config: Config) -> tuple[Recipe, RegionVAEConfig, Objective, Chosen]:
     """Resolve the model, the objective and the data."""
+    check(config)
     tables = tables_of(config)
     train_logs.check(config.mlflow)
     most = {"train": config.max_faces, "val": config.max_validation_faces}

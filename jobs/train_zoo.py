@@ -16,7 +16,7 @@ import torch
 
 from jobs import cli, train_logs
 from jobs.train_data import choose, datasets
-from jobs.train_fit import Room, fit
+from jobs.train_fit import Room, check, fit
 from jobs.train_progress import following
 from jobs.train_worker import Plan
 from rupantara import schema
@@ -190,6 +190,7 @@ def train_one(config: Config, name: str, streams: dict[str, ray.data.Dataset], r
 
 def main(config: Config) -> None:
     """Run the job."""
+    check(config)
     names = names_of(config)
     train_logs.check(config.mlflow)
     recipes = {name: recipe_of(config, name) for name in names}

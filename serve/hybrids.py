@@ -64,7 +64,7 @@ class HybridMaker:
             available=self._species,
             threads=self._threads,
         )
-        made = maker.generate(load(rows, self._loaded.model.config.size), [face["face_id"]])
+        made = maker.generate([load(rows, self._loaded.model.config.size)], [face["face_id"]])
         return next(row for row in made if row["kind"] == "hybrid")
 
     def _check(self, request: HybridRequest) -> None:

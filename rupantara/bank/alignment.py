@@ -54,7 +54,7 @@ class Alignment:
 
 
 @dataclass
-class Moments:
+class CodeSums:
     """Sums over the codes of one group, float64."""
 
     count: int
@@ -62,14 +62,14 @@ class Moments:
     squares: np.ndarray
 
     @staticmethod
-    def of(codes: Vectors) -> "Moments":
+    def of(codes: Vectors) -> "CodeSums":
         """Sum codes [n, 5, dim]."""
         wide = codes.astype(np.float64)
-        return Moments(len(codes), wide.sum(0), (wide**2).sum(0))
+        return CodeSums(len(codes), wide.sum(0), (wide**2).sum(0))
 
-    def add(self, other: "Moments") -> "Moments":
+    def add(self, other: "CodeSums") -> "CodeSums":
         """Return the sums over both groups."""
-        return Moments(self.count + other.count, self.total + other.total, self.squares + other.squares)
+        return CodeSums(self.count + other.count, self.total + other.total, self.squares + other.squares)
 
 
 def fit(groups: Iterable[tuple[str, Vectors]]) -> Alignment | None:
@@ -77,10 +77,10 @@ def fit(groups: Iterable[tuple[str, Vectors]]) -> Alignment | None:
 
     Every animal species counts alike, however many faces it has.
     """
-    sums: dict[str, Moments] = {}
+    sums: dict[str, CodeSums] = {}
     for species, codes in groups:
         if len(codes):
-            sums[species] = sums[species].add(Moments.of(codes)) if species in sums else Moments.of(codes)
+            sums[species] = sums[species].add(CodeSums.of(codes)) if species in sums else CodeSums.of(codes)
     mean, std = {}, {}
     for domain in (HUMAN, ANIMAL):
         chosen = [m for name, m in sums.items() if (name == HUMAN) == (domain == HUMAN)]

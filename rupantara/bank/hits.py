@@ -60,6 +60,26 @@ def merge_hits(parts: Sequence[Hits], k: int, *, partial: bool = False) -> Hits:
     return take(whole, best_first(whole.scores, whole.ids)[:, :k], partial=partial)
 
 
+def merge_views(views: Sequence[Hits], k: int) -> Hits:
+    """Merge the answers to several views of each query (a face and its mirror image) into its k best, each id once, at its best score.
+
+    Exact: what is among the k best by its best view is among the k best of that view.
+    """
+    if not views:
+        raise ValueError("merging needs the answer to at least one view, got none")
+    every = merge_hits(views, sum(v.scores.shape[1] for v in views), partial=any(v.partial for v in views))
+    padded = pad_hits(every, every.scores.shape[1] + k, vectors=every.vectors.shape[1] > 0)
+    order = np.stack([_first_of_each(ids, k) for ids in padded.ids])
+    return take(padded, order, partial=padded.partial)
+
+
+def _first_of_each(ids: np.ndarray, k: int) -> np.ndarray:
+    """Return the k first places of ids that were not there before; empty ones, which are last, may repeat."""
+    keep = ids == ""
+    keep[np.unique(ids.astype(str), return_index=True)[1]] = True
+    return np.flatnonzero(keep)[:k]
+
+
 def pad_hits(hits: Hits, k: int, *, vectors: bool = True) -> Hits:
     """Fill answers up to k columns with -inf and "", and with zero vectors where answers have `vectors`."""
     q, found, dim = len(hits.scores), hits.scores.shape[1], hits.vectors.shape[2]

@@ -109,25 +109,37 @@ def retrieve(bank: Bank, codes: np.ndarray, region: str, species: str, mixing: M
 
 
 WHOLE_CANDIDATES = 256
-"""Features searched in each region for the one animal that lends them all."""
+"""Features searched first in each region for the one animal that lends them all; twice as many each time it is not settled."""
+
+WHOLE_ROOM = 2**16
+"""Features of a region held at a time, over the faces searched together: 32 MB of codes of 128 numbers."""
 
 
 def retrieve_whole(bank: Bank, codes: Mapping[str, np.ndarray], species: str) -> dict[str, Retrieved]:
-    """Find for each face the animal of a species nearest in the mean cosine over regions, and its codes of all of them.
+    """Find for each face the animal of a species with the greatest mean cosine over regions, and its codes of all of them.
 
-    `codes` holds each wanted region's [n, dim]. Where no animal is among the WHOLE_CANDIDATES of every region, each region
-    takes its own nearest.
+    `codes` holds each wanted region's [n, dim]. Exact: faces are searched again, wider, as long as an animal that some region
+    left out could still be better. Ties go to the first by id.
     """
-    found = {region: _search(bank, code, region, WHOLE_CANDIDATES, species) for region, code in codes.items()}
-    count = len(next(iter(codes.values())))
-    places = [_common(found, row) for row in range(count)]
-    out = {}
-    for region, hits in found.items():
-        at = np.array([place[region] for place in places])[:, None]
-        rows = np.arange(count)[:, None]
-        taken = bank.alignment.restore(hits.codes[rows, at][:, 0], "animal", region)
-        out[region] = Retrieved(taken, hits.ids[rows, at], hits.scores[rows, at], np.ones((count, 1)))
-    return out
+    count, num = len(next(iter(codes.values()))), WHOLE_CANDIDATES
+    lent = {region: np.zeros(code.shape, np.float32) for region, code in codes.items()}
+    ids = {region: np.full((count, 1), "", object) for region in codes}
+    scores = {region: np.zeros((count, 1), np.float32) for region in codes}
+    left = list(range(count))
+    while left:
+        again, step = [], max(1, WHOLE_ROOM // num)
+        for rows in (left[start : start + step] for start in range(0, len(left), step)):
+            found = {region: _search(bank, code[rows], region, num, species) for region, code in codes.items()}
+            places = {i: place for i in range(len(rows)) if (place := _best_over_all(found, i)) is not None}
+            settled, at = list(places), [rows[i] for i in places]
+            again += [row for i, row in enumerate(rows) if i not in places]
+            for region, hits in found.items():
+                seats = [place[region] for place in places.values()]
+                lent[region][at] = hits.codes[settled, seats]
+                ids[region][at, 0], scores[region][at, 0] = hits.ids[settled, seats], hits.scores[settled, seats]
+        left, num = again, 2 * num
+    raw = {region: bank.alignment.restore(code, "animal", region) for region, code in lent.items()}
+    return {region: Retrieved(raw[region], ids[region], scores[region], np.ones((count, 1))) for region in codes}
 
 
 def retrieve_all(bank: Bank, codes: Mapping[str, np.ndarray], species: str, mixing: Mixing) -> dict[str, Retrieved]:
@@ -137,18 +149,30 @@ def retrieve_all(bank: Bank, codes: Mapping[str, np.ndarray], species: str, mixi
     return {region: retrieve(bank, code, region, species, mixing) for region, code in codes.items()}
 
 
-def _common(found: Mapping[str, Hits], row: int) -> dict[str, int]:
-    """Return where in each region's hits the animal lies that is best over all regions."""
-    seats = {
-        region: {str(i).rpartition("/")[0]: k for k, i in enumerate(hits.ids[row]) if i}
-        for region, hits in found.items()
+def _best_over_all(found: Mapping[str, Hits], row: int) -> dict[str, int] | None:
+    """Return where in each region's hits the animal lies that is best over all regions; None where that is not settled yet.
+
+    What a region left out scores there at most as its last hit does, and nothing (-inf) where the hits are all there is:
+    that bounds every animal that is not among the hits of all regions (Fagin et al., 2003, no random access).
+    """
+    last = sum(float(hits.scores[row, -1]) for hits in found.values())
+    seats: dict[str, dict[str, int]] = {}
+    for region, hits in found.items():
+        for k, name in enumerate(hits.ids[row]):
+            if name:
+                seats.setdefault(str(name).rpartition("/")[0], {})[region] = k
+    totals = {
+        animal: sum(float(hits.scores[row, places.get(region, -1)]) for region, hits in found.items())
+        for animal, places in seats.items()
     }
-    everywhere = sorted(set.intersection(*(set(animals) for animals in seats.values())))
-    if not everywhere:
-        return dict.fromkeys(found, 0)
-    means = [np.mean([found[region].scores[row, seats[region][animal]] for region in found]) for animal in everywhere]
-    best = everywhere[int(np.argmax(means))]
-    return {region: seats[region][best] for region in found}
+    whole = sorted(animal for animal, places in seats.items() if len(places) == len(found))
+    if not whole:
+        if not np.isfinite(last):
+            raise ValueError(f"the bank must have an animal with {', '.join(found)}, got none")
+        return None
+    best = max(whole, key=lambda animal: totals[animal])
+    bound = max([last, *(totals[animal] for animal, places in seats.items() if len(places) < len(found))])
+    return seats[best] if totals[best] > bound else None
 
 
 def _search(bank: Bank, codes: np.ndarray, region: str, k: int, species: str) -> Hits:

@@ -10,7 +10,8 @@ from dataclasses import dataclass, replace
 import cv2
 import numpy as np
 
-from rupantara.landmarks.regions import PARTS
+from rupantara.landmarks.points import MIRRORED_POINTS
+from rupantara.landmarks.regions import MIRRORED_PARTS
 from rupantara.types import Boxes, Keypoints, Picture
 
 SHIFT = 0.04
@@ -30,11 +31,6 @@ BLUR = (0.003, 0.012)
 
 LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 """BT.601."""
-
-MIRRORED_POINTS = (1, 0, 2, 4, 3)
-MIRRORED_PARTS = tuple(
-    PARTS.index({"left_ear": "right_ear", "right_ear": "left_ear"}.get(part, part)) for part in PARTS
-)
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,9 @@ import numpy as np
 
 from rupantara.types import Keypoints, Points
 
+MIRRORED_POINTS = (1, 0, 2, 4, 3)
+"""Where each of the five keypoints comes from after mirroring: left and right eye and mouth corner change places."""
+
 
 def keypoints_from(points: Points) -> Keypoints:
     """Return five keypoints from 3, 5 or 68 points; missing mouth corners are put where the template has them."""

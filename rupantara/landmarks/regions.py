@@ -12,6 +12,8 @@ REGIONS = ("eyes", "nose", "mouth", "ears", "forehead")
 PARTS = ("eyes", "nose", "mouth", "left_ear", "right_ear", "forehead")
 PART_REGION = (0, 1, 2, 3, 3, 4)
 """Index into REGIONS of each part."""
+MIRRORED_PARTS = (0, 1, 2, 4, 3, 5)
+"""Where each part comes from after mirroring: the ears change places."""
 
 CANONICAL = {
     "human": (

@@ -1,13 +1,11 @@
 """How much the variations of one face differ from each other: the mean distance over all pairs."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from itertools import combinations
 
 import torch
 from torch import Tensor
 
-from rupantara.metrics.interval import Interval, normal_interval
 from rupantara.tensors import Images
 
 Distance = Callable[[Images, Images], Tensor]
@@ -29,26 +27,3 @@ def mean_pairwise(variations: Images, distance: Distance = pixel_distance) -> fl
     pairs = torch.tensor(list(combinations(range(len(variations)), 2)), device=variations.device)
     found = [distance(variations[part[:, 0]], variations[part[:, 1]]) for part in pairs.split(PAIRS)]
     return float(torch.cat(found).double().mean())
-
-
-@dataclass(frozen=True)
-class DiversityStats:
-    """Sums over faces of the mean pairwise distance of each."""
-
-    count: int = 0
-    total: float = 0.0
-    squares: float = 0.0
-
-    @staticmethod
-    def update(variations: Images, distance: Distance = pixel_distance) -> "DiversityStats":
-        """Measure the variations of one face."""
-        value = mean_pairwise(variations, distance)
-        return DiversityStats(1, value, value**2)
-
-    def merge(self, other: "DiversityStats") -> "DiversityStats":
-        """Add the sums of other faces."""
-        return DiversityStats(self.count + other.count, self.total + other.total, self.squares + other.squares)
-
-    def compute(self) -> Interval:
-        """Return the mean over faces with its 95 % interval; ValueError for fewer than 2 faces."""
-        return normal_interval(self.count, self.total, self.squares)

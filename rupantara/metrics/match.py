@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Shaped
 
 from rupantara.metrics.interval import Interval, wilson_interval
 
@@ -16,22 +16,18 @@ BLOCK = 512
 TIE = 1e-9
 """Cosines nearer than this are equal: rounding must not decide between rows that are the same."""
 
+SCORE_TIE = 1e-6
+"""The same for scores that a bank gives, in float32."""
 
-def match_hits(
-    queries: Codes, bank: Float[np.ndarray, "bank regions dim"], own: Int[np.ndarray, " rows"]
-) -> Bool[np.ndarray, "rows regions"]:
-    """Tell, region by region, whether the bank row nearest each query by cosine is row `own`; at least 2 rows.
+
+def first_hits(
+    ids: Shaped[np.ndarray, "rows k"], scores: Float[np.ndarray, "rows k"], own: Sequence[str]
+) -> Bool[np.ndarray, " rows"]:
+    """Tell whether the best of at least 2 hits, sorted, is each query's own.
 
     A tie is a miss, so that equal codes for all score 0; a face that lies in the bank twice always misses.
     """
-    hits = np.empty(queries.shape[:2], bool)
-    for region, start, cosine in _cosines(queries, bank):
-        rows = np.arange(len(cosine))
-        mine = own[start : start + len(cosine)]
-        at_own = cosine[rows, mine].copy()
-        cosine[rows, mine] = -np.inf
-        hits[start : start + len(cosine), region] = at_own > cosine.max(1) + TIE
-    return hits
+    return (ids[:, 0] == np.asarray(own, object)) & (scores[:, 0] > scores[:, 1] + SCORE_TIE)
 
 
 def species_hits(codes: Codes, species: Sequence[str]) -> Bool[np.ndarray, "rows regions"]:
@@ -73,7 +69,7 @@ class HitStats:
 
     @staticmethod
     def update(hits: Bool[np.ndarray, "rows regions"]) -> "HitStats":
-        """Count a batch of `match_hits` or `species_hits`."""
+        """Count a batch of hits, as `first_hits` of each region or `species_hits` tell."""
         return HitStats(len(hits), tuple(int(n) for n in hits.sum(0)))
 
     def merge(self, other: "HitStats") -> "HitStats":

@@ -1,12 +1,9 @@
 """Region control: how much of what a one-region hybrid changed lies inside that region."""
 
-from dataclasses import dataclass
-
 import torch
 from torch import Tensor
 
 from rupantara.landmarks.regions import PART_REGION
-from rupantara.metrics.interval import Interval, normal_interval
 from rupantara.tensors import Images, PartBoxes
 
 REACH = 1 / 16
@@ -40,38 +37,3 @@ def changed_energy(
     if moved is not None:
         mask = mask | region_mask(moved, region, energy.shape[-1])
     return (energy * mask).sum((1, 2)), energy.sum((1, 2))
-
-
-@dataclass(frozen=True)
-class RegionControlStats:
-    """Sums over hybrids that changed something of the share inside, and how many changed nothing.
-
-    A hybrid that changes nothing has no share: it is counted in `unchanged` and left out of the mean, for as 1 it would flatter
-    a decoder that ignores the region's code.
-    """
-
-    count: int = 0
-    total: float = 0.0
-    squares: float = 0.0
-    unchanged: int = 0
-
-    @staticmethod
-    def update(base: Images, changed: Images, boxes: PartBoxes, region: int) -> "RegionControlStats":
-        """Measure hybrids that took one region (index into REGIONS) from a donor; square pictures."""
-        inside, whole = changed_energy(base, changed, boxes, region)
-        moved = whole > QUIET * base[0].numel()
-        shares = inside[moved] / whole[moved]
-        return RegionControlStats(len(shares), float(shares.sum()), float((shares**2).sum()), int((~moved).sum()))
-
-    def merge(self, other: "RegionControlStats") -> "RegionControlStats":
-        """Add the sums of other hybrids."""
-        return RegionControlStats(
-            self.count + other.count,
-            self.total + other.total,
-            self.squares + other.squares,
-            self.unchanged + other.unchanged,
-        )
-
-    def compute(self) -> Interval:
-        """Return the mean share with its 95 % interval; ValueError when fewer than 2 hybrids changed anything."""
-        return normal_interval(self.count, self.total, self.squares)

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from rupantara.landmarks.regions import PART_REGION, PARTS
+from rupantara.landmarks.regions import MIRRORED_PARTS, PART_REGION, PARTS
 from rupantara.tensors import Crops, Images, PartBoxes
 
 # Columns of the region's crop that each part fills, as fractions.
@@ -181,7 +181,4 @@ def transplant(images: Images, boxes: PartBoxes, donors: Images, donor_boxes: Pa
 def mirror(boxes: PartBoxes) -> PartBoxes:
     """Mirror boxes left to right, ears exchanged."""
     flipped = torch.stack([1 - boxes[..., 2], boxes[..., 1], 1 - boxes[..., 0], boxes[..., 3]], dim=-1)
-    left, right = PARTS.index("left_ear"), PARTS.index("right_ear")
-    order = list(range(len(PARTS)))
-    order[left], order[right] = right, left
-    return flipped[:, order]
+    return flipped[:, MIRRORED_PARTS]

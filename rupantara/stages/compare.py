@@ -17,14 +17,11 @@ from rupantara.generation.variations import NOISE, seed_of
 from rupantara.imaging import codec
 from rupantara.metrics.diversity import mean_pairwise
 from rupantara.metrics.image import image_errors
-from rupantara.metrics.perceptual import load_heads, lpips_caffe_squeezenet
-from rupantara.models.feature_nets import squeezenet_rows
-from rupantara.models.squeezenet import SqueezeNet
 from rupantara.models.zoo import SIDE
-from rupantara.stages import networks
 from rupantara.stages.contestants import Contestant, PcaContestant, load_contestant
 from rupantara.stages.faces import load, to_pictures
-from rupantara.storage import tables, uris, weights
+from rupantara.stages.judges import Judges
+from rupantara.storage import tables, uris
 from rupantara.tensors import Images
 from rupantara.training.warm_start import Pca, fit_pca
 
@@ -105,27 +102,6 @@ def _best(run: Callable[[], object]) -> float:
     return min(times)
 
 
-class Judge:
-    """The measuring networks: SqueezeNet for perceptual distance and feature rows."""
-
-    def __init__(self, folder: str, heads: bool) -> None:
-        """Load the network, and LPIPS's heads if wanted."""
-        net = networks.load_features(folder, "squeezenet")
-        assert isinstance(net, SqueezeNet)
-        self._net = net
-        self._heads = load_heads(weights.load(folder, "lpips_squeeze")) if heads else None
-
-    @torch.inference_mode()
-    def distance(self, a: Images, b: Images) -> Tensor:
-        """Return the perceptual distance of each pair."""
-        return lpips_caffe_squeezenet(self._net.features, a, b, self._heads)
-
-    @torch.inference_mode()
-    def rows(self, images: Images) -> list[list[float]]:
-        """Return feature rows."""
-        return squeezenet_rows(self._net, images.clamp(-1, 1)).tolist()
-
-
 class CompareFaces:
     """Batch of `schema.FACES` -> `schema.COMPARISON`."""
 
@@ -133,7 +109,7 @@ class CompareFaces:
         """Load all methods and the measuring networks."""
         torch.set_num_threads(threads)
         self._contest, self._methods = contest, methods(contest)
-        self._judge = Judge(contest.weights, contest.heads) if contest.weights else None
+        self._judge = Judges(contest.weights, heads=contest.heads, identity=False) if contest.weights else None
 
     def __call__(self, batch: pa.Table) -> pa.Table:
         """Compare on the chosen faces of the batch."""
@@ -149,7 +125,7 @@ class CompareFaces:
             made = method.reconstruct(rows)
             errors = image_errors(made, sources)
             if self._judge:
-                errors["lpips_caffe_squeezenet"] = self._judge.distance(made.clamp(-1, 1), sources)
+                errors["lpips_caffe_squeezenet"] = self._judge.distance(made, sources)
             out += self._rows(rows, name, "reconstruction", made, errors)
             seeds = [seed_of(self._contest.seed, "sample", name, i) for i in rows["face_id"].to_pylist()]
             out += self._rows(rows, name, "sample", torch.cat([method.sample(seed) for seed in seeds]), {})
@@ -160,7 +136,7 @@ class CompareFaces:
     def _rows(
         self, rows: pa.Table, method: str, kind: str, images: Images, measured: Mapping[str, Tensor]
     ) -> list[dict[str, Any]]:
-        features = self._judge.rows(images) if self._judge else [None] * len(images)
+        features = self._judge.features(images).tolist() if self._judge else [None] * len(images)
         columns = {name: values.tolist() for name, values in measured.items()}
         return [
             {"face_id": row["face_id"], "method": method, "kind": kind, "mode": "", "attributes": row["attributes"]}

@@ -12,16 +12,13 @@ from rupantara import schema
 from rupantara.generation import loading
 from rupantara.landmarks.regions import REGIONS
 from rupantara.metrics.image import image_errors
-from rupantara.metrics.perceptual import load_heads, lpips_caffe_squeezenet
 from rupantara.metrics.region_control import QUIET, changed_energy
-from rupantara.models.feature_nets import mobilefacenet_rows, squeezenet_rows
-from rupantara.models.mobilefacenet import MobileFaceNet
 from rupantara.models.placement import hybrid_boxes
-from rupantara.models.squeezenet import SqueezeNet
-from rupantara.stages import networks
 from rupantara.stages.extract import BATCH, encode
 from rupantara.stages.faces import COLUMNS, FaceArrays, keypoints, load, to_images
-from rupantara.storage import tables, uris, weights
+from rupantara.stages.judges import Judges
+from rupantara.storage import tables, uris
+from rupantara.storage.weights import has
 from rupantara.tensors import Images
 from rupantara.training.balance import draw
 from rupantara.training.warm_start import Pca, fit_pca
@@ -75,32 +72,6 @@ def load_baselines(uri: str) -> Baselines:
     return Baselines({d: Pca(*(stored[f"{d}.{field}"] for field in FIELDS)) for d in domains}, stored["donors"])
 
 
-class Judges:
-    """Networks that judge pictures: distances and features by SqueezeNet, identity by MobileFaceNet."""
-
-    def __init__(self, folder: str) -> None:
-        """Load them from a weights folder; LPIPS's heads are taken where the folder has them."""
-        features = networks.load_features(folder, "squeezenet")
-        assert isinstance(features, SqueezeNet)
-        self._features, self._embed = features, networks.load_embed(folder)
-        has_heads = uris.exists(uris.join(folder, weights.CATALOGUE["lpips_squeeze"].file))
-        self._heads = load_heads(weights.load(folder, "lpips_squeeze")) if has_heads else None
-
-    def features(self, images: Images) -> np.ndarray:
-        """Return SqueezeNet's pooled features [n, 512]."""
-        return squeezenet_rows(self._features, images).numpy()
-
-    def distance(self, outputs: Images, sources: Images) -> list[float]:
-        """Return the perceptual distance of each picture from its source."""
-        return lpips_caffe_squeezenet(self._features.features, outputs, sources, self._heads).tolist()
-
-    def identity(self, outputs: Images, sources: Images, points: torch.Tensor) -> list[float]:
-        """Return the cosine of the identities of each picture and its source."""
-        embed: MobileFaceNet = self._embed
-        pair = [mobilefacenet_rows(embed, images.clamp(-1, 1), points) for images in (outputs, sources)]
-        return (pair[0] * pair[1]).sum(1).tolist()
-
-
 class MeasureFaces:
     """Batch of `schema.FACES` -> batch of `schema.METRICS`, one row a chosen face and method."""
 
@@ -111,7 +82,8 @@ class MeasureFaces:
         torch.set_num_threads(threads)
         self._loaded, self._baselines = loading.load(checkpoint), load_baselines(baselines)
         self._chosen = chosen
-        self._judges = Judges(weights) if weights else None
+        heads = has(weights, "lpips_squeeze")
+        self._judges = Judges(weights, heads=heads, identity=True) if weights else None
 
     def __call__(self, batch: pa.Table) -> pa.Table:
         """Measure the chosen faces of the batch."""
@@ -140,10 +112,10 @@ class MeasureFaces:
         for method, pictures in outputs.items():
             values = {name: value.tolist() for name, value in image_errors(pictures, images).items()}
             if self._judges:
-                values["lpips_caffe_squeezenet"] = self._judges.distance(pictures.clamp(-1, 1), images)
+                values["lpips_caffe_squeezenet"] = self._judges.distance(pictures, images).tolist()
                 if domain == "human":
                     points = torch.from_numpy(keypoints(faces.rows, images.shape[-1]))
-                    values["identity"] = self._judges.identity(pictures, images, points)
+                    values["identity"] = self._judges.identity(pictures, images, points).tolist()
             if method == "model" and control:
                 values["region_control"] = control
             out += self._judged(who, method, pictures, values)
@@ -153,7 +125,7 @@ class MeasureFaces:
         self, who: list[dict[str, Any]], method: str, pictures: Images, values: dict[str, list[Any]]
     ) -> list[dict[str, Any]]:
         if self._judges:
-            values = {**values, "squeezenet": list(self._judges.features(pictures.clamp(-1, 1)).astype(np.float16))}
+            values = {**values, "squeezenet": list(self._judges.features(pictures).numpy().astype(np.float16))}
         return [
             row | {"method": method} | {name: column[i] for name, column in values.items()} for i, row in enumerate(who)
         ]

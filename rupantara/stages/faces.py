@@ -8,6 +8,7 @@ import pyarrow as pa
 import torch
 
 from rupantara import schema
+from rupantara.errors import UserError
 from rupantara.imaging import codec
 from rupantara.landmarks.regions import part_boxes
 from rupantara.storage import tables
@@ -76,7 +77,10 @@ class TrainingFaces:
         factors: Mapping[str, Mapping[str, float]],
         seed: int,
     ) -> None:
-        """Take the face ids of each named set; in a set with `factors` each row is shown by its species' factor."""
+        """Take the face ids of each named set; in a set with `factors` each row is shown by its species' factor.
+
+        Calls raise UserError for an animal of a species that is not among `species`.
+        """
         self._size, self._species, self._sets, self._factors, self._seed = size, tuple(species), sets, factors, seed
 
     def __call__(self, batch: pa.Table) -> dict[str, np.ndarray]:
@@ -91,12 +95,19 @@ class TrainingFaces:
         for name, factors in self._factors.items():
             rows = [i for i, place in enumerate(places) if place == name]
             times[rows] = show_times([ids[i] for i in rows], [names[i] for i in rows], factors, self._seed)
-        index = np.array([1 + self._species.index(n) if n in self._species else 0 for n in names], np.int64)
+        index = np.array([self._index(*row) for row in zip(batch["domain"].to_pylist(), names, strict=True)], np.int64)
         columns = {"image": faces.pictures, "boxes": faces.boxes, "species": index}
         columns |= {"keypoints": keypoints(batch, self._size), "yaw": yaws(batch)}
         order = np.repeat(np.arange(len(names)), times)
         shown = {name: values[order] for name, values in columns.items()}
         return {"set": np.array(places, dtype=str)[order], **shown}
+
+    def _index(self, domain: str, species: str) -> int:
+        if domain == "human":
+            return 0
+        if species not in self._species:
+            raise UserError(f"animals to train on must be of {', '.join(self._species)}, got {species!r}")
+        return 1 + self._species.index(species)
 
 
 def keypoints(rows: pa.Table, size: int) -> np.ndarray:

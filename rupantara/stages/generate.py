@@ -1,6 +1,7 @@
 """Faces to hybrids: encode, retrieve from the bank, mix, decode, record."""
 
 import json
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -12,9 +13,9 @@ from rupantara.errors import UserError
 from rupantara.generation import hybrid, loading, provenance
 from rupantara.generation.hybrid import Bank, Mixing, Retrieved
 from rupantara.landmarks.regions import REGIONS
-from rupantara.stages.extract import encode
+from rupantara.stages.extract import BATCH, CHUNK_ROWS, encode
 from rupantara.stages.faces import FaceArrays, load, to_pictures
-from rupantara.types import Pictures
+from rupantara.types import Picture
 
 NEAREST = "nearest"
 
@@ -49,17 +50,16 @@ class GenerateHybrids:
         """Generate for the chosen faces of the batch, or for samples of the prior where it has the column `sample`."""
         if "sample" in batch.column_names:
             return pa.Table.from_pylist(self.sampled(batch["sample"].to_pylist()), schema=schema.GENERATED)
-        rows = schema.where_id(batch, self._chosen)
-        out: list[dict[str, Any]] = []
-        if rows.num_rows:
-            faces = load(rows, self._loaded.model.config.size)
-            out = self.generate(faces, rows["face_id"].to_pylist())
+        rows, size = schema.where_id(batch, self._chosen), self._loaded.model.config.size
+        chunks = (load(rows.slice(start, CHUNK_ROWS), size) for start in range(0, rows.num_rows, CHUNK_ROWS))
+        out = self.generate(chunks, rows["face_id"].to_pylist()) if rows.num_rows else []
         return pa.Table.from_pylist(out, schema=schema.GENERATED)
 
-    def generate(self, faces: FaceArrays, face_ids: list[str]) -> list[dict[str, Any]]:
-        """Return the rows of `schema.GENERATED` for decoded faces."""
-        global_mu, regions_mu = encode(self._loaded, faces)
-        return self._from_codes(global_mu, regions_mu, faces.boxes, "reconstruction", face_ids)
+    def generate(self, chunks: Iterable[FaceArrays], face_ids: list[str]) -> list[dict[str, Any]]:
+        """Return the rows of `schema.GENERATED` for faces that come decoded some at a time."""
+        found = [(*encode(self._loaded, faces), torch.from_numpy(faces.boxes)) for faces in chunks]
+        global_mu, regions_mu, boxes = (torch.cat(parts) for parts in zip(*found, strict=True))
+        return self._from_codes(global_mu, regions_mu, boxes.numpy(), "reconstruction", face_ids)
 
     def sampled(self, samples: list[int]) -> list[dict[str, Any]]:
         """Return the rows for people drawn from the checkpoint's prior: sample number i depends on the seed and i alone."""
@@ -75,8 +75,8 @@ class GenerateHybrids:
     def _from_codes(
         self, global_mu: torch.Tensor, regions_mu: torch.Tensor, boxes: np.ndarray, kind: str, face_ids: list[str]
     ) -> list[dict[str, Any]]:
-        decoded = hybrid.decode(self._loaded.model, global_mu, regions_mu, boxes)
-        out = self._rows(kind, "human", face_ids, to_pictures(decoded), {}, [[] for _ in face_ids])
+        pictures = self._decoded(global_mu, regions_mu, boxes)
+        out = self._rows(kind, "human", face_ids, pictures, {}, [[] for _ in face_ids])
         found = self._retrieve(regions_mu.numpy())
         for name in self._species:
             per_region = {r: self._pick(found[r], name) for r in self._mixing.regions}
@@ -84,10 +84,18 @@ class GenerateHybrids:
             for region, (retrieved, _) in per_region.items():
                 animal[:, REGIONS.index(region)] = retrieved.codes
             mixed = hybrid.mix(regions_mu, animal, self._mixing)
-            pictures = to_pictures(hybrid.decode(self._loaded.model, global_mu, mixed, boxes, self._mixing))
+            pictures = self._decoded(global_mu, mixed, boxes, self._mixing)
             names = [[names[i] for _, names in per_region.values()] for i in range(len(face_ids))]
             out += self._rows("hybrid", name, face_ids, pictures, {r: v[0] for r, v in per_region.items()}, names)
         return out
+
+    def _decoded(
+        self, global_mu: torch.Tensor, regions: torch.Tensor, boxes: np.ndarray, mixing: Mixing | None = None
+    ) -> Iterator[Picture]:
+        """Decode codes to pictures, BATCH at a time, however many a part holds."""
+        for start in range(0, len(boxes), BATCH):
+            at = slice(start, start + BATCH)
+            yield from to_pictures(hybrid.decode(self._loaded.model, global_mu[at], regions[at], boxes[at], mixing))
 
     def _retrieve(self, regions_mu: np.ndarray) -> dict[str, dict[str, Retrieved]]:
         """Search each wanted region and species once for all faces."""
@@ -110,7 +118,7 @@ class GenerateHybrids:
         kind: str,
         species: str,
         face_ids: list[str],
-        pictures: Pictures,
+        pictures: Iterable[Picture],
         retrieved: dict[str, Retrieved],
         names: list[list[str]],
     ) -> list[dict[str, Any]]:
@@ -122,7 +130,7 @@ class GenerateHybrids:
             "temperature": mixing.temperature,
         }
         out = []
-        for i, face_id in enumerate(face_ids):
+        for i, (face_id, picture) in enumerate(zip(face_ids, pictures, strict=True)):
             regions = {
                 region: {
                     "species": name,
@@ -146,5 +154,5 @@ class GenerateHybrids:
                 "scores": [float(s) for v in retrieved.values() for s in v.scores[i] if np.isfinite(s)],
                 "reject": None,
             }
-            out.append(row | {"image": provenance.png(pictures[i], kind, parameters)})
+            out.append(row | {"image": provenance.png(picture, kind, parameters)})
         return out

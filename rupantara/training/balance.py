@@ -19,7 +19,10 @@ def draw(row_id: str, seed: int) -> float:
 
 
 def show_times(ids: Sequence[str], classes: Sequence[str], factors: Mapping[str, float], seed: int) -> np.ndarray:
-    """Return how many times each row is shown: the whole part of its factor, and one more by a hash of its id."""
+    """Return how many times each row is shown: the whole part of its factor, and one more by a hash of its id.
+
+    Training streams are laid out once, for all epochs: where a factor is below 1 the rows of 0 times are never shown.
+    """
     times = np.array([factors[name] for name in classes])
     draws = np.array([draw(i, seed) for i in ids])
     return (np.floor(times) + (draws < times - np.floor(times))).astype(np.int64)

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from rupantara.errors import MissingError
+from rupantara.landmarks.points import MIRRORED_POINTS
 from rupantara.landmarks.regions import REGIONS
 from rupantara.losses.adversarial import critic_loss, maker_loss
 from rupantara.losses.identity import Embed, identity_distance
@@ -116,16 +117,12 @@ def start(model: RegionVAE, objective: Objective) -> TrainState[RegionVAE]:
     return TrainState.create(model, parameter_groups(model, objective), critic)
 
 
-KEYPOINT_ORDER = (1, 0, 2, 4, 3)
-"""YuNet's keypoints after mirroring: left and right eye and mouth corner change places."""
-
-
 def augment(batch: FaceBatch) -> FaceBatch:
     """Mirror each face with chance one half, boxes and keypoints with it."""
     flip = torch.rand(len(batch.images), device=batch.images.device) < 0.5
     images = torch.where(flip[:, None, None, None], batch.images.flip(3), batch.images)
     boxes = torch.where(flip[:, None, None], placement.mirror(batch.boxes), batch.boxes)
-    mirrored = batch.keypoints[:, KEYPOINT_ORDER] * batch.keypoints.new_tensor([-1.0, 1.0])
+    mirrored = batch.keypoints[:, MIRRORED_POINTS] * batch.keypoints.new_tensor([-1.0, 1.0])
     mirrored = mirrored + batch.keypoints.new_tensor([batch.images.shape[3] - 1.0, 0.0])
     keypoints = torch.where(flip[:, None, None], mirrored, batch.keypoints)
     return FaceBatch(images, boxes, batch.species, keypoints, torch.where(flip, -batch.yaw, batch.yaw))

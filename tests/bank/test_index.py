@@ -16,7 +16,7 @@ from rupantara.bank.affinity import (
     top_needed,
 )
 from rupantara.bank.alignment import ANIMAL, Alignment
-from rupantara.bank.hits import merge_hits
+from rupantara.bank.hits import merge_hits, merge_views
 from rupantara.bank.index import BINS, BankIndex
 from rupantara.bank.rows import bank_rows, select_shard
 from rupantara.errors import UserError
@@ -165,6 +165,42 @@ def test_histograms_add_up_over_shards_and_tell_the_percentile():
     assert (counts.sum(1) == len(rows)).all()
     expected = np.percentile(product, 100 * PERCENTILE, axis=1, method="inverted_cdf")
     np.testing.assert_allclose(percentile_of_counts(counts), expected, atol=2 / BINS)
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    faces=st.integers(1, 40),
+    views=st.integers(1, 3),
+    k=st.integers(1, 50),
+    duplicates=st.booleans(),
+    seed=st.integers(0, 2**31),
+)
+def test_views_together_give_each_id_once_at_its_best_score(faces, views, k, duplicates, seed):
+    rows = bank_rows(features(faces, seed, duplicates), COLUMNS, RAW)
+    rng, index = np.random.default_rng(seed + 1), BankIndex(rows)
+    queries = [unit(rng.normal(size=(3, DIM)))[0] for _ in range(views)]
+    found = merge_views([index.search(view, "nose", k) for view in queries], k)
+    noses = schema.where(rows, region="nose")
+    known = schema.dense(noses["vector"], DIM).astype(np.float64)
+    best = np.max([np.float32(view.astype(np.float64) @ known.T) for view in queries], axis=0)
+    for row, scores in enumerate(best):
+        expected = sorted(zip(-scores, noses["feature_id"].to_pylist(), range(faces), strict=True))[:k]
+        kept = len(expected)
+        assert found.ids[row].tolist() == [name for _, name, _ in expected] + [""] * (k - kept)
+        np.testing.assert_allclose(found.scores[row, :kept], [-score for score, *_ in expected], atol=1e-6)
+        np.testing.assert_allclose(found.vectors[row, :kept], known[[at for *_, at in expected]], atol=1e-6)
+        assert np.isneginf(found.scores[row, kept:]).all()
+
+
+def test_one_view_is_the_search_itself_and_more_views_never_lower_a_score():
+    index = BankIndex(bank_rows(features(30, 8, True), COLUMNS, RAW))
+    first, second = (
+        index.search(unit(drawn)[0], "ears", 5) for drawn in np.random.default_rng(2).normal(size=(2, 4, DIM))
+    )
+    alone, both = merge_views([first], 5), merge_views([first, second], 5)
+    assert (alone.ids == first.ids).all() and (alone.scores == first.scores).all()
+    assert (both.scores >= first.scores).all() and (both.scores >= second.scores).all()
+    assert (merge_views([second, first], 5).ids == both.ids).all()
 
 
 def test_every_face_is_in_exactly_one_shard():

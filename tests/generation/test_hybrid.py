@@ -14,6 +14,7 @@ from rupantara.bank.alignment import HUMAN, Alignment, fit
 from rupantara.bank.hits import Hits
 from rupantara.bank.index import BankIndex
 from rupantara.bank.rows import bank_rows
+from rupantara.generation import hybrid
 from rupantara.generation.hybrid import (
     Mixing,
     Retrieved,
@@ -201,3 +202,62 @@ def test_one_animal_lends_all_regions_the_one_of_the_greatest_mean_cosine() -> N
         np.testing.assert_allclose(found[region].scores[:, 0], cosine[np.arange(12), best], atol=1e-5)
     apart = retrieve_all(bank, by_region, "cat", Mixing(regions=wanted, donor="region", top_k=1))
     assert any((apart[region].ids[:, 0] != found[region].ids[:, 0]).any() for region in wanted)
+
+
+def best_animals(bank: InProcess, by_region: dict[str, np.ndarray], rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """By brute force: the animal of the greatest mean cosine for each face, and that mean."""
+    cosines = []
+    for region, humans in by_region.items():
+        queries = bank.alignment.align(humans, "human", region).astype(np.float64)
+        known = bank.alignment.align(rows[:, REGIONS.index(region)], "animal", region).astype(np.float64)
+        lengths = np.linalg.norm(queries, axis=1)[:, None] * np.linalg.norm(known, axis=1)
+        cosines.append(queries @ known.T / lengths)
+    mean = np.mean(cosines, axis=0)
+    return mean.argmax(1), mean.max(1)
+
+
+@pytest.mark.parametrize("room", [2**16, 700])
+@pytest.mark.parametrize("num", [200, 256, 257, 2500])
+def test_the_one_animal_is_the_best_of_all_however_many_there_are(num: int, room: int, monkeypatch) -> None:
+    """Of 2,500 about none is among the 256 best of each of five regions, and one that is need not be the best."""
+    monkeypatch.setattr(hybrid, "WHOLE_ROOM", room)
+    humans, codes = drawn(12, 3), {"cat": drawn(num, 4, 5.0), "dog": drawn(15, 5)}
+    bank = bank_of(codes, humans)
+    by_region = {region: humans[:, i] for i, region in enumerate(REGIONS)}
+    found = retrieve_all(bank, by_region, "cat", Mixing())
+    best, mean = best_animals(bank, by_region, codes["cat"])
+    for i, region in enumerate(REGIONS):
+        assert found[region].ids[:, 0].tolist() == [f"cat-{j}/{region}" for j in best]
+        np.testing.assert_allclose(found[region].codes, codes["cat"][best, i], atol=1e-4)
+    np.testing.assert_allclose(np.mean([found[r].scores[:, 0] for r in REGIONS], axis=0), mean, atol=1e-6)
+
+
+def test_an_animal_that_one_region_left_out_wins_over_those_that_all_regions_found() -> None:
+    """One cat is near in both of the regions; another is the nearest nose by far and 300th in the eyes."""
+    humans = np.zeros((1, len(REGIONS), DIM), np.float32)
+    humans[:, :, 0] = 1
+    cats = np.zeros((400, len(REGIONS), DIM), np.float32)
+
+    def at(degrees: np.ndarray | float) -> np.ndarray:
+        radians = np.radians(degrees)
+        return np.stack([np.cos(radians), np.sin(radians)], axis=-1)
+
+    cats[:, :, :2] = at(170.0)
+    cats[:300, 0, :2] = at(np.linspace(60, 61, 300))
+    cats[0, 1, :2] = at(90.0)
+    cats[300, 0, :2], cats[300, 1, :2] = at(62.0), at(0.0)
+    alignment = Alignment.identity(DIM)
+    table = {"face_id": [f"cat-{i:03d}" for i in range(400)], "species": ["cat"] * 400}
+    table["regions_mu"] = schema.vector_array(cats)
+    bank = InProcess(BankIndex(bank_rows(pa.table(table), schema.bank(DIM, "test"), alignment)), alignment)
+    found = retrieve_all(bank, {r: humans[:, i] for i, r in enumerate(REGIONS[:2])}, "cat", Mixing())
+    assert [found[region].ids[0, 0] for region in REGIONS[:2]] == [f"cat-300/{region}" for region in REGIONS[:2]]
+
+
+def test_equal_animals_go_by_id() -> None:
+    humans = drawn(3, 0)
+    codes = np.repeat(drawn(1, 1), 600, 0)
+    bank = bank_of({"cat": codes, "dog": drawn(9, 2)}, humans)
+    found = retrieve_all(bank, {"nose": humans[:, 1], "ears": humans[:, 3]}, "cat", Mixing())
+    assert found["nose"].ids[:, 0].tolist() == ["cat-0/nose"] * 3
+    assert found["ears"].ids[:, 0].tolist() == ["cat-0/ears"] * 3

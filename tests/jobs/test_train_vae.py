@@ -110,10 +110,24 @@ def test_sizes_that_do_not_fit_are_refused(changes: dict, said: str) -> None:
         ({"human_batch": 4, "workers": 2}, "at least 8 accepted train human faces, got 6"),
         ({"human_batch": 0}, "--human-batch, --animal-batch and --epochs must be at least 1"),
         ({"epochs": 0}, "must be at least 1"),
+        ({"gradient_clip": 0.0}, "--gradient-clip must be above 0, got 0"),
+        ({"learning_rate": -1e-3}, "--learning-rate must be above 0, got -0.001"),
+        ({"min_workers": 2}, "--min-workers must be at most --workers, got 2 and 1"),
+        ({"min_workers": -1}, "--min-workers must not be negative, got -1"),
+        ({"structural_weight": -0.1}, "--structural-weight must not be negative, got -0.1"),
+        ({"kl_weight": -1.0}, "--kl-weight must not be negative, got -1"),
+        ({"symmetry_weight": -0.5}, "--symmetry-weight must not be negative, got -0.5"),
+        ({"adversarial_weight": -2.0}, "--adversarial-weight must not be negative, got -2"),
+        ({"swap_share": 1.5}, "--swap-share must be a share from 0 to 1, got 1.5"),
+        ({"num_to_keep": 0}, "--num-to-keep must be at least 1, got 0"),
+        ({"gradient_clip": float("nan")}, "--gradient-clip must be above 0, got nan"),
+        ({"ema_decay": 1.0}, "--ema-decay must be at least 0 and below 1, got 1"),
         ({"mlflow": "http://there"}, "needs the package mlflow"),
     ],
 )
-def test_too_few_faces_and_empty_batches_are_refused(config: Config, monkeypatch, changes: dict, said: str) -> None:
+def test_too_few_faces_and_settings_without_a_meaning_are_refused(
+    config: Config, monkeypatch, changes: dict, said: str
+) -> None:
     monkeypatch.setattr(train_vae.train_logs.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(UserError, match=said):
         train_vae.main(replace(config, **changes))

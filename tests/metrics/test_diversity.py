@@ -1,11 +1,10 @@
-"""Pairwise distance against scipy, its laws, and merging."""
+"""Pairwise distance against scipy, and its laws."""
 
-import numpy as np
 import pytest
 import torch
 from scipy.spatial.distance import pdist
 
-from rupantara.metrics.diversity import DiversityStats, mean_pairwise, pixel_distance
+from rupantara.metrics.diversity import mean_pairwise, pixel_distance
 
 
 def pictures(n: int, seed: int = 0, spread: float = 1.0) -> torch.Tensor:
@@ -36,20 +35,9 @@ def test_another_distance_is_used_as_given() -> None:
     assert mean_pairwise(images, lambda a, b: (a - b).abs().flatten(1).mean(1)) == pytest.approx(2)
 
 
-def test_merging_is_associative_and_gives_the_mean_over_faces() -> None:
-    faces = [pictures(4, seed, spread=0.2 + 0.2 * seed) for seed in range(4)]
-    parts = [DiversityStats.update(face) for face in faces]
-    left = parts[0].merge(parts[1]).merge(parts[2]).merge(parts[3]).compute()
-    right = parts[0].merge(parts[1].merge(parts[2].merge(parts[3]))).compute()
-    values = np.array([mean_pairwise(face) for face in faces])
-    half = 1.959964 * values.std(ddof=1) / 2
-    for found in (left, right):
-        np.testing.assert_allclose((found.value, found.low), (values.mean(), values.mean() - half), rtol=1e-6)
-
-
 def test_one_variation_has_no_diversity() -> None:
     with pytest.raises(ValueError, match="at least 2 variations"):
-        DiversityStats.update(pictures(1))
+        mean_pairwise(pictures(1))
 
 
 def test_pixel_distance_is_row_by_row() -> None:
