@@ -81,7 +81,7 @@ def write_bank(uri, vectors, shards, index):
     told = stage.index_summary(uri, layout, spec)
     extra = {"version": 1, "layout": [one.as_json() for one in layout], "index": told, "species": {}, "region_dim": DIM}
     extra |= {"model_sha256": spec.model_sha256, "alignment": spec.alignment.as_json()}
-    manifest.commit(uri, Manifest("bank", schema.VERSION, recipe, "complete", {}, 0.0, tuple(files), extra))
+    manifest.commit(uri, Manifest("bank", schema.version_of("bank"), recipe, "complete", {}, 0.0, tuple(files), extra))
     return time.perf_counter() - started, told
 
 

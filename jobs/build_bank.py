@@ -165,7 +165,7 @@ def run_build(config: Config) -> None:
         recipe,
         plan,
         make_stage,
-        version=schema.VERSION,
+        version=schema.version_of("bank"),
         beside="index",
         finish=finish,
         keep_old=True,
@@ -312,7 +312,7 @@ def make_version(config: Config, base: BankVersion, change: Change) -> BankVersi
     extra["layout"] = [one.as_json() for one in shards]
     made = Manifest(
         "bank",
-        schema.VERSION,
+        schema.version_of("bank"),
         change.recipe,
         "complete",
         {"in": rows, "accepted": rows, "rejected": {}},

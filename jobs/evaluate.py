@@ -113,14 +113,24 @@ def main(config: Config) -> None:
     fitted: dict[str, int] = {}
     found = manifest.read(config.metrics)
     if found is None or found.fingerprint != recipe.fingerprint:
-        manifest.begin(config.metrics, "metrics", recipe, version=schema.VERSION, overwrite=config.overwrite)
+        manifest.begin(
+            config.metrics, "metrics", recipe, version=schema.version_of("metrics"), overwrite=config.overwrite
+        )
         cli.connect()
         fitted = fit(config, train, components, baselines, cpus=min(2.0, os.cpu_count() or 1))
     size = loading.read_config(config.checkpoint).size
     make_stage = partial(MeasureFaces, config.checkpoint, baselines, chosen, judges(config))
     extra: dict[str, Any] = {"pca_components": fitted, "size": size}
     parts.run_parts(
-        config, config.metrics, "metrics", recipe, plan, make_stage, version=schema.VERSION, columns=READ, **extra
+        config,
+        config.metrics,
+        "metrics",
+        recipe,
+        plan,
+        make_stage,
+        version=schema.version_of("metrics"),
+        columns=READ,
+        **extra,
     )
     uris.delete(baselines)
     report = uris.join(config.metrics, "report.html")

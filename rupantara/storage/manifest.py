@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from rupantara.errors import MissingError, RefusedError, UserError
-from rupantara.schema import VERSION
+from rupantara.schema import version_of
 from rupantara.storage import uris
 from rupantara.storage.recipe import Recipe
 
@@ -92,9 +92,9 @@ def require(uri: str, *schemas: str) -> Manifest:
         raise MissingError(f"{'/'.join(schemas)} must be a complete output of this project, got {uri!r}: {why}")
     if found.schema not in schemas:
         raise UserError(f"{uri!r} must hold {' or '.join(schemas)}, got {found.schema}")
-    if found.schema_version != VERSION:
+    if found.schema_version != version_of(found.schema):
         raise UserError(
-            f"{uri!r} was made with version {found.schema_version} of the tables' columns and this is {VERSION}: make it again with"
+            f"{uri!r} was made with version {found.schema_version} of the tables' columns and this is {version_of(found.schema)}: make it again with"
             " --overwrite"
         )
     return found
