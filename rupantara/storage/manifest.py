@@ -92,9 +92,10 @@ def require(uri: str, *schemas: str) -> Manifest:
         raise MissingError(f"{'/'.join(schemas)} must be a complete output of this project, got {uri!r}: {why}")
     if found.schema not in schemas:
         raise UserError(f"{uri!r} must hold {' or '.join(schemas)}, got {found.schema}")
-    if found.schema_version != version_of(found.schema):
+    wanted = version_of(found.schema)
+    if found.schema_version != wanted:
         raise UserError(
-            f"{uri!r} was made with version {found.schema_version} of the tables' columns and this is {version_of(found.schema)}: make it again with"
+            f"{uri!r} was made with version {found.schema_version} of the tables' columns and this is {wanted}: make it again with"
             " --overwrite"
         )
     return found
