@@ -10,7 +10,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from rupantara.landmarks import spline
 from rupantara.landmarks.morph import frame_points
-from rupantara.models import spline_warp
+from rupantara.models import radial_field
 from rupantara.models.spline_warp import flow, hold_boundary, warp
 
 seeds = st.integers(0, 2**32 - 1)
@@ -199,7 +199,7 @@ def test_a_tip_on_a_pixel_has_slope_zero_in_its_centre() -> None:
     """By hand: with a gradient at the tip alone, nothing moves by d r / d c, so weights and centres get none through it."""
     centres = torch.tensor([[[4.0, 3.0], [1.0, 1.0]]], requires_grad=True)
     weights = torch.tensor([[[2.0, 0.0], [0.0, 0.0]]], requires_grad=True)
-    field = spline_warp._Radial.apply(weights, centres, torch.arange(8.0), torch.arange(6.0), False)
+    field = radial_field.radial_field(weights, centres, torch.arange(8.0), torch.arange(6.0))
     by_weights, by_centres = torch.autograd.grad(field[0, 0, 3, 4], (weights, centres))
     torch.testing.assert_close(by_centres, torch.zeros(1, 2, 2), atol=1e-3, rtol=0)
     torch.testing.assert_close(by_weights[0, :, 0], torch.tensor([0.0, 13**0.5]), atol=2e-3, rtol=0)
@@ -254,7 +254,7 @@ def test_a_tile_of_any_size_gives_the_same(monkeypatch: pytest.MonkeyPatch) -> N
     points = [p.double().requires_grad_() for p in _points(12, 5, 20, 23, 31)]
     weights, found = _noise(12, 5, 2, 23, 31), []
     for tile in (1, 20 * 31 * 3, 20 * 31 * 70, 2**24):
-        monkeypatch.setitem(spline_warp.TILE, "cpu", tile)
+        monkeypatch.setitem(radial_field.TILE, "cpu", tile)
         made = flow(*points, 23, 31)
         found.append([made, *torch.autograd.grad((made * weights).sum(), points)])
     for other in found[1:]:
