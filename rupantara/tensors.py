@@ -16,3 +16,9 @@ GlobalCodes = Float[Tensor, "batch global_dim"]
 RegionCodes = Float[Tensor, "batch 5 region_dim"]
 SpeciesIndex = Int[Tensor, "batch"]
 """0 for humans, else 1 + the index into `RegionVAEConfig.species`."""
+
+PointSets = Float[Tensor, "batch points 2"]
+"""x y px, origin at the centre of the top left pixel."""
+
+Flows = Float[Tensor, "batch 2 height width"]
+"""x then y px: where in another picture each pixel is read."""
