@@ -36,6 +36,7 @@ from rupantara.stages.bank import (
     index_summary,
     settings_path,
     spec_of,
+    typical,
 )
 from rupantara.stages.faces import at_most
 from rupantara.storage import manifest, tables, uris
@@ -61,7 +62,10 @@ class Config(cli.Common):
     splits: tuple[str, ...] = schema.SPLITS
     """Splits of the animals that go in (build, add)."""
     most: int = 0
-    """Most faces of each species, chosen by hash (0 = all; build, add)."""
+    """Most faces of each species (0 = all; build, add)."""
+    choose: Literal["hash", "typical"] = "hash"
+    """How `most` are chosen: by hash, or those whose aligned codes point most nearly where their species' mean does, which in a
+    small bank leaves out faces that are turned away or badly cut (build)."""
     store: Literal["float32", "float16"] = "float32"
     """Type of the stored vectors (build)."""
     index: str = "auto"
@@ -94,11 +98,13 @@ def build(config: Config) -> tuple[Recipe, list[parts.Part], partial[BuildShard]
     model = features.extra["model_sha256"]
     settings = cli.row_config(config, "features", "bank", "action", "face_ids", "species", "keep")
     recipe = Recipe("build_bank", code_version(CODE), settings, {"features": features.content}, {"region_vae": model})
-    chosen = choose_animals(config)
     dim = parts.vector_dim(config.features, features, "regions_mu") // len(REGIONS)
+    alignment = align(config, dim)
+    candidates = choose_animals(replace(config, most=0) if config.choose == "typical" else config)
+    chosen = typical(config.features, candidates, alignment, config.most) if config.choose == "typical" else candidates
     half = config.store == "float16"
     plan_index(len(chosen) // config.num_shards, dim, config.index, half=half)
-    spec = BankSpec(dim, model, align(config, dim), half, config.index, config.target_recall)
+    spec = BankSpec(dim, model, alignment, half, config.index, config.target_recall)
     prefix = recipe.fingerprint[:12]
     make = partial(BuildShard, config.features, config.bank, prefix, config.num_shards, spec, frozenset(chosen))
     plan = [parts.Part(i, rows=pa.table({"shard": [i]})) for i in range(config.num_shards)]
