@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
-import ray.data
 import ray.train
 import ray.train.torch
 import torch
@@ -136,7 +135,7 @@ def batches(plan: Plan, name: str, epoch: int) -> Iterator[Rows]:
                 yield {column: values[rows] for column, values in chunk.items()}
 
 
-def _shuffled(shard: ray.data.DataIterator, seed: int, round_: int) -> Iterator[tuple[Rows, np.ndarray]]:
+def _shuffled(shard: Any, seed: int, round_: int) -> Iterator[tuple[Rows, np.ndarray]]:
     """Yield chunks of a shard, round after round, each with an order of its rows."""
     while True:
         rng = np.random.default_rng((seed, round_))
@@ -149,10 +148,10 @@ def _ahead(items: Iterator[T]) -> Iterator[T]:
     """Yield what `items` yields without end, the next one in the making meanwhile, also over the end of a round."""
     pool = ThreadPoolExecutor(1)
     try:
-        coming = pool.submit(next, items)
+        coming = pool.submit(items.__next__)
         while True:
             item = coming.result()
-            coming = pool.submit(next, items)
+            coming = pool.submit(items.__next__)
             yield item
     finally:
         # Not waited for: the next round of a shard begins only when every worker has asked for it.
