@@ -112,7 +112,7 @@ def one_run(name, seed, args, people, settings):
     # The preset's warm-up would outlast so short a training.
     train += ["--kl-warm-up-images", settings["kl_warm_up_images"], "--seed", seed, *CONFIGS[name]]
     run("train_vae", *data, *train)
-    run("evaluate", *data, "--metrics", at / "metrics", "--split", SPLIT, "--limit", 0, *BASELINES, "--seed", 0)
+    run("evaluate", *data, "--metrics", at / "metrics", "--split", SPLIT, "--limit", args.max_test_faces, *BASELINES)
     row = measure(str(at / "metrics"), people)
     kept.write_text(json.dumps({"settings": made, "row": row, "seconds": time.monotonic() - started}, indent=1) + "\n")
     return row
@@ -146,6 +146,7 @@ def main():
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--epochs", type=int, default=2)
     parser.add_argument("--max-faces", type=int, default=0, help="faces of each domain that are trained on (0 = all)")
+    parser.add_argument("--max-test-faces", type=int, default=0, help="faces of each domain evaluated (0 = all)")
     parser.add_argument("--only", nargs="+", default=list(CONFIGS), choices=list(CONFIGS), metavar="CONFIG")
     parser.add_argument("--dry-run", action="store_true", help="say what would run and how long, and stop")
     parser.add_argument("--images-per-s", type=float, default=65.0, help="training speed that --dry-run goes by")
@@ -155,6 +156,7 @@ def main():
         "preset": args.preset,
         "epochs": args.epochs,
         "max_faces": args.max_faces,
+        "max_test_faces": args.max_test_faces,
         "kl_warm_up_images": min(train_vae.Config.kl_warm_up_images, images // 4),
         "code": [code_version(train_vae.CODE), code_version(evaluate.CODE)],
     }
