@@ -86,7 +86,7 @@ def summaries(rows):
 
 def differences(rows, base):
     """Return the rows less those of the same seeds in `base`."""
-    return [{k: row[k] - other[k] for k in row.keys() & other.keys()} for row, other in zip(rows, base, strict=True)]
+    return [{k: row[k] - other[k] for k in row if k in other} for row, other in zip(rows, base, strict=True)]
 
 
 def table(results):
