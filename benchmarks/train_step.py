@@ -1,8 +1,9 @@
 """The region VAE's training step, in one run: under Ray Train against a plain loop, and ours against fp32 with default settings.
 
-    python -m benchmarks.train_step [--size 128] [--steps 40]
+    python -m benchmarks.train_step [--size 128] [--steps 40] [--rounds 1] [--threads 0]
 
-The plain loop and the default one run in processes of their own, before and after Ray's: the machine drifts.
+All see the same faces. Each is timed after a warm-up in a process of its own, the plain loop and the default one before and after
+Ray's, because the machine drifts. Ray's second epoch is timed: what it waits for data, which a plain loop has in memory, is in it.
 """
 
 import argparse
@@ -55,15 +56,20 @@ def rows_of(count, size, name):
     return rows
 
 
-def plain(size, steps, defaults):
+def faces_of(steps, size):
+    """Return an epoch's faces of each stream."""
+    return {name: rows_of(batch * steps, size, name) for name, batch in BATCH.items()}
+
+
+def plain(size, steps, defaults, threads):
     """Return the mean seconds of a step of a loop whose batches lie in memory."""
-    torch.set_num_threads(os.cpu_count() or 1)
+    torch.set_num_threads(threads)
     task = make_task(size, defaults, torch.device("cpu"))
-    modules, rows = task.modules(), {n: rows_of(b * 4, size, n) for n, b in BATCH.items()}
-    for step in range(WARM_UP + steps):
-        if step == WARM_UP:
+    modules, rows = task.modules(), faces_of(steps, size)
+    for step in range(-WARM_UP, steps):
+        if step == 0:
             started = time.perf_counter()
-        at = step % 4
+        at = step % steps
         batch = {n: {k: v[at * b : (at + 1) * b] for k, v in rows[n].items()} for n, b in BATCH.items()}
         task.step(modules, batch, 100_000)
     return (time.perf_counter() - started) / steps
@@ -82,81 +88,94 @@ class Unvalidated:
         return Validation({}, [[np.zeros((8, 8, 3), np.uint8)]])
 
 
-def make_unvalidated(size, device):
-    return Unvalidated(make_task(size, False, device))
+def make_unvalidated(size, defaults, device):
+    return Unvalidated(make_task(size, defaults, device))
 
 
-def under_ray(size, steps):
-    """Return the mean seconds of a step of jobs.train_worker's own loop, in its second epoch."""
-    import ray
-    import ray.train
-    from ray.train.torch import TorchTrainer
+def under_ray(rows, steps, threads, make):
+    """Return the mean seconds of a step in the second epoch of jobs.train_worker's loop, as the jobs run it."""
+    import ray.data
 
     from jobs import cli
-    from jobs.train_worker import Plan, train
+    from jobs.train_fit import Room, fit
+    from jobs.train_worker import Plan
 
     cli.connect()
-    count = {n: b * steps for n, b in BATCH.items()}
     datasets = {}
-    for name in BATCH:
-        rows = rows_of(count[name], size, name)
-        items = [{k: v[i] for k, v in rows.items()} for i in range(count[name])]
-        datasets[name] = datasets[f"val_{name}"] = ray.data.from_items(items).materialize()
+    for name, columns in rows.items():
+        items = [{k: v[i] for k, v in columns.items()} for i in range(len(columns["image"]))]
+        # Blocks of some hundred faces, as decoding leaves them.
+        datasets[name] = ray.data.from_items(items, override_num_blocks=1 + len(items) // 256).materialize()
     with tempfile.TemporaryDirectory() as folder:
-        plan = Plan(partial(make_unvalidated, size), BATCH, count, (), 2, steps, 0, 0, folder)
-        result = TorchTrainer(
-            train,
-            train_loop_config={"plan": plan},
-            datasets=datasets,
-            scaling_config=ray.train.ScalingConfig(num_workers=1, resources_per_worker={"CPU": 1}),
-            run_config=ray.train.RunConfig(name="bench", storage_path=folder, worker_runtime_env={"env_vars": MALLOC}),
-        ).fit()
+        count = {name: len(columns["image"]) for name, columns in rows.items()}
+        plan = Plan(make, BATCH, count, (), 2, steps, 0, threads, folder)
+        result = fit(cli.Common(workers=1), plan, datasets, "bench", Room())
         ray.shutdown()
         return result.return_value["seconds"] / steps
 
 
-def apart(size, steps, defaults):
-    """Run the plain loop in a process of its own; the default one without our allocator settings."""
-    command = [sys.executable, "-m", "benchmarks.train_step", "--plain", "--size", str(size), "--steps", str(steps)]
-    environment = os.environ | ({} if defaults else MALLOC)
-    command += ["--defaults"] if defaults else []
-    return float(subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout)
+def apart(module, *arguments, python=sys.executable, environment=None):
+    """Run one measurement in a process of its own and return the number that its last line is."""
+    command = [str(python), "-m", module, *map(str, arguments)]
+    done = subprocess.run(command, env=os.environ | (environment or {}), capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise SystemExit(f"{' '.join(command)}\n{done.stderr[-4000:]}")
+    return float(done.stdout.splitlines()[-1])
+
+
+def write(path, size, result):
+    """Keep one result a size."""
+    found = json.loads(path.read_text()) if path.exists() else {}
+    kept = {k: v for k, v in found.items() if k.isdigit()}
+    path.write_text(json.dumps(kept | {str(size): result}, indent=1) + "\n")
+
+
+def parser_of(description):
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--size", type=int, default=128)
+    parser.add_argument("--steps", type=int, default=40)
+    parser.add_argument("--threads", type=int, default=0, help="torch threads of every side (0 = all)")
+    parser.add_argument("--side", default="", help="measure only this side, in this process, and print its number")
+    return parser
+
+
+SIDES = {"plain": MALLOC, "ray": {}, "fp32": {}}
+"""Each side's environment; Ray Train gives its worker the same as `plain` has, the defaults have their own allocator."""
+
+
+def measure(side, size, steps, threads):
+    """Return one side's seconds a step."""
+    if side == "ray":
+        return under_ray(faces_of(steps, size), steps, threads, partial(make_unvalidated, size, False))
+    return plain(size, steps, side == "fp32", threads)
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--size", type=int, default=128)
-    parser.add_argument("--steps", type=int, default=40)
-    parser.add_argument("--plain", action="store_true", help="only the plain loop, in this process")
-    parser.add_argument("--defaults", action="store_true", help="fp32, PyTorch's default AdamW and allocator")
+    parser = parser_of(__doc__)
+    parser.add_argument("--rounds", type=int, default=1, help="times that Ray's loop is measured between the others")
     args = parser.parse_args()
-    if args.plain:
-        print(plain(args.size, args.steps, args.defaults))
+    threads = args.threads or os.cpu_count() or 1
+    if args.side:
+        print(measure(args.side, args.size, args.steps, threads))
         return
-    slow = args.steps // 4
-    defaults = [apart(args.size, slow, True)]
-    before, ray_s, after = (
-        apart(args.size, args.steps, False),
-        under_ray(args.size, args.steps),
-        apart(args.size, args.steps, False),
-    )
-    defaults.append(apart(args.size, slow, True))
-    ours = (before + after) / 2
+    order = ["fp32", "plain", *["ray", "plain"] * args.rounds, "fp32"]
+    found = {side: [] for side in SIDES}
+    for side in order:
+        steps = max(1, args.steps // 4) if side == "fp32" else args.steps
+        settings = ["--size", args.size, "--steps", steps, "--threads", threads]
+        found[side].append(apart("benchmarks.train_step", "--side", side, *settings, environment=SIDES[side]))
+    mean = {side: sum(seconds) / len(seconds) for side, seconds in found.items()}
     result = {
         "size": args.size,
         "batch": sum(BATCH.values()),
-        "plain_s_per_step": [round(before, 3), round(after, 3)],
-        "ray_train_s_per_step": round(ray_s, 3),
-        "fp32_defaults_s_per_step": [round(s, 3) for s in defaults],
-        "ray_train_over_plain": round(ours / ray_s, 3),
-        "ours_over_fp32_defaults": round(sum(defaults) / 2 / ours, 2),
+        "steps": args.steps,
+        "threads": threads,
+        **{f"{side}_s_per_step": [round(s, 4) for s in seconds] for side, seconds in found.items()},
+        "ray_train_over_plain": round(mean["plain"] / mean["ray"], 3),
+        "ours_over_fp32_defaults": round(mean["fp32"] / mean["plain"], 2),
     }
     print(json.dumps(result))
-    path = Path(__file__).with_name("train_step.json")
-    found = json.loads(path.read_text()) if path.exists() else {}
-    path.write_text(
-        json.dumps({**{k: v for k, v in found.items() if k.isdigit()}, str(args.size): result}, indent=1) + "\n"
-    )
+    write(Path(__file__).with_name("train_step.json"), args.size, result)
 
 
 if __name__ == "__main__":

@@ -4,9 +4,10 @@ import os
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import ray.train
@@ -24,6 +25,8 @@ from rupantara.training.task import Rows, Task
 
 CHUNK_ROWS = 1024
 """Rows taken from Ray Data and shuffled at a time (200 MB at 256 x 256): asking for every batch cost a fifth of the step."""
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -60,10 +63,12 @@ def train(arguments: dict[str, Any]) -> dict[str, Any]:
     task.state.world_size = plan.workers
     modules = {name: ray.train.torch.prepare_model(part, move_to_device=False) for name, part in task.modules().items()}
     history = _resume(task)
+    # Begun once: a stream that is begun anew each epoch waits for its first chunk each time.
+    streams = {name: batches(plan, name, len(history)) for name in plan.batch}
     for epoch in range(len(history), plan.epochs):
         torch.manual_seed(plan.seed + 1000 * (epoch + 1) + rank)
         started, first = time.monotonic(), task.state.seen
-        row = {"epoch": epoch, **_one_epoch(plan, task, modules, epoch)}
+        row = {"epoch": epoch, **_one_epoch(plan, task, modules, streams, epoch)}
         seconds = time.monotonic() - started
         row |= {"images": task.state.seen, "images_per_s": (task.state.seen - first) / seconds, "seconds": seconds}
         if rank == 0:
@@ -96,8 +101,9 @@ def _report(plan: Plan, task: Task, history: list[dict[str, float]], rank: int) 
     )
 
 
-def _one_epoch(plan: Plan, task: Task, modules: Mapping[str, nn.Module], epoch: int) -> dict[str, float]:
-    streams = {name: batches(plan, name, epoch) for name in plan.batch}
+def _one_epoch(
+    plan: Plan, task: Task, modules: Mapping[str, nn.Module], streams: Mapping[str, Iterator[Rows]], epoch: int
+) -> dict[str, float]:
     total = plan.total_images * plan.workers
     progress = Progress(plan.output, plan.epochs, total, task.state.seen)
     sums: dict[str, torch.Tensor] = {}
@@ -110,7 +116,7 @@ def _one_epoch(plan: Plan, task: Task, modules: Mapping[str, nn.Module], epoch: 
 
 
 def batches(plan: Plan, name: str, epoch: int) -> Iterator[Rows]:
-    """Yield an epoch's batches of a stream, which goes on where the epoch before it ended.
+    """Yield a stream's batches from an epoch on, without end.
 
     The whole sequence over rounds of the data is fixed by the seed, so an epoch that is resumed starts at the same batch.
     """
@@ -120,18 +126,36 @@ def batches(plan: Plan, name: str, epoch: int) -> Iterator[Rows]:
     if not a_round:
         raise UserError(f"a worker must have at least one batch of {batch} {name} rows, got {plan.rows[name]}")
     round_, skip = divmod(epoch * plan.steps_per_epoch, a_round)
+    for chunk, order in _ahead(_shuffled(shard, plan.seed, round_)):
+        for start in range(0, len(order) - batch + 1, batch):
+            if skip:
+                skip -= 1
+            else:
+                rows = order[start : start + batch]
+                yield {column: values[rows] for column, values in chunk.items()}
+
+
+def _shuffled(shard: Any, seed: int, round_: int) -> Iterator[tuple[Rows, np.ndarray]]:
+    """Yield chunks of a shard, round after round, each with an order of its rows."""
     while True:
-        rng = np.random.default_rng((plan.seed, round_))
-        for chunk in shard.iter_batches(batch_size=CHUNK_ROWS):
-            size = len(next(iter(chunk.values())))
-            order = rng.permutation(size)
-            for start in range(0, size - batch + 1, batch):
-                if skip:
-                    skip -= 1
-                else:
-                    rows = order[start : start + batch]
-                    yield {column: values[rows] for column, values in chunk.items()}
-        round_, skip = round_ + 1, 0
+        rng = np.random.default_rng((seed, round_))
+        for chunk in shard.iter_batches(batch_size=CHUNK_ROWS, prefetch_batches=0):
+            yield chunk, rng.permutation(len(next(iter(chunk.values()))))
+        round_ += 1
+
+
+def _ahead(items: Iterator[T]) -> Iterator[T]:
+    """Yield what `items` yields without end, the next one in the making meanwhile, also over the end of a round."""
+    pool = ThreadPoolExecutor(1)
+    try:
+        coming = pool.submit(items.__next__)
+        while True:
+            item = coming.result()
+            coming = pool.submit(items.__next__)
+            yield item
+    finally:
+        # Not waited for: the next round of a shard begins only when every worker has asked for it.
+        pool.shutdown(wait=False, cancel_futures=True)
 
 
 def _validate(plan: Plan, task: Task, epoch: int) -> dict[str, float]:

@@ -19,7 +19,7 @@ class Shard:
     def __init__(self, rows: int) -> None:
         self._rows = rows
 
-    def iter_batches(self, batch_size: int) -> Iterator[dict[str, np.ndarray]]:
+    def iter_batches(self, batch_size: int, prefetch_batches: int) -> Iterator[dict[str, np.ndarray]]:
         for start in range(0, self._rows, batch_size):
             ids = np.arange(start, min(start + batch_size, self._rows))
             yield {"id": ids, "image": ids[:, None] * np.ones(3, int)}
