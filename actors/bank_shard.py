@@ -22,12 +22,14 @@ KEPT_VERSIONS = 2
 class BankShard:
     """Searches its share of the faces, in the version that each call names."""
 
-    def __init__(self, bank: str, shard: int, version: int, threads: int = 1) -> None:
-        """Load shard number `shard` of a version; each search runs on `threads` threads."""
+    def __init__(self, bank: str, shard: int, threads: int = 1) -> None:
+        """Serve shard number `shard`, each search on `threads` threads; versions are loaded as calls name them.
+
+        Nothing is read here: Ray never restarts an actor whose constructor failed.
+        """
         self._bank, self._shard, self._threads = bank, shard, threads
         self._loaded: OrderedDict[int, BankIndex] = OrderedDict()
         self._lock = threading.Lock()
-        self.prepare(version)
 
     def prepare(self, version: int) -> int:
         """Load a version, if it is not here, and return its number of faces; others go on being searched meanwhile."""
@@ -76,9 +78,10 @@ class BankShard:
             return found
         with self._lock:
             if version not in self._loaded:
-                self._loaded[version] = self._load(version)
-                while len(self._loaded) > KEPT_VERSIONS:
+                # Room is made first: two versions are held at the most, also while one is loaded.
+                while len(self._loaded) >= KEPT_VERSIONS:
                     self._loaded.popitem(last=False)
+                self._loaded[version] = self._load(version)
             return self._loaded[version]
 
     def _load(self, version: int) -> BankIndex:

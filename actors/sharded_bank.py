@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import ray
-from ray.exceptions import ActorDiedError, GetTimeoutError, PendingCallsLimitExceeded, RayActorError
+from ray.exceptions import ActorDiedError, PendingCallsLimitExceeded, RayError, RayTaskError
 
 from actors.bank_shard import BankShard
 from rupantara.bank import versions
@@ -28,6 +28,9 @@ PARTIAL_WAIT_S = 1.0
 """Who allows a partial answer waits this long for a shard that fails."""
 
 RETRY_S = 0.1
+FETCH_TIMEOUT_S = 30.0
+"""An answer that is ready, and does not come over from its node in this time, is asked for again."""
+
 MAX_CONCURRENCY = 4
 """Calls that a replica works on at a time: FAISS lets go of Python while it searches."""
 
@@ -60,6 +63,7 @@ class ShardedBank:
     def __init__(self, bank: str, view: View, options: Mapping[str, Any]) -> None:
         """Wrap started shard actors."""
         self.uri, self._view, self._options = bank, view, dict(options)
+        self._retired: tuple[tuple[Any, ...], ...] = ()
 
     @staticmethod
     def start(
@@ -112,11 +116,12 @@ class ShardedBank:
         All replicas load it first. With another number of shards, new actors are started; the old ones stay until `close`.
         """
         found = versions.latest(self.uri)
-        if found.number == self._view.version:
+        if found.number <= self._view.version:
             return False
         if len(found.shards) != len(self._view.handles):
             other = ShardedBank(self.uri, _start(found, **self._options), self._options)
             other._load_moments(timeout_s)
+            self._retired += self._view.handles
             self._view = other._view
             return True
         refs = [actor.prepare.remote(found.number) for shard in self._view.handles for actor in shard]
@@ -197,7 +202,7 @@ class ShardedBank:
 
     def close(self) -> None:
         """Stop the shards."""
-        for actor in (actor for shard in self._view.handles for actor in shard):
+        for actor in (actor for shard in (*self._retired, *self._view.handles) for actor in shard):
             ray.kill(actor)
 
     def _load_moments(self, timeout_s: float) -> None:
@@ -227,25 +232,34 @@ class ShardedBank:
         asked = [_Asked(list(random.sample(shard, len(shard)))) for shard in view.handles]
         deadline = time.monotonic() + timeout_s
         patience = min(deadline, time.monotonic() + PARTIAL_WAIT_S) if allow_partial else deadline
-        while (open_ := [one for one in asked if not one.done]) and time.monotonic() < deadline:
-            for one in open_:
-                one.submit(call, patience)
-            refs = {one.ref: one for one in open_ if one.ref is not None}
-            if not refs:
-                time.sleep(RETRY_S)
-                continue
-            left = max(0.0, deadline - time.monotonic())
-            waiting = len(refs) < sum(not one.done for one in open_)
-            ready, _ = ray.wait(list(refs), num_returns=1, timeout=min(left, RETRY_S) if waiting else left)
-            for ref in ready:
-                refs[ref].receive(patience)
+        try:
+            _collect(asked, call, deadline, patience)
+        finally:
+            for one in asked:
+                one.cancel()
         missing = [i for i, one in enumerate(asked) if one.answer is None]
-        for one in asked:
-            one.cancel()
         if missing and (not allow_partial or len(missing) == len(asked)):
             why = next((one.why for one in asked if one.why), f"no answer within {timeout_s:g} s")
             raise BankUnavailableError(f"{len(missing)} of {len(asked)} bank shards did not answer ({why})")
         return [one.answer for one in asked if one.answer is not None], bool(missing)
+
+
+def _collect(asked: Sequence["_Asked"], call: Callable[[Any], Any], deadline: float, patience: float) -> None:
+    """Ask until all have answered or given up, or the deadline; who may answer in part waits for silent shards until `patience`."""
+    while (open_ := [one for one in asked if not one.done]) and time.monotonic() < deadline:
+        if time.monotonic() > patience and any(one.done for one in asked):
+            return
+        for one in open_:
+            one.submit(call, patience)
+        refs = {one.ref: one for one in open_ if one.ref is not None}
+        if not refs:
+            time.sleep(RETRY_S)
+            continue
+        left = max(0.0, deadline - time.monotonic())
+        short = len(refs) < sum(not one.done for one in open_) or patience < deadline
+        ready, _ = ray.wait(list(refs), num_returns=1, timeout=min(left, RETRY_S) if short else left)
+        for ref in ready:
+            refs[ref].receive(patience)
 
 
 class _Asked:
@@ -277,15 +291,21 @@ class _Asked:
     def receive(self, patience: float) -> None:
         """Take the answer that is ready; an actor that died is not an answer. Errors of the question itself are raised."""
         try:
-            self.answer = ray.get(self.ref)
+            self.answer = ray.get(self.ref, timeout=FETCH_TIMEOUT_S)
         except ActorDiedError as error:
             actor = self._replicas[(self._next - 1) % len(self._replicas)]
             self._replicas = [one for one in self._replicas if one is not actor]
             self._failed(_first_line(error), patience)
             self.given_up = self.given_up or not self._replicas
-        except RayActorError as error:
+        except RayTaskError as error:
+            # Storage may come back; what is wrong with the question itself stays wrong.
+            if not isinstance(error.cause, OSError):
+                raise
             self._failed(_first_line(error), patience)
-        self.ref = None
+        except RayError as error:
+            self._failed(_first_line(error), patience)
+        finally:
+            self.ref = None
 
     def cancel(self) -> None:
         """Let go of a call that is out."""
@@ -319,7 +339,7 @@ def _start(found: versions.BankVersion, *, num_cpus: float, detached: bool, repl
                 name = f"bank-{key}-{len(found.shards)}-{shard}-{number}"
                 options |= {"name": name, "namespace": NAMESPACE, "lifetime": "detached", "get_if_exists": True}
             actor = ray.remote(BankShard).options(**options)
-            row.append(actor.remote(found.uri, shard, found.number, threads))
+            row.append(actor.remote(found.uri, shard, threads))
         handles.append(tuple(row))
     return _view(found, tuple(handles))
 
@@ -331,13 +351,19 @@ def _view(found: versions.BankVersion, handles: tuple[tuple[Any, ...], ...]) -> 
 def _wait_all(refs: Sequence[Any], timeout_s: float, what: str) -> None:
     ready, late = ray.wait(list(refs), num_returns=len(refs), timeout=timeout_s)
     if late:
+        for ref in late:
+            ray.cancel(ref)
         raise BankUnavailableError(
             f"{len(late)} of {len(refs)} bank shards {what} within {timeout_s:g} s: the cluster has"
             f" {ray.available_resources().get('CPU', 0):g} CPUs free"
         )
     try:
         ray.get(list(ready), timeout=timeout_s)
-    except (RayActorError, GetTimeoutError) as error:
+    except RayTaskError as error:
+        if isinstance(error.cause, UserError):
+            raise error.cause from error
+        raise BankUnavailableError(f"a bank shard {what}: {_first_line(error)}") from error
+    except RayError as error:
         raise BankUnavailableError(f"a bank shard {what}: {_first_line(error)}") from error
 
 

@@ -67,15 +67,23 @@ class Load:
             thread.join(timeout=60)
 
 
-def seconds_until_whole(load, killed):
-    """Wait until queries begun after some moment are all right for a second; return the seconds since the kill."""
+def wait_until_whole(load, killed):
+    """Wait until all queries of the last QUIET_S seconds were right; a dead node is noticed late, so a few right ones say nothing."""
     while time.monotonic() - killed < WHOLE_TIMEOUT_S:
         time.sleep(0.1)
-        recent = [r for r in load.since(killed) if r[0] > time.monotonic() - 1.5]
-        bad = [r[0] + r[1] for r in load.since(killed) if r[2] != "right"]
-        if len(recent) >= 3 and all(r[2] == "right" for r in recent):
-            return (max(bad) if bad else killed) - killed
-    return float("inf")
+        recent = load.since(time.monotonic() - QUIET_S)
+        if time.monotonic() - killed > QUIET_S and recent and all(r[2] == "right" for r in recent):
+            return
+
+
+def whole_after(records, kills):
+    """Return for each kill the seconds until the last query that it spoilt was over."""
+    ends = [at for at, _ in kills[1:]] + [float("inf")]
+    bad = [(s, s + d) for s, d, kind in records if kind != "right"]
+    return [
+        max((end - at for start, end in bad if at - 1 <= start < until), default=0.0)
+        for (at, _), until in zip(kills, ends, strict=True)
+    ]
 
 
 def plot(records, kills, path):
@@ -121,7 +129,7 @@ def main():
     client = ShardedBank.start(bank, replicas=args.replicas, num_cpus=0.25)
     load = Load(client, whole, args.threads, pause_s=0.01)
     time.sleep(QUIET_S)
-    kills, whole_after = [], []
+    kills = []
     for number in range(args.kills):
         shard = client._view.handles[number % len(client._view.handles)]
         node = (number + 1) % 5 == 0
@@ -134,12 +142,11 @@ def main():
             killed = time.monotonic()
             os.kill(pid, signal.SIGKILL)
         kills.append((killed, "node" if node else "shard"))
-        whole_after.append(seconds_until_whole(load, killed))
-        print(kills[-1][1], round(whole_after[-1], 2), flush=True)
-        time.sleep(QUIET_S)
+        wait_until_whole(load, killed)
     load.stop()
     kinds = [kind for _, _, kind in load.records]
     right = [d * 1000 for _, d, kind in load.records if kind == "right"]
+    spoilt = whole_after(load.records, kills)
     result = {
         "shards": len(client._view.handles),
         "replicas": args.replicas,
@@ -147,9 +154,7 @@ def main():
         **{kind: kinds.count(kind) for kind in ("right", "partial", "error", "wrong")},
         "p50_ms": round(float(np.percentile(right, 50)), 2),
         "p99_ms": round(float(np.percentile(right, 99)), 2),
-        "kills": [
-            {"what": what, "whole_after_s": round(s, 2)} for (_, what), s in zip(kills, whole_after, strict=True)
-        ],
+        "kills": [{"what": what, "whole_after_s": round(s, 2)} for (_, what), s in zip(kills, spoilt, strict=True)],
     }
     print(json.dumps(result))
     here = Path(__file__)

@@ -21,8 +21,8 @@ MARGIN = 8
 ROUNDING = 1e-5
 """FAISS sums in another order: what it left out may lie this close above the last one that it kept."""
 
-SCAN_ROWS = 50_000
-"""A species with fewer rows is scanned, also where the whole region has an approximate index."""
+MOST_APPROXIMATE = 100
+"""More than so many hits are found by a scan also where there is an approximate index, and so are those of one species."""
 
 BINS = 8192
 """Bins of `histogram` over cosines from -1 to 1."""
@@ -105,9 +105,10 @@ class BankIndex:
         if k < 1 or most < 1 or not len(queries):
             return pad_hits(self._none(len(queries)), max(k, 0), vectors=vectors)
         store, wanted = self._stores[region], min(k, most)
-        few = bool(species) and most <= SCAN_ROWS
-        if isinstance(store, ApproximateStore) and not exact and not few and 4 * wanted < most:
-            hits = self._approximate(queries, region, wanted, runs if species else (), exclude)
+        # Recall was measured for few of all rows: what lies outside is scanned.
+        known = not species and wanted <= MOST_APPROXIMATE and 4 * wanted < most
+        if isinstance(store, ApproximateStore) and not exact and known:
+            hits = self._approximate(queries, region, wanted, exclude)
         else:
             hits = self._exact(queries, region, wanted, runs, exclude)
         return pad_hits(self._filled(hits, region, vectors), k, vectors=vectors)
@@ -172,36 +173,37 @@ class BankIndex:
         return ((0, len(self._faces)),) if len(self._faces) else ()
 
     def _exact(self, queries: Vectors, region: str, k: int, runs: Runs, exclude: Sequence[str] | None) -> "_Ranked":
-        """Fetch more than k, score again in float64 and widen while the last place is tied."""
+        """Fetch more than k and score again in float64; queries whose last place is tied are asked again, more widely."""
         total = sum(high - low for low, high in runs)
         fetch = min(total, k + MARGIN + (exclude is not None))
+        rounding = ROUNDING * np.maximum(1, np.linalg.norm(queries, axis=1))
+        open_ = np.arange(len(queries))
+        whole: _Ranked | None = None
         while True:
-            positions, floor = self._stores[region].nearest(queries, runs, fetch)
-            ranked = self._rank(queries, region, positions, k, exclude)
-            short = ~(ranked.scores[:, -1] > floor + ROUNDING)
-            if fetch >= total or not short.any():
-                return ranked
+            others = [exclude[i] for i in open_] if exclude is not None else None
+            positions, floor = self._stores[region].nearest(queries[open_], runs, fetch)
+            ranked = self._rank(queries[open_], region, positions, k, others)
+            if whole is None:
+                whole = ranked
+            else:
+                whole.scores[open_], whole.positions[open_] = ranked.scores, ranked.positions
+            if fetch >= total:
+                return whole
+            open_ = open_[~(ranked.scores[:, -1] > floor + rounding[open_])]
+            if not len(open_):
+                return whole
             fetch = min(total, fetch * 4)
 
-    def _approximate(
-        self, queries: Vectors, region: str, k: int, runs: Runs, exclude: Sequence[str] | None
-    ) -> "_Ranked":
-        """Ask the FAISS index, for so many more as the filter will drop; what it can not fill is scanned."""
+    def _approximate(self, queries: Vectors, region: str, k: int, exclude: Sequence[str] | None) -> "_Ranked":
+        """Ask the FAISS index; what it can not fill is scanned."""
         store = self._stores[region]
         assert isinstance(store, ApproximateStore)
-        share = sum(high - low for low, high in runs) / len(store) if runs else 1.0
-        fetch = min(len(store), int((k + MARGIN) / share * 1.5) if runs else k + MARGIN)
-        positions = store.approximate(queries, fetch)
-        if runs:
-            inside = np.zeros(len(store), bool)
-            for low, high in runs:
-                inside[low:high] = True
-            positions = np.where((positions >= 0) & inside[positions], positions, -1)
-        ranked = self._rank(queries, region, positions, k, exclude)
+        fetch = min(len(store), k + MARGIN + (exclude is not None))
+        ranked = self._rank(queries, region, store.approximate(queries, fetch), k, exclude)
         short = np.flatnonzero(np.isneginf(ranked.scores[:, -1]))
         if len(short):
             others = [exclude[i] for i in short] if exclude is not None else None
-            scanned = self._exact(queries[short], region, k, runs or self._runs_of(""), others)
+            scanned = self._exact(queries[short], region, k, self._runs_of(""), others)
             ranked.scores[short], ranked.positions[short] = scanned.scores, scanned.positions
         return ranked
 

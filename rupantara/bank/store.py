@@ -43,19 +43,23 @@ class VectorStore:
         yield low, self._vectors[low:high]
 
     def nearest(self, queries: Vectors, runs: Runs, fetch: int) -> tuple[np.ndarray, np.ndarray]:
-        """Scan ranges: positions [queries, n], and [queries] the greatest cosine that a row left out may have.
-
-        n may exceed `fetch`; -1 fills.
-        """
-        found, floors = [], [np.full(len(queries), -np.inf, np.float32)]
+        """Scan ranges: positions [queries, <= fetch], and [queries] the greatest cosine that a row left out may have; -1 fills."""
+        best, at = np.zeros((len(queries), 0), np.float32), np.zeros((len(queries), 0), np.int64)
+        floor = np.full(len(queries), -np.inf, np.float32)
         for low, high in runs:
             for start, vectors in self.chunks(low, high):
                 k = min(fetch, len(vectors))
-                scores, at = faiss.knn(queries, vectors, k, faiss.METRIC_INNER_PRODUCT)
-                found.append(np.where(at >= 0, at + start, -1))
+                scores, found = faiss.knn(queries, vectors, k, faiss.METRIC_INNER_PRODUCT)
                 if k < len(vectors):
-                    floors.append(scores[:, -1])
-        return np.concatenate(found, axis=1), np.max(floors, axis=0)
+                    floor = np.maximum(floor, scores[:, -1])
+                best = np.concatenate([best, np.where(found >= 0, scores, -np.inf)], axis=1)
+                at = np.concatenate([at, np.where(found >= 0, found + start, -1)], axis=1)
+                if best.shape[1] > fetch:
+                    order = np.argsort(-best, axis=1, kind="stable")
+                    best, at = (np.take_along_axis(part, order, 1) for part in (best, at))
+                    floor = np.maximum(floor, best[:, fetch])
+                    best, at = best[:, :fetch], at[:, :fetch]
+        return at, floor
 
 
 class ApproximateStore(VectorStore):

@@ -84,8 +84,11 @@ def _version(uri: str, found: Manifest) -> BankVersion:
 
 
 def latest(uri: str) -> BankVersion:
-    """Open the newest version of a complete bank."""
-    return _version(uri, manifest.require(uri, "bank"))
+    """Open the newest version of a complete bank: manifest.json's, or a later one whose writer died before it got there."""
+    found = _version(uri, manifest.require(uri, "bank"))
+    while uris.exists(path := uris.join(uri, version_path(found.number + 1))):
+        found = _version(uri, Manifest.from_json(uris.read_bytes(path)))
+    return found
 
 
 def read(uri: str, number: int) -> BankVersion:
@@ -94,6 +97,7 @@ def read(uri: str, number: int) -> BankVersion:
     if not uris.exists(path):
         newest = latest(uri)
         if newest.number == number:
+            # A whole build that died before it kept its first version.
             return newest
         known = ", ".join(str(n) for n in sorted({*numbers(uri), newest.number}))
         raise MissingError(f"{uri} has no version {number}: it was pruned, or never made; there are {known}")
@@ -119,13 +123,13 @@ def next_number(uri: str) -> int:
 
 
 def mend(uri: str) -> BankVersion:
-    """Open the newest version after finishing a commit whose writer died before manifest.json."""
+    """Open the newest version after finishing a commit whose writer died: every version kept, and manifest.json the newest."""
+    named = _version(uri, manifest.require(uri, "bank"))
+    if named.number not in numbers(uri):
+        keep_first(uri, named.manifest)
     newest = latest(uri)
-    ahead = [n for n in numbers(uri) if n > newest.number]
-    for number in ahead:
-        found = read(uri, number)
-        _replace(uri, found.manifest, newest.manifest)
-        newest = found
+    if newest.number > named.number:
+        _replace(uri, newest.manifest, named.manifest)
     return newest
 
 
@@ -154,7 +158,8 @@ def _create(uri: str, made: Manifest) -> None:
 def _replace(uri: str, made: Manifest, old: Manifest) -> None:
     """Point manifest.json at a version. It follows the versions' files, whose creation is the decision."""
     found = manifest.read(uri)
-    if found is not None and int(found.extra.get("version", 0)) >= made.extra["version"]:
+    number = int(found.extra.get("version", 0)) if found is not None else 0
+    if number > made.extra["version"]:
         return
     if found is not None and found.fingerprint not in (old.fingerprint, made.fingerprint):
         raise RefusedError(f"{uri} was replaced meanwhile ({found.fingerprint[:12]}): run the same command again")
@@ -168,19 +173,18 @@ def files_of(found: BankVersion) -> set[str]:
 
 
 def prune(uri: str, keep: int) -> list[str]:
-    """Delete the versions but the newest `keep`, and the files that only they stood on; return those."""
+    """Delete the versions but the newest `keep`, and the files that only they stood on; return those.
+
+    Files that no version lists are left alone: another writer may be at work on them.
+    """
     if keep < 1:
         raise UserError(f"--keep must be at least 1, got {keep}")
     newest = mend(uri)
     known = numbers(uri)
-    stay = [read(uri, n) for n in known[-keep:]]
-    needed = set().union(*(files_of(found) for found in [*stay, newest]))
+    needed = set().union(*(files_of(found) for found in [*(read(uri, n) for n in known[-keep:]), newest]))
+    stale = sorted(set().union(*(files_of(read(uri, n)) for n in known[:-keep])) - needed)
     for number in known[:-keep]:
         uris.delete(uris.join(uri, version_path(number)))
-    stale = []
-    for folder in ("data", "index"):
-        listed = [f"{folder}/{f.path}" for f in uris.list_files(uris.join(uri, folder))]
-        stale += [path for path in listed if path not in needed]
     for path in stale:
         uris.delete(uris.join(uri, path))
     return stale

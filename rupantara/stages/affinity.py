@@ -22,7 +22,7 @@ class AffinityBank(Protocol):
         """Return how codes of the two domains are brought into one space."""
         ...
 
-    def search(self, queries: Vectors, region: str, k: int, species: str = "") -> Hits:
+    def search(self, queries: Vectors, region: str, k: int, species: str = "", *, vectors: bool = True) -> Hits:
         """Find the k best features."""
         ...
 
@@ -57,7 +57,8 @@ class MapAffinity:
         tables = []
         for i, (species, count) in enumerate(zip(names, counts, strict=True)):
             few = count <= EXACT_ROWS
-            hits = self._bank.search(queries, region, max(top_needed(int(count)) if few else 1, self._top), species)
+            most = max(top_needed(int(count)) if few else 1, self._top)
+            hits = self._bank.search(queries, region, most, species, vectors=False)
             high = percentile_of_top(hits.scores, int(count)) if few else self._percentile(queries, region, species)
             found = np.isfinite(hits.scores[:, : self._top])
             columns = {

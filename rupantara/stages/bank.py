@@ -119,7 +119,8 @@ class ChangeShard:
         old = base.shards[shard].index
         plan = plan_of(whole, spec)
         if plan.factory:
-            queries = read_queries(self._features, self._chosen, spec) if self._features else {}
+            held = self._chosen | frozenset(known["face_id"].to_pylist())
+            queries = read_queries(self._features, held, spec) if self._features else {}
             made = {region: self._index(old, region, plan, whole, rows) for region in REGIONS}
             write_indexes(base.uri, self._prefix, shard, plan, made, whole, queries, spec)
         return rows
@@ -147,8 +148,10 @@ def new_rows(features: str, chosen: frozenset[str], shard: int, num_shards: int,
 
 
 def plan_of(rows: pa.Table, spec: BankSpec) -> IndexPlan:
-    """Choose the index of a shard with these rows."""
-    return factory.plan_index(rows.num_rows // len(REGIONS), spec.region_dim, spec.index, half=spec.half)
+    """Choose the index of a shard with these rows: a scan where there are too few to train any."""
+    count = rows.num_rows // len(REGIONS)
+    kind = spec.index if count >= factory.LEAST_TRAINED else factory.FLAT
+    return factory.plan_index(count, spec.region_dim, kind, half=spec.half)
 
 
 def vectors_of(rows: pa.Table, region: str, spec: BankSpec) -> Vectors:

@@ -63,7 +63,7 @@ def test_a_shard_that_is_gone_is_an_error_or_a_flagged_answer(run):
     with pytest.raises(BankUnavailableError, match="1 of 2 bank shards did not answer"):
         client.search(queries, "ears", 3)
     partial = client.search(queries, "ears", 3, allow_partial=True)
-    alone = BankShard(run.bank, 0, 1).search(1, queries, "ears", 3)
+    alone = BankShard(run.bank, 0).search(1, queries, "ears", 3)
     assert partial.partial
     assert (partial.ids == alone.ids).all()
     client.close()
@@ -147,6 +147,19 @@ def test_a_new_version_is_taken_up_without_a_failed_query(run, tmp_path):
     load.stop()
     assert (load.wrong, load.errors) == (0, [])
     assert client.search(load._queries, "eyes", 5).ids.tolist() == load._expected[1]
+    client.close()
+
+
+def test_a_shard_killed_after_a_swap_and_a_pruning_comes_back(run, tmp_path):
+    uri = grown(run, tmp_path)
+    client = ShardedBank.start(uri)
+    remove_some(uri, 3)
+    assert client.refresh()
+    versions.prune(uri, 1)
+    queries, _ = unit(np.random.default_rng(5).normal(size=(3, 128)))
+    before = client.search(queries, "eyes", 5)
+    os.kill(ray.get(client._view.handles[0][0].pid.remote()), signal.SIGKILL)
+    assert client.search(queries, "eyes", 5).ids.tolist() == before.ids.tolist()
     client.close()
 
 
