@@ -12,8 +12,12 @@ import numpy as np
 from rupantara.bank import versions
 from rupantara.bank.hits import Hits
 from rupantara.bank.index import BankIndex, Moments
+from rupantara.errors import UserError
 from rupantara.storage import uris
 from rupantara.types import Vectors
+
+Version = tuple[int, str]
+"""A version's number and fingerprint: a bank that was deleted and built again counts from 1 too."""
 
 KEPT_VERSIONS = 2
 """Versions held at a time: the one that clients are leaving and the one that they are going to."""
@@ -28,19 +32,21 @@ class BankShard:
         Nothing is read here: Ray never restarts an actor whose constructor failed.
         """
         self._bank, self._shard, self._threads = bank, shard, threads
-        self._loaded: OrderedDict[int, BankIndex] = OrderedDict()
-        self._lock = threading.Lock()
+        self._loaded: OrderedDict[Version, BankIndex] = OrderedDict()
+        self._lock, self._loading = threading.Lock(), threading.Lock()
 
-    def prepare(self, version: int) -> int:
+    def prepare(self, version: Version) -> int:
         """Load a version, if it is not here, and return its number of faces; others go on being searched meanwhile."""
         return self._index(version).num_faces
 
-    def search(self, version: int, queries: np.ndarray, region: str, k: int, species: str = "", **options: Any) -> Hits:
+    def search(
+        self, version: Version, queries: np.ndarray, region: str, k: int, species: str = "", **options: Any
+    ) -> Hits:
         """Answer for this shard (`BankIndex.search`)."""
         return self._index(version).search(queries, region, k, species, **options)
 
     def search_regions(
-        self, version: int, queries: Mapping[str, Vectors], k: int, species: str = "", **options: Any
+        self, version: Version, queries: Mapping[str, Vectors], k: int, species: str = "", **options: Any
     ) -> dict[str, Hits]:
         """Answer for several regions in one call."""
         index = self._index(version)
@@ -48,7 +54,7 @@ class BankShard:
 
     def search_faces(
         self,
-        version: int,
+        version: Version,
         queries: Mapping[str, Vectors],
         weights: Mapping[str, float],
         k: int,
@@ -58,11 +64,11 @@ class BankShard:
         """Answer for whole faces (`BankIndex.search_faces`)."""
         return self._index(version).search_faces(queries, weights, k, species, exclude=exclude)
 
-    def histogram(self, version: int, queries: np.ndarray, region: str, species: str) -> np.ndarray:
+    def histogram(self, version: Version, queries: np.ndarray, region: str, species: str) -> np.ndarray:
         """Count cosines with a species (`BankIndex.histogram`)."""
         return self._index(version).histogram(queries, region, species)
 
-    def moments(self, version: int) -> Moments:
+    def moments(self, version: Version) -> Moments:
         """Return sums and counts for mean affinity."""
         return self._index(version).moments()
 
@@ -70,22 +76,32 @@ class BankShard:
         """Return the process id (for tests that kill it)."""
         return os.getpid()
 
-    def _index(self, version: int) -> BankIndex:
+    def _index(self, version: Version) -> BankIndex:
         # FAISS counts threads by the thread that asks, and Ray calls from several.
         faiss.omp_set_num_threads(self._threads)
-        found = self._loaded.get(version)
-        if found is not None:
-            return found
         with self._lock:
-            if version not in self._loaded:
-                # Room is made first: two versions are held at the most, also while one is loaded.
+            if version in self._loaded:
+                self._loaded.move_to_end(version)
+                return self._loaded[version]
+        with self._loading:
+            with self._lock:
+                if version in self._loaded:
+                    return self._loaded[version]
+                # Room is made first: two versions are held at the most, also while one is loaded. Searches of them go on.
                 while len(self._loaded) >= KEPT_VERSIONS:
                     self._loaded.popitem(last=False)
-                self._loaded[version] = self._load(version)
-            return self._loaded[version]
+            made = self._load(version)
+            with self._lock:
+                self._loaded[version] = made
+            return made
 
-    def _load(self, version: int) -> BankIndex:
-        found = versions.read(self._bank, version)
+    def _load(self, version: Version) -> BankIndex:
+        found = versions.read(self._bank, version[0])
+        if found.content != version[1]:
+            raise UserError(
+                f"{self._bank} was built anew: its version {version[0]} is {found.content[:12]}, not {version[1][:12]};"
+                " start its client again"
+            )
         files = found.shards[self._shard].index
         stored = {region: uris.read_bytes(uris.join(self._bank, path)) for region, path in files.items()}
         return BankIndex(found.rows(self._shard), stored)

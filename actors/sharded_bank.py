@@ -124,7 +124,7 @@ class ShardedBank:
             self._retired += self._view.handles
             self._view = other._view
             return True
-        refs = [actor.prepare.remote(found.number) for shard in self._view.handles for actor in shard]
+        refs = [actor.prepare.remote((found.number, found.content)) for shard in self._view.handles for actor in shard]
         _wait_all(refs, timeout_s, "did not load the new version")
         self._view = replace(_view(found, self._view.handles), moments=None)
         self._load_moments(timeout_s)
@@ -208,7 +208,7 @@ class ShardedBank:
     def _load_moments(self, timeout_s: float) -> None:
         view = self._view
         # Every replica is waited for, and one of each shard counts.
-        refs = [actor.prepare.remote(view.version) for shard in view.handles for actor in shard]
+        refs = [actor.prepare.remote((view.version, view.content)) for shard in view.handles for actor in shard]
         _wait_all(refs, timeout_s, "did not load")
         moments, _ = self._ask("moments", None, (), {}, False, timeout_s)
         self._view = replace(view, moments=tuple(moments))
@@ -224,7 +224,8 @@ class ShardedBank:
     ) -> tuple[list[Any], bool]:
         """Call one replica of every shard, another where one fails; return answers in the order of shards, and whether some lack."""
         view = self._view
-        head = (view.version,) if queries is None else (view.version, queries)
+        version = (view.version, view.content)
+        head = (version,) if queries is None else (version, queries)
 
         def call(actor: Any) -> Any:
             return getattr(actor, method).remote(*head, *arguments, **options)

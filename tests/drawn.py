@@ -54,7 +54,9 @@ def face_row(face_id: str, species: str, identity: int, split: str = "train", **
 
 def write_table(uri: str, kind: str, parts: list[pa.Table], recipe: Recipe | None = None, **extra: Any) -> str:
     """Write a complete table of these parts."""
-    running = manifest.begin(uri, kind, recipe or Recipe("test", "c0de"), version=schema.version_of(kind), overwrite=False)
+    running = manifest.begin(
+        uri, kind, recipe or Recipe("test", "c0de"), version=schema.version_of(kind), overwrite=False
+    )
     assert running is not None
     for index, part in enumerate(parts):
         tables.write_part(uri, running.fingerprint, index, part, part.num_rows)

@@ -1,7 +1,7 @@
 """Is a bank whole? Files, rows, vectors and indexes of a version, read and compared."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 import pyarrow as pa
@@ -38,7 +38,7 @@ def _wrong(found: BankVersion) -> Iterator[str]:
             faces = schema.where(rows, region=REGIONS[0])
             yield from _rows_wrong(rows, faces["face_id"].to_pylist(), shard, len(found.shards))
             stored = {r: uris.read_bytes(uris.join(found.uri, p)) for r, p in found.shards[shard].index.items()}
-            BankIndex(rows, stored)
+            yield from _indexes_wrong(rows, stored, shard)
         except (UserError, pa.ArrowException, OSError, RuntimeError) as error:
             yield f"shard {shard}: {error}"
             continue
@@ -59,3 +59,17 @@ def _rows_wrong(rows: pa.Table, faces: list[str], shard: int, num_shards: int) -
     off = ~(np.abs(lengths - 1) < UNIT_TOLERANCE[str(kind.value_type)])
     if off.any():
         yield f"shard {shard}: {int(off.sum())} vectors are not of length 1, the first has {lengths[off][0]:.4g}"
+
+
+CHECKED_ROWS = 256
+
+
+def _indexes_wrong(rows: pa.Table, stored: Mapping[str, bytes], shard: int) -> Iterator[str]:
+    """Compare what indexes keep with the rows' vectors, at places over the whole shard."""
+    index, dim = BankIndex(rows, stored), schema.bank_dim(rows.schema)
+    for region in stored:
+        vectors = schema.where(rows, region=region)["vector"]
+        at = np.unique(np.linspace(0, len(vectors) - 1, CHECKED_ROWS).astype(np.int64))
+        wanted = schema.dense(vectors.take(pa.array(at)), dim).astype(np.float32)
+        if np.abs(index.vectors_at(region, at) - wanted).max() > 2e-3:
+            yield f"shard {shard}: the index of {region} holds other vectors than its rows"

@@ -82,6 +82,10 @@ class BankIndex:
                 sums[region, species], counts[region, species] = total, count
         return Moments(sums, counts)
 
+    def vectors_at(self, region: str, positions: np.ndarray) -> Vectors:
+        """Return the stored vectors of a region at rows [n]: float32 [n, dim]."""
+        return self._stores[region].rows(positions)
+
     def search(
         self,
         queries: Vectors,

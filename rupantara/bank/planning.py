@@ -49,8 +49,8 @@ def plan_bank(
     """Plan for `vectors` vectors, those of a face in all regions; `shards` 0 = so many that a node of them
     has two processors for each.
 
-    While a shard goes over to a new version it holds both, so a node is filled to NODE_SHARE by twice its largest shard and
-    once the others. Raise UserError for numbers that make no bank.
+    A shard holds two versions, the one that clients are leaving and the one that they go to: NODE_SHARE of a node holds its
+    shards twice. Raise UserError for numbers that make no bank.
     """
     if vectors < len(REGIONS) or dim < 2 or node_gib <= 0 or replicas < 1 or node_cpus < 1 or shards < 0:
         raise UserError(
@@ -67,14 +67,14 @@ def plan_bank(
 
     count = shards or max(1, math.ceil(faces / FLAT_ROWS) if faces <= 2 * FLAT_ROWS else 1)
     side_by_side = max(1, node_cpus // 2)
-    while not shards and (side_by_side + 1) * with_shards(count)[0] > room:
+    while not shards and 2 * side_by_side * with_shards(count)[0] > room:
         count *= 2
     each, a_vector, name = with_shards(count)
     if 2 * each > room:
         raise UserError(
             f"a shard of {each:.2f} GiB does not fit twice into {room:.1f} GiB of a node: give more shards than {count}"
         )
-    per_node = max(1, min(int((room - each) / each), side_by_side))
+    per_node = max(1, min(int(room / (2 * each)), side_by_side))
     nodes = max(replicas, math.ceil(count * replicas / per_node))
     stored = vectors * (dim * (2 if half else 4) + ROW_BYTES) / GIB
     files = vectors * a_vector / GIB if name != "flat" else 0.0
@@ -85,8 +85,8 @@ def plan_bank(
         f"a shard: {math.ceil(faces / count):,} x ({len(REGIONS)} x {a_vector:.0f} + {ID_BYTES}) bytes = {each:.2f} GiB",
         f"all: {count} x {each:.2f} GiB x {replicas} replicas = {count * each * replicas:.1f} GiB of memory",
         f"Parquet: {vectors:,} x ({dim} x {2 if half else 4} + {ROW_BYTES}) bytes = {stored:.1f} GiB; FAISS files {files:.1f} GiB",
-        f"a node: {node_gib:g} GiB x {NODE_SHARE:g} = {room:.1f} GiB, {node_cpus} processors, so {per_node} shards and room to load one"
-        f" version more: {nodes} nodes",
+        f"a node: {node_gib:g} GiB x {NODE_SHARE:g} = {room:.1f} GiB, {node_cpus} processors, so {per_node} shards in two"
+        f" versions: {nodes} nodes",
     )
     return Plan(
         faces,

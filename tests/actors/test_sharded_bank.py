@@ -63,7 +63,7 @@ def test_a_shard_that_is_gone_is_an_error_or_a_flagged_answer(run):
     with pytest.raises(BankUnavailableError, match="1 of 2 bank shards did not answer"):
         client.search(queries, "ears", 3)
     partial = client.search(queries, "ears", 3, allow_partial=True)
-    alone = BankShard(run.bank, 0).search(1, queries, "ears", 3)
+    alone = BankShard(run.bank, 0).search((1, versions.latest(run.bank).content), queries, "ears", 3)
     assert partial.partial
     assert (partial.ids == alone.ids).all()
     client.close()
@@ -161,6 +161,11 @@ def test_a_shard_killed_after_a_swap_and_a_pruning_comes_back(run, tmp_path):
     os.kill(ray.get(client._view.handles[0][0].pid.remote()), signal.SIGKILL)
     assert client.search(queries, "eyes", 5).ids.tolist() == before.ids.tolist()
     client.close()
+
+
+def test_a_bank_built_anew_is_not_searched_as_the_old_one(run):
+    with pytest.raises(UserError, match="was built anew: its version 1 is"):
+        BankShard(run.bank, 0).prepare((1, "f" * 64))
 
 
 def test_with_a_second_replica_a_killed_shard_costs_no_query(run):

@@ -245,6 +245,21 @@ def test_an_approximate_bank_keeps_its_recall_through_changes(monkeypatch, tmp_p
     }
 
 
+def test_indexes_of_other_regions_are_found_out(monkeypatch, tmp_path):
+    in_this_process(monkeypatch)
+    features = write_features(tmp_path / "f", feature_rows([f"{i:032x}-0" for i in range(1500)], 3, dim=32))
+    flags = {"index": "IVF8,PQ16x4fs,RFlat", "num_shards": 1, "target_recall": 0.5}
+    found = bank_job(tmp_path / "bank", features=features, **flags)
+    assert check(found) == []
+    eyes, nose = (uris.join(found.uri, found.shards[0].index[region]) for region in ("eyes", "nose"))
+    kept = uris.read_bytes(eyes)
+    uris.write_bytes(eyes, uris.read_bytes(nose))
+    uris.write_bytes(nose, kept)
+    assert [line.partition(" holds")[0] for line in check(found)] == [
+        f"shard 0: the index of {r}" for r in ("eyes", "nose")
+    ]
+
+
 def test_a_recall_that_is_not_reached_commits_nothing(monkeypatch, tmp_path):
     in_this_process(monkeypatch)
     monkeypatch.setattr("rupantara.bank.factory.settings_to_try", lambda _: iter([(1, 1.0)]))
