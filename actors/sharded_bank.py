@@ -24,8 +24,9 @@ from rupantara.types import Vectors
 NAMESPACE = "rupantara"
 START_TIMEOUT_S = 300.0
 SEARCH_TIMEOUT_S = 60.0
-PARTIAL_WAIT_S = 1.0
-"""Who allows a partial answer waits this long for a shard that fails."""
+PARTIAL_WAIT_S = 4.0
+"""Who allows a partial answer waits this long for a shard that fails or is silent: Ray takes some two seconds to tell that a process
+died, and another replica answers then."""
 
 RETRY_S = 0.1
 FETCH_TIMEOUT_S = 30.0

@@ -36,7 +36,7 @@ class Load:
         rng = np.random.default_rng(0)
         self.queries = unit(rng.normal(size=(QUERIES, index._dim)))[0].astype(np.float32)
         self.expected = index.search(self.queries, "eyes", K)
-        self.client, self.records, self.halt, self._pause = client, [], False, pause_s
+        self.client, self.records, self.errors, self.halt, self._pause = client, [], [], False, pause_s
         self._lock = threading.Lock()
         self._threads = [threading.Thread(target=self._run, daemon=True) for _ in range(threads)]
         for thread in self._threads:
@@ -49,8 +49,9 @@ class Load:
                 found = self.client.search(self.queries, "eyes", K, vectors=False, allow_partial=True, timeout_s=20)
                 same = found.ids.tolist() == self.expected.ids.tolist()
                 kind = "partial" if found.partial else "right" if same else "wrong"
-            except Exception:  # noqa: BLE001
+            except Exception as error:  # noqa: BLE001
                 kind = "error"
+                self.errors.append(repr(error)[:300])
             with self._lock:
                 self.records.append((started, time.monotonic() - started, kind))
             time.sleep(self._pause)
@@ -144,6 +145,7 @@ def main():
         kills.append((killed, "node" if node else "shard"))
         wait_until_whole(load, killed)
     load.stop()
+    print("\n".join(sorted(set(load.errors))))
     kinds = [kind for _, _, kind in load.records]
     right = [d * 1000 for _, d, kind in load.records if kind == "right"]
     spoilt = whole_after(load.records, kills)
