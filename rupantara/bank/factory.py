@@ -134,7 +134,7 @@ def settings_to_try(index: Any) -> Iterator[tuple[int, float]]:
     most = ivf.nlist if ivf is not None else 1
     probes = [p for p in (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024) if p <= most] or [1]
     for probe in probes:
-        for factor in (4.0, 16.0):
+        for factor in (4.0, 16.0, 64.0):
             yield probe, factor
     yield most, 64.0
 
