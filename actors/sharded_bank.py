@@ -2,17 +2,16 @@
 
 import hashlib
 import os
-import random
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import ray
-from ray.exceptions import ActorDiedError, PendingCallsLimitExceeded, RayError, RayTaskError
+from ray.exceptions import RayError, RayTaskError
 
 from actors.bank_shard import BankShard
+from actors.fan_out import MAX_PENDING, ask_all, first_line
 from rupantara.bank import versions
 from rupantara.bank.affinity import species_means
 from rupantara.bank.alignment import Alignment
@@ -24,19 +23,8 @@ from rupantara.types import Vectors
 NAMESPACE = "rupantara"
 START_TIMEOUT_S = 300.0
 SEARCH_TIMEOUT_S = 60.0
-PARTIAL_WAIT_S = 4.0
-"""Who allows a partial answer waits this long for a shard that fails or is silent: Ray takes some two seconds to tell that a process
-died, and another replica answers then."""
-
-RETRY_S = 0.1
-FETCH_TIMEOUT_S = 30.0
-"""An answer that is ready, and does not come over from its node in this time, is asked for again."""
-
 MAX_CONCURRENCY = 4
 """Calls that a replica works on at a time: FAISS lets go of Python while it searches."""
-
-MAX_PENDING = 64
-"""Calls of one client that may wait at a replica; more wait at the client, or time out."""
 
 LARGE_BYTES = 100_000
 """Queries above this are put into the object store once, and not once a shard."""
@@ -55,6 +43,7 @@ class View:
     content: str
     model_sha256: str
     alignment: Alignment
+    species: tuple[str, ...]
     moments: tuple[Moments, ...] | None = None
 
 
@@ -110,6 +99,11 @@ class ShardedBank:
     def alignment(self) -> Alignment:
         """Return how codes of the two domains are brought into the bank's space."""
         return self._view.alignment
+
+    @property
+    def species(self) -> tuple[str, ...]:
+        """Return the species that the version holds."""
+        return self._view.species
 
     def refresh(self, timeout_s: float = START_TIMEOUT_S) -> bool:
         """Go over to the bank's newest version, if there is a newer one; queries that run meanwhile are answered by the old.
@@ -231,100 +225,12 @@ class ShardedBank:
         def call(actor: Any) -> Any:
             return getattr(actor, method).remote(*head, *arguments, **options)
 
-        asked = [_Asked(list(random.sample(shard, len(shard)))) for shard in view.handles]
-        deadline = time.monotonic() + timeout_s
-        patience = min(deadline, time.monotonic() + PARTIAL_WAIT_S) if allow_partial else deadline
-        try:
-            _collect(asked, call, deadline, patience)
-        finally:
-            for one in asked:
-                one.cancel()
-        missing = [i for i, one in enumerate(asked) if one.answer is None]
-        if missing and (not allow_partial or len(missing) == len(asked)):
-            why = next((one.why for one in asked if one.why), f"no answer within {timeout_s:g} s")
-            raise BankUnavailableError(f"{len(missing)} of {len(asked)} bank shards did not answer ({why})")
-        return [one.answer for one in asked if one.answer is not None], bool(missing)
-
-
-def _collect(asked: Sequence["_Asked"], call: Callable[[Any], Any], deadline: float, patience: float) -> None:
-    """Ask until all have answered or given up, or the deadline; who may answer in part waits for silent shards until `patience`."""
-    while (open_ := [one for one in asked if not one.done]) and time.monotonic() < deadline:
-        if time.monotonic() > patience and any(one.done for one in asked):
-            return
-        for one in open_:
-            one.submit(call, patience)
-        refs = {one.ref: one for one in open_ if one.ref is not None}
-        if not refs:
-            time.sleep(RETRY_S)
-            continue
-        left = max(0.0, deadline - time.monotonic())
-        short = len(refs) < sum(not one.done for one in open_) or patience < deadline
-        ready, _ = ray.wait(list(refs), num_returns=1, timeout=min(left, RETRY_S) if short else left)
-        for ref in ready:
-            refs[ref].receive(patience)
-
-
-class _Asked:
-    """One shard's question: the call that is out, and the replicas that may still be asked."""
-
-    def __init__(self, replicas: list[Any]) -> None:
-        self._replicas, self._next, self._again = replicas, 0, 0.0
-        self.ref: Any = None
-        self.answer: Any = None
-        self.given_up = False
-        self.why = ""
-
-    @property
-    def done(self) -> bool:
-        """Tell whether nothing more is to be waited for."""
-        return self.answer is not None or self.given_up
-
-    def submit(self, call: Callable[[Any], Any], patience: float) -> None:
-        """Ask the next replica, unless a call is out or it is too early to try again."""
-        if self.ref is not None or self.done or time.monotonic() < self._again:
-            return
-        actor = self._replicas[self._next % len(self._replicas)]
-        self._next += 1
-        try:
-            self.ref = call(actor)
-        except PendingCallsLimitExceeded:
-            self._failed(f"{MAX_PENDING} calls wait at each replica", patience)
-
-    def receive(self, patience: float) -> None:
-        """Take the answer that is ready; an actor that died is not an answer. Errors of the question itself are raised."""
-        try:
-            self.answer = ray.get(self.ref, timeout=FETCH_TIMEOUT_S)
-        except ActorDiedError as error:
-            actor = self._replicas[(self._next - 1) % len(self._replicas)]
-            self._replicas = [one for one in self._replicas if one is not actor]
-            self._failed(_first_line(error), patience)
-            self.given_up = self.given_up or not self._replicas
-        except RayTaskError as error:
-            # Storage may come back; what is wrong with the question itself stays wrong.
-            if not isinstance(error.cause, OSError):
-                raise
-            self._failed(_first_line(error), patience)
-        except RayError as error:
-            self._failed(_first_line(error), patience)
-        finally:
-            self.ref = None
-
-    def cancel(self) -> None:
-        """Let go of a call that is out."""
-        if self.ref is not None:
-            ray.cancel(self.ref)
-
-    def _failed(self, why: str, patience: float) -> None:
-        self.why = why
-        # All replicas are asked at once; then the round begins again after a pause.
-        pause = RETRY_S if self._replicas and self._next % len(self._replicas) == 0 else 0.0
-        self._again = time.monotonic() + pause
-        self.given_up = time.monotonic() > patience
-
-
-def _first_line(error: Exception) -> str:
-    lines = [line for line in str(error).splitlines() if line.strip()]
-    return lines[0][:200] if lines else type(error).__name__
+        answers, why = ask_all(view.handles, call, timeout_s, allow_partial=allow_partial)
+        there = [answer for answer in answers if answer is not None]
+        missing = len(answers) - len(there)
+        if missing and (not allow_partial or not there):
+            raise BankUnavailableError(f"{missing} of {len(answers)} bank shards did not answer ({why})")
+        return there, bool(missing)
 
 
 def _start(found: versions.BankVersion, *, num_cpus: float, detached: bool, replicas: int, threads: int) -> View:
@@ -347,7 +253,7 @@ def _start(found: versions.BankVersion, *, num_cpus: float, detached: bool, repl
 
 
 def _view(found: versions.BankVersion, handles: tuple[tuple[Any, ...], ...]) -> View:
-    return View(handles, found.number, found.content, found.model_sha256, found.alignment)
+    return View(handles, found.number, found.content, found.model_sha256, found.alignment, tuple(found.species))
 
 
 def _wait_all(refs: Sequence[Any], timeout_s: float, what: str) -> None:
@@ -364,9 +270,9 @@ def _wait_all(refs: Sequence[Any], timeout_s: float, what: str) -> None:
     except RayTaskError as error:
         if isinstance(error.cause, UserError):
             raise error.cause from error
-        raise BankUnavailableError(f"a bank shard {what}: {_first_line(error)}") from error
+        raise BankUnavailableError(f"a bank shard {what}: {first_line(error)}") from error
     except RayError as error:
-        raise BankUnavailableError(f"a bank shard {what}: {_first_line(error)}") from error
+        raise BankUnavailableError(f"a bank shard {what}: {first_line(error)}") from error
 
 
 def _array(queries: Any) -> Vectors:

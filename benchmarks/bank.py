@@ -4,7 +4,8 @@
 
 Vectors are clustered ones, half of them around real codes where a features table is given. Ours is a bank on disk, searched
 through its actors; the peer holds the same vectors of one region in an IndexFlatIP with as many threads and its BLAS threshold
-tuned (512, as ours). Queries are new points of the same clusters.
+tuned (512, as ours). Queries are new points of the same clusters, others than
+those that the index was tuned on.
 """
 
 import argparse
@@ -54,8 +55,8 @@ def points(middle, count, rng):
     return out / np.linalg.norm(out, axis=1, keepdims=True)
 
 
-def write_bank(uri, vectors, shards, index):
-    """Write a bank whose regions all hold these vectors (rolled), as jobs.build_bank lays it out; return seconds."""
+def write_bank(uri, vectors, shards, index, queries):
+    """Write a bank whose regions all hold these vectors (rolled), as jobs.build_bank lays it out, tuned on `queries`; return seconds."""
     started = time.perf_counter()
     spec = BankSpec(DIM, "m" * 64, Alignment.identity(DIM), half=index != "flat", index=index)
     recipe = Recipe(
@@ -73,7 +74,7 @@ def write_bank(uri, vectors, shards, index):
         plan = stage.plan_of(rows, spec)
         if plan.factory:
             made = {REGION: stage.build_index(plan, stage.vectors_of(rows, REGION, spec))}
-            stage.write_indexes(uri, "bench", shard, plan, made, rows, {}, spec)
+            stage.write_indexes(uri, "bench", (shard, shards), plan, made, rows, {REGION: queries}, spec)
             names, settings = {REGION: stage.index_path("bench", shard, REGION)}, stage.settings_path("bench", shard)
         segment = tables.part_path(recipe.fingerprint, shard)
         layout.append(ShardFiles((segment,), names, settings))
@@ -149,7 +150,7 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         for kind in ("flat", "auto"):
             uri = f"{folder}/{kind}"
-            seconds, told = write_bank(uri, vectors, args.shards, kind)
+            seconds, told = write_bank(uri, vectors, args.shards, kind, points(middle, 512, rng))
             client = ShardedBank.start(uri, threads=max(1, threads // args.shards))
             ours = lambda q, c=client: c.search(q, REGION, K, vectors=False)  # noqa: E731
             theirs = lambda q: flat.search(q, K)  # noqa: E731

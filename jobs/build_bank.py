@@ -76,7 +76,7 @@ class Config(cli.Common):
     alignment: Literal["moments", "none"] = "moments"
     """`moments` takes each domain's mean and spread out of the codes before they are compared; `none` compares raw codes (build)."""
     face_ids: tuple[str, ...] = ()
-    """Face ids to remove, or @PATH of a file with one a line (remove)."""
+    """Face ids to remove, or @PATH of a file with one a line (remove). The bank remembers them: `add` never takes them up again."""
     species: tuple[str, ...] = ()
     """Species to remove (remove)."""
     keep: int = 0
@@ -194,6 +194,8 @@ class Change:
     species: dict[str, int]
     replaces: bool
     """Whether the new segments take the place of the shards' old ones."""
+    removed: tuple[str, ...]
+    """Faces that were removed by id, now or before."""
 
 
 def recipe_of(config: Config, base: BankVersion, inputs: dict[str, str], **settings: Any) -> Recipe:
@@ -224,8 +226,11 @@ def plan_add(config: Config, base: BankVersion) -> Change | None:
     if model != base.model_sha256:
         raise UserError(f"--features and --bank must be of one model, got {model[:12]} and {base.model_sha256[:12]}")
     known, chosen = ids_of(base), choose_animals(config)
-    fresh = {i: s for i, s in chosen.items() if i not in known}
-    log.info("%d of %d faces are in the bank already", len(chosen) - len(fresh), len(chosen))
+    barred = frozenset(base.removed)
+    fresh = {i: s for i, s in chosen.items() if i not in known and i not in barred}
+    log.info("%d of %d faces are in the bank already", len(chosen.keys() & known.keys()), len(chosen))
+    if chosen.keys() & barred:
+        log.info("%d faces stay out: they were removed by id", len(chosen.keys() & barred))
     if not fresh:
         return None
     shards = tuple(sorted({shard_of(i, len(base.shards)) for i in fresh}))
@@ -233,7 +238,7 @@ def plan_add(config: Config, base: BankVersion) -> Change | None:
     recipe = recipe_of(config, base, {"features": features.content}, **settings)
     options = {"features": config.features, "chosen": frozenset(fresh)}
     stage = partial(ChangeShard, base, recipe.fingerprint[:12], spec_of(base), **options)
-    return Change(recipe, shards, stage, dict(Counter(base.species) + Counter(fresh.values())), False)
+    return Change(recipe, shards, stage, dict(Counter(base.species) + Counter(fresh.values())), False, base.removed)
 
 
 def plan_remove(config: Config, base: BankVersion) -> Change | None:
@@ -254,7 +259,8 @@ def plan_remove(config: Config, base: BankVersion) -> Change | None:
     shards = tuple(sorted({shard_of(i, len(base.shards)) for i in gone}))
     recipe = recipe_of(config, base, {}, removed=sorted(gone))
     stage = partial(ChangeShard, base, recipe.fingerprint[:12], spec_of(base), removed=frozenset(gone))
-    return Change(recipe, shards, stage, dict(Counter(base.species) - Counter(gone.values())), True)
+    species = dict(Counter(base.species) - Counter(gone.values()))
+    return Change(recipe, shards, stage, species, True, tuple(sorted({*base.removed, *wanted})))
 
 
 def named(face: str) -> list[str]:
@@ -271,7 +277,7 @@ def plan_compact(config: Config, base: BankVersion) -> Change | None:
         return None
     recipe = recipe_of(config, base, {})
     stage = partial(ChangeShard, base, recipe.fingerprint[:12], spec_of(base), retrain=True)
-    return Change(recipe, shards, stage, base.species, True)
+    return Change(recipe, shards, stage, base.species, True, base.removed)
 
 
 PLANS = {"add": plan_add, "remove": plan_remove, "compact": plan_compact}
@@ -315,7 +321,7 @@ def make_version(config: Config, base: BankVersion, change: Change) -> BankVersi
     rows = sum(f.rows for f in files)
     index = index_summary(config.bank, shards, spec_of(base))
     extra = base.manifest.extra | {"species": dict(sorted(change.species.items())), "index": index}
-    extra["layout"] = [one.as_json() for one in shards]
+    extra |= {"layout": [one.as_json() for one in shards], "removed": list(change.removed)}
     made = Manifest(
         "bank",
         schema.version_of("bank"),

@@ -6,12 +6,16 @@ or, on a cluster, `serve deploy serve/config.yaml`.
 """
 
 import asyncio
+import logging
+import threading
+import time
 from typing import Annotated
 
 import fastapi
 from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel, ConfigDict, Field
 from ray import serve
+from ray.exceptions import RayError
 from ray.serve.handle import DeploymentHandle
 
 from actors.sharded_bank import ShardedBank
@@ -21,6 +25,7 @@ from rupantara.landmarks.regions import REGIONS
 from rupantara.storage import manifest
 from serve.hybrids import HybridMaker, HybridRequest
 
+log = logging.getLogger("ray.serve")
 MAX_UPLOAD_BYTES = 20 * 2**20
 
 api = fastapi.FastAPI(title="Rupantara", version="1")
@@ -39,6 +44,18 @@ class Settings(BaseModel):
     target_ongoing_requests: float = Field(2, gt=0)
     num_cpus: float = Field(1.0, ge=0, description="Ray CPUs of one generator")
     threads: int = Field(1, ge=1, description="torch threads of one generator")
+    refresh_s: float = Field(60, ge=0, description="seconds between looks for a new version of the bank; 0 = never")
+
+
+def keep_fresh(bank: ShardedBank, every_s: float) -> None:
+    """Go over to each new version of the bank, for ever; what fails is said and tried again."""
+    while True:
+        time.sleep(every_s)
+        try:
+            if bank.refresh():
+                log.info("bank %s: version %d", bank.uri, bank.version)
+        except (UserError, OSError, RayError) as error:
+            log.warning("bank %s: stays at version %d: %s", bank.uri, bank.version, error)
 
 
 class Generator:
@@ -53,9 +70,9 @@ class Generator:
                 f"bank must be made with checkpoint: {settings.bank} is of another model than {settings.checkpoint}"
             )
         bank = ShardedBank.start(settings.bank, detached=True)
-        self._maker = HybridMaker(
-            settings.checkpoint, bank, tuple(found.extra["species"]), settings.weights, settings.threads
-        )
+        self._maker = HybridMaker(settings.checkpoint, bank, settings.weights, settings.threads)
+        if settings.refresh_s > 0:
+            threading.Thread(target=keep_fresh, args=(bank, settings.refresh_s), daemon=True).start()
 
     async def ready(self) -> str:
         """Answer once the model and the bank are loaded."""

@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from actors.sharded_bank import ShardedBank
 from rupantara import schema
 from rupantara.errors import Rejected, UserError
 from rupantara.generation import loading
-from rupantara.generation.hybrid import Bank, Mixing
+from rupantara.generation.hybrid import Mixing
 from rupantara.landmarks.regions import REGIONS
 from rupantara.stages.curate import CuratePhotos, CurateRules
 from rupantara.stages.faces import load
@@ -32,9 +33,9 @@ class HybridRequest:
 class HybridMaker:
     """Curates a photograph, encodes it, mixes it with the bank's features and decodes the hybrid."""
 
-    def __init__(self, checkpoint: str, bank: Bank, species: tuple[str, ...], weights: str, threads: int) -> None:
+    def __init__(self, checkpoint: str, bank: ShardedBank, weights: str, threads: int) -> None:
         """Load the model and, where `weights` names their folder, the detector and landmark networks."""
-        self._bank, self._species, self._threads = bank, species, threads
+        self._bank, self._threads = bank, threads
         self._curate = CuratePhotos("", CurateRules(), weights or None)
         self._loaded = loading.load(checkpoint)
         # The networks behind OpenCV keep their input between calls.
@@ -43,7 +44,7 @@ class HybridMaker:
     @property
     def species(self) -> tuple[str, ...]:
         """Return the species that can be asked for."""
-        return (*self._species, NEAREST)
+        return (*self._bank.species, NEAREST)
 
     def make(self, request: HybridRequest) -> dict[str, Any]:
         """Return the hybrid's row; raise UserError for wrong parameters, Rejected when the picture has no usable face."""
@@ -61,7 +62,7 @@ class HybridMaker:
             (request.species,),
             mixing,
             frozenset(),
-            available=self._species,
+            available=self._bank.species,
             threads=self._threads,
         )
         made = maker.generate([load(rows, self._loaded.model.config.size)], [face["face_id"]])

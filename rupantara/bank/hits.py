@@ -1,6 +1,6 @@
 """Answers of a search, and their exact merging."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,13 +27,13 @@ class Hits:
         return self.vectors * self.norms[:, :, None]
 
 
-def best_first(scores: np.ndarray, ids: np.ndarray) -> np.ndarray:
-    """Return the order of each row [queries, n]: greatest score first, equal ones by id."""
+def best_first(scores: np.ndarray, ids: Callable[[int], np.ndarray]) -> np.ndarray:
+    """Return the order of each row [queries, n]: greatest score first, equal ones by id; `ids` gives a row's, where some tie."""
     order = np.argsort(-scores, axis=1, kind="stable")
     ranked = np.take_along_axis(scores, order, 1)
     tied = (ranked[:, 1:] == ranked[:, :-1]) & np.isfinite(ranked[:, 1:])
     for row in np.flatnonzero(tied.any(1)):
-        order[row] = np.lexsort((ids[row].astype(str), -scores[row]))
+        order[row] = np.lexsort((ids(row).astype(str), -scores[row]))
     return order
 
 
@@ -57,7 +57,7 @@ def merge_hits(parts: Sequence[Hits], k: int, *, partial: bool = False) -> Hits:
     scores, ids = (np.concatenate([getattr(p, name) for p in parts], axis=1) for name in ("scores", "ids"))
     vectors, norms = (np.concatenate([getattr(p, name) for p in parts], axis=1) for name in ("vectors", "norms"))
     whole = Hits(scores, ids, vectors, norms)
-    return take(whole, best_first(whole.scores, whole.ids)[:, :k], partial=partial)
+    return take(whole, best_first(whole.scores, whole.ids.__getitem__)[:, :k], partial=partial)
 
 
 def merge_views(views: Sequence[Hits], k: int) -> Hits:

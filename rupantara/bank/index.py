@@ -199,11 +199,12 @@ class BankIndex:
             fetch = min(total, fetch * 4)
 
     def _approximate(self, queries: Vectors, region: str, k: int, exclude: Sequence[str] | None) -> "_Ranked":
-        """Ask the FAISS index; what it can not fill is scanned."""
+        """Ask the FAISS index, which ranks by the stored vectors; what it can not fill is scanned."""
         store = self._stores[region]
         assert isinstance(store, ApproximateStore)
-        fetch = min(len(store), k + MARGIN + (exclude is not None))
-        ranked = self._rank(queries, region, store.approximate(queries, fetch), k, exclude)
+        fetch = min(len(store), k + (exclude is not None))
+        scores, positions = store.approximate(queries, fetch)
+        ranked = self._best(scores, positions, k, exclude)
         short = np.flatnonzero(np.isneginf(ranked.scores[:, -1]))
         if len(short):
             others = [exclude[i] for i in short] if exclude is not None else None
@@ -214,21 +215,24 @@ class BankIndex:
     def _rank(
         self, queries: Vectors, region: str, positions: np.ndarray, k: int, exclude: Sequence[str] | None
     ) -> "_Ranked":
-        """Score candidates [queries, n] in float64 and keep the k best, ties by id; -1 and excluded ones come last."""
+        """Score candidates [queries, n] in float64 and keep the k best, as `_best`."""
         safe = np.maximum(positions, 0)
-        kept = positions >= 0
         scores = np.empty(positions.shape, np.float32)
         step = max(1, RANKED_VALUES // max(1, positions.shape[1] * self._dim))
         for start in range(0, len(queries), step):
             part = slice(start, start + step)
             near = self._stores[region].rows(safe[part]).astype(np.float64)
             scores[part] = np.matmul(near, queries[part].astype(np.float64)[:, :, None])[:, :, 0]
-        ids = self._face_ids(safe)
+        return self._best(scores, positions, k, exclude)
+
+    def _best(self, scores: np.ndarray, positions: np.ndarray, k: int, exclude: Sequence[str] | None) -> "_Ranked":
+        """Keep the k best of candidates [queries, n], ties by id; those at -1 and excluded ones come last."""
+        kept = positions >= 0
         if exclude is not None:
-            kept &= ids != np.array(exclude, object)[:, None]
+            kept &= self._face_ids(np.maximum(positions, 0)) != np.array(exclude, object)[:, None]
         scores = np.where(kept, scores, -np.inf).astype(np.float32)
         # With the slash, faces sort as their feature ids do.
-        order = best_first(scores, ids + "/")[:, :k]
+        order = best_first(scores, lambda row: self._face_ids(np.maximum(positions[row], 0)) + "/")[:, :k]
         rows = np.arange(len(order))[:, None]
         return _Ranked(scores[rows, order], np.where(kept, positions, -1)[rows, order])
 
@@ -261,7 +265,7 @@ class BankIndex:
         both = Hits(
             np.concatenate([best.scores, found], 1), np.concatenate([best.ids, ids], 1), best.vectors, best.norms
         )
-        return take(both, best_first(both.scores, both.ids)[:, :k])
+        return take(both, best_first(both.scores, both.ids.__getitem__)[:, :k])
 
     def _empty(self, n: int) -> tuple[np.ndarray, np.ndarray]:
         return np.zeros((n, 0), np.float32), np.zeros((n, 0), object)

@@ -94,9 +94,9 @@ class ApproximateStore(VectorStore):
         for start in range(low, high, CHUNK):
             yield start, self._kept.reconstruct_n(start, min(CHUNK, high - start))
 
-    def approximate(self, queries: Vectors, fetch: int) -> np.ndarray:
-        """Return positions [queries, fetch] of rows that are likely the nearest; -1 fills."""
-        return self._index.search(queries, fetch)[1]
+    def approximate(self, queries: Vectors, fetch: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return cosines and positions [queries, fetch] of rows that are likely the nearest, best first; -1 fills."""
+        return self._index.search(queries, fetch)
 
 
 def as_store(vectors: np.ndarray, stored: bytes | None) -> VectorStore:

@@ -68,6 +68,11 @@ class BankVersion:
         """Return how many faces of each species it holds."""
         return dict(self.manifest.extra["species"])
 
+    @property
+    def removed(self) -> tuple[str, ...]:
+        """Return the faces that were removed by id, and may not come back."""
+        return tuple(self.manifest.extra.get("removed", ()))
+
     def rows(self, shard: int, columns: Sequence[str] | None = None) -> pa.Table:
         """Read a shard's rows in the order of its index."""
         return pa.concat_tables([tables.read_file(self.uri, path, columns) for path in self.shards[shard].segments])
@@ -110,9 +115,20 @@ def numbers(uri: str) -> list[int]:
     return sorted(int(f.path[:-5]) for f in files if f.path[:-5].isdigit() and f.path.endswith(".json"))
 
 
-def keep_first(uri: str, first: Manifest) -> None:
-    """Keep the version that a whole build has just committed as manifest.json; no other may have its number."""
-    _create(uri, first)
+def keep_first(uri: str, first: Manifest) -> Manifest:
+    """Keep the version that a whole build has just committed as manifest.json, and return it.
+
+    Where another writer took its number meanwhile, it takes the next free one.
+    """
+    while True:
+        try:
+            _create(uri, first)
+        except RefusedError:
+            again = replace(first, extra={**first.extra, "version": next_number(uri)})
+            _replace(uri, again, first)
+            first = again
+        else:
+            return first
 
 
 def next_number(uri: str) -> int:
@@ -125,8 +141,8 @@ def next_number(uri: str) -> int:
 def mend(uri: str) -> BankVersion:
     """Open the newest version after finishing a commit whose writer died: every version kept, and manifest.json the newest."""
     named = _version(uri, manifest.require(uri, "bank"))
-    if named.number not in numbers(uri):
-        keep_first(uri, named.manifest)
+    if named.number not in numbers(uri) or read(uri, named.number).content != named.content:
+        named = _version(uri, keep_first(uri, named.manifest))
     newest = latest(uri)
     if newest.number > named.number:
         _replace(uri, newest.manifest, named.manifest)

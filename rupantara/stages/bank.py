@@ -79,7 +79,7 @@ class BuildShard:
         if plan.factory:
             queries = read_queries(self._features, self._chosen, self._spec)
             made = {region: build_index(plan, vectors_of(rows, region, self._spec)) for region in REGIONS}
-            write_indexes(self._bank, self._prefix, shard, plan, made, rows, queries, self._spec)
+            write_indexes(self._bank, self._prefix, (shard, self._num_shards), plan, made, rows, queries, self._spec)
         return rows
 
 
@@ -122,7 +122,7 @@ class ChangeShard:
             held = self._chosen | frozenset(known["face_id"].to_pylist())
             queries = read_queries(self._features, held, spec) if self._features else {}
             made = {region: self._index(old, region, plan, whole, rows) for region in REGIONS}
-            write_indexes(base.uri, self._prefix, shard, plan, made, whole, queries, spec)
+            write_indexes(base.uri, self._prefix, (shard, len(base.shards)), plan, made, whole, queries, spec)
         return rows
 
     def _index(self, old: Mapping[str, str], region: str, plan: IndexPlan, whole: pa.Table, rows: pa.Table) -> Any:
@@ -196,19 +196,23 @@ def queries_between(vectors: Vectors) -> Vectors:
 def write_indexes(
     bank: str,
     prefix: str,
-    shard: int,
+    place: tuple[int, int],
     plan: IndexPlan,
     made: Mapping[str, Any],
     rows: pa.Table,
     queries: Mapping[str, Vectors],
     spec: BankSpec,
 ) -> None:
-    """Set each region's index to reach the recall, and write it and what was measured; UserError when one does not reach it."""
+    """Set each region's index to reach the recall, and write it and what was measured; UserError when one does not reach it.
+
+    `place` is the shard's number, and the number of shards.
+    """
+    shard, num_shards = place
     settings: dict[str, Any] = {}
     for region, index in made.items():
         vectors = vectors_of(rows, region, spec)
         asked = np.ascontiguousarray(queries.get(region, queries_between(vectors)), np.float32)
-        setting = factory.tune(index, asked, factory.truth(VectorStore(vectors), asked), spec.target_recall)
+        setting = factory.tune(index, asked, factory.truth(VectorStore(vectors), asked), spec.target_recall, num_shards)
         data = faiss.serialize_index(index).tobytes()
         settings[region] = setting.as_json() | {"bytes": len(data), "vectors": len(vectors)}
         uris.write_bytes(uris.join(bank, index_path(prefix, shard, region)), data)

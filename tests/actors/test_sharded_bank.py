@@ -12,6 +12,7 @@ import pyarrow as pa
 import pytest
 import ray
 import torch
+from ray.exceptions import ActorUnavailableError
 
 from actors.bank_shard import BankShard
 from actors.sharded_bank import BankUnavailableError, ShardedBank
@@ -178,6 +179,73 @@ def test_with_a_second_replica_a_killed_shard_costs_no_query(run):
             time.sleep(0.02)
     load.stop()
     assert (load.wrong, load.errors) == (0, [])
+    client.close()
+
+
+def test_a_silent_replica_is_not_waited_for_alone(run):
+    client = ShardedBank.start(run.bank, replicas=2)
+    queries, _ = unit(np.random.default_rng(8).normal(size=(2, 128)))
+    before = client.search(queries, "eyes", 4)
+    stopped = ray.get(client._view.handles[0][0].pid.remote())
+    os.kill(stopped, signal.SIGSTOP)
+    try:
+        for _ in range(4):
+            assert client.search(queries, "eyes", 4, timeout_s=30).ids.tolist() == before.ids.tolist()
+    finally:
+        os.kill(stopped, signal.SIGCONT)
+    client.close()
+
+
+def pid_of(actor) -> int:
+    """Return an actor's process, once it has one."""
+    give_up = time.monotonic() + 60
+    while True:
+        try:
+            return ray.get(actor.pid.remote(), timeout=60)
+        except ActorUnavailableError:
+            assert time.monotonic() < give_up
+            time.sleep(0.1)
+
+
+def test_killed_at_any_time_an_answer_is_right_or_flagged_or_an_error(run):
+    client = ShardedBank.start(run.bank)
+    found = versions.latest(run.bank)
+    queries = unit(np.random.default_rng(9).normal(size=(3, 128)))[0].astype(np.float32)
+    parts = [BankIndex(found.rows(i)) for i in range(len(found.shards))]
+    whole = BankIndex(tables.read(run.bank, schema="bank")).search(queries, "nose", 5).ids.tolist()
+    allowed = {True: [part.search(queries, "nose", 5).ids.tolist() for part in parts], False: [whole]}
+    seen: list[tuple[bool, bool]] = []
+    errors: list[BaseException] = []
+    halt = threading.Event()
+
+    def ask(allow_partial: bool) -> None:
+        while not halt.is_set():
+            try:
+                answer = client.search(queries, "nose", 5, allow_partial=allow_partial, timeout_s=30)
+            except BankUnavailableError as error:
+                errors.append(error)
+                continue
+            seen.append((answer.partial, answer.ids.tolist() in allowed[answer.partial]))
+            assert allow_partial or not answer.partial
+
+    threads = [threading.Thread(target=ask, args=(kind,), daemon=True) for kind in (True, False)]
+    for thread in threads:
+        thread.start()
+    rng = np.random.default_rng(10)
+    for _ in range(6):
+        time.sleep(float(rng.uniform(0, 2)))
+        os.kill(pid_of(client._view.handles[int(rng.integers(len(parts)))][0]), signal.SIGKILL)
+    before = len(seen)
+    give_up = time.monotonic() + 60
+    while len(seen) < before + 20 and time.monotonic() < give_up:
+        time.sleep(0.05)
+    halt.set()
+    for thread in threads:
+        thread.join(timeout=60)
+        assert not thread.is_alive()
+    assert len(seen) >= before + 20
+    assert all(right for _, right in seen)
+    assert all("did not answer" in str(error) for error in errors)
     client.close()
 
 

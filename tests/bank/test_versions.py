@@ -21,7 +21,7 @@ from rupantara.bank.index import BankIndex
 from rupantara.bank.rows import bank_rows
 from rupantara.errors import MissingError, RefusedError, UserError
 from rupantara.metrics.cosine import unit
-from rupantara.storage import manifest, uris
+from rupantara.storage import manifest, tables, uris
 from tests.banks import DIM, bank_job, feature_rows, in_this_process, indexes, search, write_features
 
 STEPS = st.lists(
@@ -116,6 +116,34 @@ def test_a_removed_face_is_in_no_file_of_the_newest_version(bank):
     files = [f for f in uris.list_files(bank.uri) if f.path.endswith(".parquet")]
     assert not any(name.encode() in uris.read_bytes(uris.join(bank.uri, f.path)) for f in files)
     assert sum(found.species.values()) == 39
+
+
+def test_a_face_that_was_removed_by_id_is_never_added_again(bank, tmp_path):
+    name = bank.rows(0)["face_id"][0].as_py()
+    found = bank_job(bank.uri, "remove", face_ids=(name,))
+    found = bank_job(bank.uri, "add", features=more(tmp_path, "a"))
+    again = bank_job(bank.uri, "add", features=str(tmp_path / "features"))
+    assert (found.removed, again.number) == ((name,), found.number)
+    compact = bank_job(bank.uri, "compact")
+    assert compact.removed == (name,)
+    # A species that was removed may come back; the face may not.
+    kind = next(iter(bank.species))
+    bank_job(bank.uri, "remove", species=(kind,))
+    back = bank_job(bank.uri, "add", features=str(tmp_path / "features"))
+    held = {i for shard in range(3) for i in back.rows(shard, ("face_id",))["face_id"].to_pylist()}
+    wanted = set(tables.read(str(tmp_path / "features"), ("face_id",), schema="features")["face_id"].to_pylist())
+    assert wanted - held == {name}
+
+
+def test_a_whole_build_beside_an_addition_takes_the_next_number(bank, tmp_path):
+    built = replace(bank.manifest, recipe=replace(bank.manifest.recipe, config={"built": "anew"}))
+    built = replace(built, extra={**built.extra, "version": 2})
+    added = versions.commit(bank, replace(bank.manifest, recipe=replace(bank.manifest.recipe, config={"writer": 1})))
+    # The build's commit is manifest.json; the addition's is its version's file, which was there first.
+    uris.write_bytes(uris.join(bank.uri, manifest.NAME), built.to_json())
+    assert versions.mend(bank.uri).content == built.fingerprint
+    assert (versions.latest(bank.uri).number, versions.numbers(bank.uri)) == (3, [1, 2, 3])
+    assert versions.read(bank.uri, 2).content == added.content
 
 
 def test_of_two_writers_one_wins_and_the_other_is_told(bank, tmp_path):
@@ -262,7 +290,7 @@ def test_indexes_of_other_regions_are_found_out(monkeypatch, tmp_path):
 
 def test_a_recall_that_is_not_reached_commits_nothing(monkeypatch, tmp_path):
     in_this_process(monkeypatch)
-    monkeypatch.setattr("rupantara.bank.factory.settings_to_try", lambda _: iter([(1, 1.0)]))
+    monkeypatch.setattr("rupantara.bank.factory.settings_to_try", lambda _: [(1, 1.0)])
     features = write_features(tmp_path / "f", feature_rows([f"{i:032x}-0" for i in range(2000)], 3, dim=32))
     with pytest.raises(UserError, match=r"recall of the ten nearest must reach 0\.99, got 0"):
         bank_job(tmp_path / "bank", features=features, index="IVF64,PQ16x4fs,RFlat", num_shards=1)
