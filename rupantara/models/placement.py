@@ -62,7 +62,7 @@ def _taps(at: Tensor, length: int) -> Tensor:
 
 
 def part_weights(boxes: PartBoxes, size: int) -> Tensor:
-    """Return soft masks [batch, 6, size, size]: 1 in the middle of a box, fading over FEATHER of the way from its edge, 0 outside.
+    """Return a soft mask for each box [..., 4]: [..., size, size], 1 in its middle, fading over FEATHER of the way from its edge.
 
     The level lines are superellipses: a rectangle's corners would show on a face.
     """
@@ -123,17 +123,19 @@ def harmonize(layers: Tensor, boxes: PartBoxes, under: Images) -> Tensor:
     The difference at the edge is continued inwards by Laplace's equation, as in seamless cloning (Perez et al., 2003, eq. 4):
     colour and light follow the host, texture stays. On its own picture nothing changes.
     """
+    parts = [_harmonized(layers[:, part], boxes[:, part], under) for part in range(len(PARTS))]
+    return torch.stack(parts, dim=1)
+
+
+def _harmonized(layer: Tensor, box: Tensor, under: Tensor) -> Tensor:
+    """Harmonize one layer [b, c, h, w] a picture, each with its box [b, 4]."""
     rim, inwards = _harmonic()
-    at, size = _centres(RIM, layers), layers.shape[-1]
-    solve, full = torch.from_numpy(inwards).to(layers.device), _centres(size, layers).expand(len(layers), size)
-    out = []
-    for part in range(len(PARTS)):
-        box = boxes[:, part]
-        gap = (_sample(under, box, at, at) - _sample(layers[:, part], box, at, at)).flatten(2)[:, :, rim]
-        field = (gap.float() @ solve.T).unflatten(2, (RIM, RIM))
-        u, v = ((full - box[:, None, i]) / (box[:, None, i + 2] - box[:, None, i]) for i in (0, 1))
-        out.append(layers[:, part] + HARMONY * _read(field, u.clamp(0, 1), v.clamp(0, 1)).to(layers.dtype))
-    return torch.stack(out, dim=1)
+    at, size = _centres(RIM, layer), layer.shape[-1]
+    solve, full = torch.from_numpy(inwards).to(layer.device), _centres(size, layer).expand(len(layer), size)
+    gap = (_sample(under, box, at, at) - _sample(layer, box, at, at)).flatten(2)[:, :, rim]
+    field = (gap.float() @ solve.T).unflatten(2, (RIM, RIM))
+    u, v = ((full - box[:, None, i]) / (box[:, None, i + 2] - box[:, None, i]) for i in (0, 1))
+    return layer + HARMONY * _read(field, u.clamp(0, 1), v.clamp(0, 1)).to(layer.dtype)
 
 
 HYBRID_SCALE = (1.2, 1.5, 1.25, 1.0, 1.15)
@@ -163,19 +165,24 @@ def transplant(images: Images, boxes: PartBoxes, donors: Images, donor_boxes: Pa
 
     `chosen` [batch, 5] is 1 where a region comes from the donor, else 0.
     """
+    # One layer for each part that is laid on, not for all of all pictures: most stay as they are.
+    rows, parts = torch.nonzero(chosen[:, list(PART_REGION)], as_tuple=True)
     size = images.shape[-1]
-    at = _centres(size, images).expand(len(images), size)
-    layers = []
-    for part in range(len(PARTS)):
-        box, source = boxes[:, part], donor_boxes[:, part]
-        u = (at - box[:, None, 0]) / (box[:, None, 2] - box[:, None, 0])
-        v = (at - box[:, None, 1]) / (box[:, None, 3] - box[:, None, 1])
-        x = source[:, None, 0] + (source[:, None, 2] - source[:, None, 0]) * u
-        y = source[:, None, 1] + (source[:, None, 3] - source[:, None, 1]) * v
-        layers.append(_read(donors, x, y))
-    weights = part_weights(boxes, size) * chosen[:, list(PART_REGION)][:, :, None, None]
-    pasted, coverage = blend_parts(harmonize(torch.stack(layers, dim=1), boxes, images), weights)
-    return images * (1 - coverage) + pasted
+    at = _centres(size, images).expand(len(rows), size)
+    box, source = boxes[rows, parts], donor_boxes[rows, parts]
+    x, y = (
+        source[:, None, i]
+        + (source[:, None, i + 2] - source[:, None, i])
+        * ((at - box[:, None, i]) / (box[:, None, i + 2] - box[:, None, i]))
+        for i in (0, 1)
+    )
+    laid = _harmonized(_read(donors[rows], x, y), box, images[rows])
+    weights = (
+        part_weights(box, size) * chosen[rows, torch.tensor(PART_REGION, device=parts.device)[parts], None, None]
+    )[:, None]
+    total = images.new_zeros(len(images), 1, size, size).index_add_(0, rows, weights)
+    pasted = torch.zeros_like(images).index_add_(0, rows, laid * weights) / total.clamp(min=1.0)
+    return images * (1 - total.clamp(max=1.0)) + pasted
 
 
 def mirror(boxes: PartBoxes) -> PartBoxes:

@@ -180,10 +180,9 @@ class Decoder(nn.Module):
         placed, coverage = placement.blend_parts(placement.place_parts(maps, boxes, self.join_side), weights)
         at_join = F.adaptive_avg_pool2d(base, self.join_side).to(placed.dtype)
         h = self.join(torch.cat([self.low(h), placed, coverage.to(placed.dtype), at_join], dim=1))
-        painted = self.out(self.high(h)).float()
-        gate = torch.sigmoid(painted[:, 3:] - GATE_BIAS)
+        painted, gate = self.out(self.high(h)).float().split([3, 1], dim=1)
         coarse = F.interpolate(base, size=painted.shape[-2:], mode="bilinear", align_corners=False)
-        return coarse * (1 - gate) + painted[:, :3]
+        return coarse * (1 - torch.sigmoid(gate - GATE_BIAS)) + painted
 
 
 class DomainNet(nn.Module):
