@@ -130,6 +130,8 @@ def apply(index: Any, nprobe: int, k_factor: float) -> None:
     refined.k_factor = k_factor
 
 
+STEPS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1024)
+MOST_FACTOR = 64
 CODES_A_RANKED = 120
 """Ranking one candidate again takes as long as scanning so many product codes (measured at 128 dimensions)."""
 
@@ -138,12 +140,13 @@ def settings_to_try(index: Any) -> list[tuple[int, float]]:
     """Return (nprobe, k_factor) from the quickest to the surest: by the codes scanned and the candidates ranked again."""
     ivf = ivf_of(index)
     lists = ivf.nlist if ivf is not None else 1
-    probes = {p for p in (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024) if p < lists} | {lists}
-    factors = (2.0, 4.0, 8.0, 16.0, 32.0, 64.0)
-    return sorted(
-        itertools.product(sorted(probes), factors),
-        key=lambda s: s[0] * index.ntotal / lists + CODES_A_RANKED * K * s[1],
-    )
+    probes = {p for p in STEPS if p < lists} | {lists}
+    factors = [float(f) for f in STEPS if 2 <= f <= MOST_FACTOR]
+
+    def cost(setting: tuple[int, float]) -> float:
+        return setting[0] * index.ntotal / lists + CODES_A_RANKED * K * setting[1]
+
+    return sorted(itertools.product(sorted(probes), factors), key=cost)
 
 
 def truth(store: VectorStore, queries: Vectors, k: int = K) -> np.ndarray:

@@ -49,7 +49,7 @@ def test_settings_are_tried_from_the_quickest_to_the_surest():
     index = build_index(factory.plan_index(4_000, DIM, "IVF64,PQ16x4fs,RFlat"), clustered(4_000, 1))
     tried = factory.settings_to_try(index)
     assert (tried[0], tried[-1]) == ((1, 2.0), (64, 64.0))
-    assert len(set(tried)) == len(tried) == 7 * 6
+    assert len(set(tried)) == len(tried) == 12 * 11
     queries = clustered(100, 2)
     wanted = factory.truth(VectorStore(clustered(4_000, 1)), queries)
     setting = factory.tune(index, queries, wanted, 0.9)
