@@ -54,7 +54,12 @@ RUNTIME_FIELDS = frozenset({"preset", "overwrite", "dry_run", "workers", "cpus_p
 SIGNED = frozenset({"seed", "perceptual_weight", "identity_weight"})
 """Numbers that may be negative."""
 
-MALLOC = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": "17179869184", "MALLOC_TOP_PAD_": "268435456"}
+MALLOC = {
+    "MALLOC_ARENA_MAX": "1",
+    "MALLOC_MMAP_MAX_": "0",
+    "MALLOC_TRIM_THRESHOLD_": "17179869184",
+    "MALLOC_TOP_PAD_": "268435456",
+}
 """Environment by which workers keep freed buffers: on a CPU page faults of fresh mappings cost a quarter of a training step."""
 
 
