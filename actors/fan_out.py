@@ -8,6 +8,8 @@ from typing import Any
 import ray
 from ray.exceptions import ActorDiedError, PendingCallsLimitExceeded, RayError, RayTaskError
 
+from rupantara.errors import MissingError
+
 PARTIAL_WAIT_S = 4.0
 """Who allows a partial answer waits this long for a shard that fails or is silent: Ray takes some two seconds to tell that a process
 died, and another replica answers then."""
@@ -27,13 +29,14 @@ Call = Callable[[Any], Any]
 
 
 def ask_all(
-    shards: Sequence[Sequence[Any]], call: Call, timeout_s: float, *, allow_partial: bool
+    shards: Sequence[Sequence[Any]], call: Call, timeout_s: float, *, allow_partial: bool, hedge_s: float = HEDGE_S
 ) -> tuple[list[Any], str]:
     """Call one replica of each of `shards`; return an answer or None for each, and why one lacks ("" when none does).
 
-    An error of the question itself is raised as it is.
+    A replica that is silent for `hedge_s` is not waited for alone: for questions that take long, it has to be longer. An error of
+    the question itself is raised as it is.
     """
-    asked = [_Asked(shard) for shard in shards]
+    asked = [_Asked(shard, hedge_s) for shard in shards]
     deadline = time.monotonic() + timeout_s
     patience = min(deadline, time.monotonic() + PARTIAL_WAIT_S) if allow_partial else deadline
     try:
@@ -67,8 +70,8 @@ def _collect(asked: Sequence["_Asked"], call: Call, deadline: float, patience: f
 class _Asked:
     """One shard's question: the calls that are out, and the replicas that may still be asked."""
 
-    def __init__(self, replicas: Sequence[Any]) -> None:
-        self._replicas = random.sample(list(replicas), len(replicas))
+    def __init__(self, replicas: Sequence[Any], hedge_s: float) -> None:
+        self._replicas, self._hedge_s = random.sample(list(replicas), len(replicas)), hedge_s
         self._round, self._not_before = 0, 0.0
         self.refs: dict[Any, Any] = {}
         self.answer: Any = None
@@ -93,7 +96,7 @@ class _Asked:
         actor = next(one for one in self._replicas if id(one) not in out)
         self._replicas.append(self._replicas.pop(next(i for i, one in enumerate(self._replicas) if one is actor)))
         self._round += 1
-        self._not_before = time.monotonic() + HEDGE_S
+        self._not_before = time.monotonic() + self._hedge_s
         try:
             self.refs[call(actor)] = actor
         except PendingCallsLimitExceeded:
@@ -111,8 +114,10 @@ class _Asked:
             self._failed(first_line(error), patience)
             self.given_up = self.given_up or not self._replicas
         except RayTaskError as error:
-            # Storage may come back; what is wrong with the question itself stays wrong.
-            if not isinstance(error.cause, OSError):
+            # Storage may come back, and another replica may still hold a version whose files are gone; what is wrong with the
+            # question itself stays wrong.
+            gone = isinstance(error.cause, MissingError) and (self.refs or self._round < len(self._replicas))
+            if not gone and not isinstance(error.cause, OSError):
                 raise
             self._failed(first_line(error), patience)
         except RayError as error:

@@ -11,7 +11,7 @@ import ray
 from ray.exceptions import RayError, RayTaskError
 
 from actors.bank_shard import BankShard
-from actors.fan_out import MAX_PENDING, ask_all, first_line
+from actors.fan_out import HEDGE_S, MAX_PENDING, ask_all, first_line
 from rupantara.bank import versions
 from rupantara.bank.affinity import species_means
 from rupantara.bank.alignment import Alignment
@@ -108,11 +108,17 @@ class ShardedBank:
     def refresh(self, timeout_s: float = START_TIMEOUT_S) -> bool:
         """Go over to the bank's newest version, if there is a newer one; queries that run meanwhile are answered by the old.
 
-        All replicas load it first. With another number of shards, new actors are started; the old ones stay until `close`.
+        All replicas load it first. With another number of shards, new actors are started; the old ones stay until `close`. Raise
+        UserError when the new version is of another model: whoever encodes and decodes with the old one would make nonsense.
         """
         found = versions.latest(self.uri)
         if found.number <= self._view.version:
             return False
+        if found.model_sha256 != self._view.model_sha256:
+            raise UserError(
+                f"{self.uri} version {found.number} must be of the model {self._view.model_sha256[:12]}, as the one that is searched,"
+                f" got {found.model_sha256[:12]}: start its client again"
+            )
         if len(found.shards) != len(self._view.handles):
             other = ShardedBank(self.uri, _start(found, **self._options), self._options)
             other._load_moments(timeout_s)
@@ -121,9 +127,15 @@ class ShardedBank:
             return True
         refs = [actor.prepare.remote((found.number, found.content)) for shard in self._view.handles for actor in shard]
         _wait_all(refs, timeout_s, "did not load the new version")
-        self._view = replace(_view(found, self._view.handles), moments=None)
-        self._load_moments(timeout_s)
+        # Seen whole or not at all: searches of other threads go by the view that they began with.
+        other = ShardedBank(self.uri, _view(found, self._view.handles), self._options)
+        other._load_moments(timeout_s)
+        self._view = other._view
         return True
+
+    def pinned(self) -> "ShardedBank":
+        """Return a client that stays at this version, for several questions that belong together."""
+        return ShardedBank(self.uri, self._view, self._options)
 
     def species_means(self, region: str) -> tuple[list[str], Vectors, np.ndarray]:
         """Return species, their mean unit vectors and their numbers of features in a region."""
@@ -225,7 +237,9 @@ class ShardedBank:
         def call(actor: Any) -> Any:
             return getattr(actor, method).remote(*head, *arguments, **options)
 
-        answers, why = ask_all(view.handles, call, timeout_s, allow_partial=allow_partial)
+        # These look at every vector.
+        hedge_s = HEDGE_S if method.startswith("search") and not options.get("exact") else timeout_s
+        answers, why = ask_all(view.handles, call, timeout_s, allow_partial=allow_partial, hedge_s=hedge_s)
         there = [answer for answer in answers if answer is not None]
         missing = len(answers) - len(there)
         if missing and (not allow_partial or not there):

@@ -76,7 +76,8 @@ class Config(cli.Common):
     alignment: Literal["moments", "none"] = "moments"
     """`moments` takes each domain's mean and spread out of the codes before they are compared; `none` compares raw codes (build)."""
     face_ids: tuple[str, ...] = ()
-    """Face ids to remove, or @PATH of a file with one a line (remove). The bank remembers them: `add` never takes them up again."""
+    """Face ids to remove, or @PATH of a file with one a line (remove). The bank remembers them, also those that it does not hold:
+    neither `add` nor `build --overwrite` takes them up again."""
     species: tuple[str, ...] = ()
     """Species to remove (remove)."""
     keep: int = 0
@@ -100,7 +101,12 @@ def build(config: Config) -> tuple[Recipe, list[parts.Part], partial[BuildShard]
     recipe = Recipe("build_bank", code_version(CODE), settings, {"features": features.content}, {"region_vae": model})
     dim = parts.vector_dim(config.features, features, "regions_mu") // len(REGIONS)
     alignment = align(config, dim)
-    candidates = choose_animals(replace(config, most=0) if config.choose == "typical" else config)
+    old = manifest.read(config.bank)
+    removed = old.extra.get("removed", []) if old is not None and old.schema == "bank" else []
+    if removed:
+        settings["removed"] = removed
+        recipe = Recipe("build_bank", recipe.code, settings, recipe.inputs, recipe.models)
+    candidates = choose_animals(replace(config, most=0) if config.choose == "typical" else config, frozenset(removed))
     chosen = typical(config.features, candidates, alignment, config.most) if config.choose == "typical" else candidates
     half = config.store == "float16"
     plan_index(len(chosen) // config.num_shards, dim, config.index, half=half)
@@ -127,12 +133,12 @@ def check_flags(config: Config) -> None:
         raise UserError("--action remove needs --face-ids or --species")
 
 
-def choose_animals(config: Config) -> dict[str, str]:
-    """Choose the animals that go into the bank: id -> species; UserError when there are none."""
+def choose_animals(config: Config, barred: frozenset[str] = frozenset()) -> dict[str, str]:
+    """Choose the animals that go into the bank, without those barred: id -> species; UserError when there are none."""
     rows = tables.read(config.features, ("face_id", "domain", "species", "split"), schema="features")
     by_species: dict[str, dict[str, str]] = {}
     for row in rows.to_pylist():
-        if row["domain"] == "animal" and row["split"] in config.splits:
+        if row["domain"] == "animal" and row["split"] in config.splits and row["face_id"] not in barred:
             by_species.setdefault(row["species"], {})[row["face_id"]] = row["species"]
     if not by_species:
         raise UserError(f"{config.features} must have animals of the splits {', '.join(config.splits)}, got none")
@@ -179,6 +185,7 @@ def run_build(config: Config) -> None:
         species=species,
         alignment=spec.alignment.as_json(),
         region_dim=spec.region_dim,
+        removed=recipe.config.get("removed", []),
     )
     versions.keep_first(config.bank, complete)
     log.info("features by species: %s", {s: n * len(REGIONS) for s, n in species.items()})
@@ -252,15 +259,16 @@ def plan_remove(config: Config, base: BankVersion) -> Change | None:
     absent = sorted(wanted - set(known))
     if absent:
         log.info("%d of %d faces are not in the bank, the first is %s", len(absent), len(wanted), absent[0])
-    if not gone:
+    barred = tuple(sorted({*base.removed, *wanted}))
+    if not gone and barred == base.removed:
         return None
     if len(gone) == len(known):
         raise UserError(f"{config.bank} must keep at least one face, --action remove names all {len(known)}")
     shards = tuple(sorted({shard_of(i, len(base.shards)) for i in gone}))
-    recipe = recipe_of(config, base, {}, removed=sorted(gone))
+    recipe = recipe_of(config, base, {}, removed=sorted(gone), barred=list(barred))
     stage = partial(ChangeShard, base, recipe.fingerprint[:12], spec_of(base), removed=frozenset(gone))
     species = dict(Counter(base.species) - Counter(gone.values()))
-    return Change(recipe, shards, stage, species, True, tuple(sorted({*base.removed, *wanted})))
+    return Change(recipe, shards, stage, species, True, barred)
 
 
 def named(face: str) -> list[str]:

@@ -15,7 +15,6 @@ import fastapi
 from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel, ConfigDict, Field
 from ray import serve
-from ray.exceptions import RayError
 from ray.serve.handle import DeploymentHandle
 
 from actors.sharded_bank import ShardedBank
@@ -54,8 +53,8 @@ def keep_fresh(bank: ShardedBank, every_s: float) -> None:
         try:
             if bank.refresh():
                 log.info("bank %s: version %d", bank.uri, bank.version)
-        except (UserError, OSError, RayError) as error:
-            log.warning("bank %s: stays at version %d: %s", bank.uri, bank.version, error)
+        except Exception:
+            log.exception("bank %s: stays at version %d", bank.uri, bank.version)
 
 
 class Generator:
@@ -63,13 +62,12 @@ class Generator:
 
     def __init__(self, settings: Settings) -> None:
         """Load the model and find or start the bank."""
-        found = manifest.require(settings.bank, "bank")
-        model = loading.model_sha256(settings.checkpoint)
-        if found.extra["model_sha256"] != model:
+        manifest.require(settings.bank, "bank")
+        bank = ShardedBank.start(settings.bank, detached=True)
+        if bank.model_sha256 != loading.model_sha256(settings.checkpoint):
             raise UserError(
                 f"bank must be made with checkpoint: {settings.bank} is of another model than {settings.checkpoint}"
             )
-        bank = ShardedBank.start(settings.bank, detached=True)
         self._maker = HybridMaker(settings.checkpoint, bank, settings.weights, settings.threads)
         if settings.refresh_s > 0:
             threading.Thread(target=keep_fresh, args=(bank, settings.refresh_s), daemon=True).start()

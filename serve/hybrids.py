@@ -41,14 +41,10 @@ class HybridMaker:
         # The networks behind OpenCV keep their input between calls.
         self._one_at_a_time = threading.Lock()
 
-    @property
-    def species(self) -> tuple[str, ...]:
-        """Return the species that can be asked for."""
-        return (*self._bank.species, NEAREST)
-
     def make(self, request: HybridRequest) -> dict[str, Any]:
         """Return the hybrid's row; raise UserError for wrong parameters, Rejected when the picture has no usable face."""
-        self._check(request)
+        bank = self._bank.pinned()
+        check(request, bank.species)
         keypoints = parse_keypoints(request.keypoints)
         with self._one_at_a_time:
             face = self._curate.one(request.photo, keypoints)
@@ -58,24 +54,26 @@ class HybridMaker:
         mixing = Mixing(request.regions, (request.weight,))
         maker = GenerateHybrids(
             self._loaded,
-            self._bank,
+            bank,
             (request.species,),
             mixing,
             frozenset(),
-            available=self._bank.species,
+            available=bank.species,
             threads=self._threads,
         )
         made = maker.generate([load(rows, self._loaded.model.config.size)], [face["face_id"]])
         return next(row for row in made if row["kind"] == "hybrid")
 
-    def _check(self, request: HybridRequest) -> None:
-        if request.species not in self.species:
-            raise UserError(f"species must be one of {', '.join(self.species)}, got {request.species!r}")
-        unknown = [r for r in request.regions if r not in REGIONS]
-        if unknown or not request.regions:
-            raise UserError(f"regions must be of {', '.join(REGIONS)}, got {', '.join(unknown) or 'none'}")
-        if not 0 <= request.weight <= 1:
-            raise UserError(f"weight must be in [0, 1], got {request.weight}")
+
+def check(request: HybridRequest, species: tuple[str, ...]) -> None:
+    """Raise UserError for parameters that can not be, with these species in the bank."""
+    if request.species not in (*species, NEAREST):
+        raise UserError(f"species must be one of {', '.join((*species, NEAREST))}, got {request.species!r}")
+    unknown = [r for r in request.regions if r not in REGIONS]
+    if unknown or not request.regions:
+        raise UserError(f"regions must be of {', '.join(REGIONS)}, got {', '.join(unknown) or 'none'}")
+    if not 0 <= request.weight <= 1:
+        raise UserError(f"weight must be in [0, 1], got {request.weight}")
 
 
 def parse_keypoints(text: str) -> np.ndarray | None:

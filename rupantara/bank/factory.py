@@ -157,6 +157,7 @@ def truth(store: VectorStore, queries: Vectors, k: int = K) -> np.ndarray:
     return -np.sort(-scores, axis=1)
 
 
+ROUNDING = 1e-9
 SAME = 1e-5
 """Cosines nearer than this are the same: of copies of one vector, any will do."""
 
@@ -179,7 +180,7 @@ def measure(
     hits = [np.minimum((scores >= wanted[:, m - 1 : m]).sum(1), m).mean() for m in range(1, k + 1)]
     share = 1 / num_shards
     chances = [math.comb(k, m) * share**m * (1 - share) ** (k - m) for m in range(1, k + 1)]
-    tenth = float(np.dot(chances, hits)) / (k * share)
+    tenth = float(np.dot(chances, hits) / np.dot(chances, range(1, k + 1)))
     return Setting(nprobe, k_factor, float(hits[0]), tenth, len(queries) / seconds)
 
 
@@ -191,7 +192,7 @@ def tune(index: Any, queries: Vectors, wanted: np.ndarray, target: float, num_sh
     tried: list[Setting] = []
     for nprobe, k_factor in settings_to_try(index):
         tried.append(measure(index, queries, wanted, nprobe, k_factor, num_shards))
-        if tried[-1].recall_at_10 >= target:
+        if tried[-1].recall_at_10 >= target - ROUNDING:
             return tried[-1]
     best = max(tried, key=lambda s: s.recall_at_10)
     raise UserError(

@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from rupantara import schema
+from rupantara.bank.factory import K as MEASURED_K
 from rupantara.bank.hits import Hits, best_first, pad_hits, take
 from rupantara.bank.store import ApproximateStore, Runs, VectorStore, as_store
 from rupantara.errors import UserError
@@ -199,10 +200,13 @@ class BankIndex:
             fetch = min(total, fetch * 4)
 
     def _approximate(self, queries: Vectors, region: str, k: int, exclude: Sequence[str] | None) -> "_Ranked":
-        """Ask the FAISS index, which ranks by the stored vectors; what it can not fill is scanned."""
+        """Ask the FAISS index, which ranks by the stored vectors; what it can not fill is scanned.
+
+        Never fewer than were asked for when the recall was measured. Of copies that tie at the last place, any may be left out.
+        """
         store = self._stores[region]
         assert isinstance(store, ApproximateStore)
-        fetch = min(len(store), k + (exclude is not None))
+        fetch = min(len(store), max(k, MEASURED_K) + (exclude is not None))
         scores, positions = store.approximate(queries, fetch)
         ranked = self._best(scores, positions, k, exclude)
         short = np.flatnonzero(np.isneginf(ranked.scores[:, -1]))

@@ -6,6 +6,7 @@ import shutil
 import signal
 import threading
 import time
+from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
@@ -161,6 +162,18 @@ def test_a_shard_killed_after_a_swap_and_a_pruning_comes_back(run, tmp_path):
     before = client.search(queries, "eyes", 5)
     os.kill(ray.get(client._view.handles[0][0].pid.remote()), signal.SIGKILL)
     assert client.search(queries, "eyes", 5).ids.tolist() == before.ids.tolist()
+    client.close()
+
+
+def test_a_version_of_another_model_is_not_taken_up(run, tmp_path):
+    uri = grown(run, tmp_path)
+    client = ShardedBank.start(uri)
+    base = versions.latest(uri)
+    pinned = client.pinned()
+    versions.commit(base, replace(base.manifest, extra={**base.manifest.extra, "model_sha256": "f" * 64}))
+    with pytest.raises(UserError, match="version 2 must be of the model"):
+        client.refresh()
+    assert (client.version, pinned.version, client.species) == (1, 1, tuple(base.species))
     client.close()
 
 
