@@ -60,6 +60,7 @@ class ShardedBank:
         bank: str,
         *,
         num_cpus: float = 0.25,
+        num_gpus: float = 0.0,
         detached: bool = False,
         replicas: int = 1,
         threads: int = 0,
@@ -68,14 +69,21 @@ class ShardedBank:
         """Start `replicas` restartable actors a shard, spread over the nodes, and wait until all have loaded.
 
         Detached ones have names and outlive the job; those that run already are found. `threads` of each search: 0 divides this
-        machine's processors among a shard's neighbours. Raise UserError for fewer than one replica, BankUnavailableError when
+        machine's processors among a shard's neighbours. With `num_gpus` (a share of one, each) and a FAISS that is built for GPUs,
+        what is scanned is scanned there. Raise UserError for fewer than one replica, BankUnavailableError when
         the cluster has no room for all within `timeout_s`.
         """
         if replicas < 1:
             raise UserError(f"replicas must be at least 1, got {replicas}")
         found = versions.latest(bank)
         threads = threads or max(1, (os.cpu_count() or 1) // (len(found.shards) * replicas))
-        options = {"num_cpus": num_cpus, "detached": detached, "replicas": replicas, "threads": threads}
+        options = {
+            "num_cpus": num_cpus,
+            "num_gpus": num_gpus,
+            "detached": detached,
+            "replicas": replicas,
+            "threads": threads,
+        }
         client = ShardedBank(bank, _start(found, **options), options)
         client._load_moments(timeout_s)
         return client
@@ -247,14 +255,21 @@ class ShardedBank:
         return there, bool(missing)
 
 
-def _start(found: versions.BankVersion, *, num_cpus: float, detached: bool, replicas: int, threads: int) -> View:
+def _start(
+    found: versions.BankVersion, *, num_cpus: float, num_gpus: float, detached: bool, replicas: int, threads: int
+) -> View:
     """Start the actors of a version."""
     key = hashlib.sha256(found.uri.encode()).hexdigest()[:12]
     handles = []
     for shard in range(len(found.shards)):
         row = []
         for number in range(replicas):
-            options: dict[str, Any] = {"num_cpus": num_cpus, "max_restarts": -1, "max_task_retries": 0}
+            options: dict[str, Any] = {
+                "num_cpus": num_cpus,
+                "num_gpus": num_gpus,
+                "max_restarts": -1,
+                "max_task_retries": 0,
+            }
             options |= {"scheduling_strategy": "SPREAD", "max_concurrency": MAX_CONCURRENCY}
             options["max_pending_calls"] = MAX_PENDING
             if detached:

@@ -1,5 +1,6 @@
 """The vectors of one region of a shard: a plain array, or a FAISS index that approximates and ranks again by stored vectors."""
 
+import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,6 +12,9 @@ from rupantara.types import Vectors
 
 # From so many queries on FAISS multiplies matrices; below, its loops are faster (2.4 to 7 times at 16 to 64 queries, its default).
 faiss.cvar.distance_compute_blas_threshold = 512
+MOST_ON_GPU = 2_048
+"""FAISS selects no more of each query's rows on a GPU."""
+
 CHUNK = 65_536
 """Stored vectors made float32 at a time."""
 
@@ -62,6 +66,35 @@ class VectorStore:
         return at, floor
 
 
+class GpuStore(VectorStore):
+    """Vectors that a GPU scans, where FAISS is built for one; ranges of one species are scanned on the CPU."""
+
+    def __init__(self, vectors: Vectors) -> None:
+        """Hold float32 vectors here, and a copy on the GPU that the process sees first."""
+        super().__init__(vectors)
+        self._resources = faiss.StandardGpuResources()
+        self._flat = faiss.GpuIndexFlatIP(self._resources, self._vectors.shape[1])
+        for start in range(0, len(self._vectors), CHUNK):
+            self._flat.add(self._vectors[start : start + CHUNK])
+        # Resources are not for several threads at a time.
+        self._one_at_a_time = threading.Lock()
+
+    def nearest(self, queries: Vectors, runs: Runs, fetch: int) -> tuple[np.ndarray, np.ndarray]:
+        """Scan ranges: positions [queries, <= fetch], and [queries] the greatest cosine that a row left out may have; -1 fills."""
+        if runs != ((0, len(self)),) or fetch > MOST_ON_GPU:
+            return super().nearest(queries, runs, fetch)
+        k = min(fetch, len(self))
+        with self._one_at_a_time:
+            scores, found = self._flat.search(queries, k)
+        left_out = scores[:, -1] if k < len(self) else np.full(len(queries), -np.inf, np.float32)
+        return found, left_out
+
+
+def gpu_there() -> bool:
+    """Tell whether FAISS is built for GPUs and sees one."""
+    return hasattr(faiss, "StandardGpuResources") and faiss.get_num_gpus() > 0
+
+
 class ApproximateStore(VectorStore):
     """A FAISS index whose answers are ranked again by the vectors that it keeps (`RFlat`, `Refine(SQfp16)`)."""
 
@@ -102,7 +135,7 @@ class ApproximateStore(VectorStore):
 def as_store(vectors: np.ndarray, stored: bytes | None) -> VectorStore:
     """Return the store of a region; UserError when the FAISS file is not of these rows."""
     if stored is None:
-        return VectorStore(vectors)
+        return GpuStore(vectors) if gpu_there() and len(vectors) else VectorStore(vectors)
     made = ApproximateStore(faiss.deserialize_index(np.frombuffer(stored, np.uint8)))
     if len(made) != len(vectors):
         raise UserError(f"an index must have its region's {len(vectors)} vectors, got {len(made)}")
