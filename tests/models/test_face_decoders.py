@@ -60,7 +60,7 @@ def test_textures_are_pictures_and_every_parameter_gets_a_gradient():
     decoder = TextureDecoder(TextureDecoderConfig(16, 8, (8, 6), (1, 0)))
     made = decoder(torch.randn(4, 16))
     assert made.shape == (4, 3, 28, 28)
-    assert float(made.abs().max()) <= 1
+    assert float(made.detach().abs().max()) <= 1
     (made - torch.rand_like(made)).abs().mean().backward()
     assert all(p.grad is not None for p in decoder.parameters())
 
