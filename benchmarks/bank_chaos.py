@@ -40,7 +40,7 @@ class Load:
         self.queries = unit(rng.normal(size=(QUERIES, index._dim)))[0].astype(np.float32)
         self.expected = index.search(self.queries, "eyes", K)
         self.client, self.records, self.errors, self.halt, self._pause = client, [], [], False, pause_s
-        self._lock = threading.Lock()
+        self._lock, self._out = threading.Lock(), {}
         # Every other one takes no partial answers: a shard that stays away is an error to it.
         self._threads = [threading.Thread(target=self._run, args=(i % 2 == 0,), daemon=True) for i in range(threads)]
         for thread in self._threads:
@@ -48,7 +48,7 @@ class Load:
 
     def _run(self, allow_partial):
         while not self.halt:
-            started = time.monotonic()
+            started = self._out[threading.get_ident()] = time.monotonic()
             try:
                 found = self.client.search(
                     self.queries, "eyes", K, vectors=False, allow_partial=allow_partial, timeout_s=20
@@ -60,12 +60,17 @@ class Load:
                 self.errors.append(repr(error)[:300])
             with self._lock:
                 self.records.append((started, time.monotonic() - started, kind))
+            self._out.pop(threading.get_ident())
             time.sleep(self._pause)
 
     def since(self, moment):
         """Return the queries begun after a moment."""
         with self._lock:
             return [r for r in self.records if r[0] >= moment]
+
+    def longest_out(self):
+        """Return for how long the oldest query that is out has been."""
+        return time.monotonic() - min(list(self._out.values()), default=time.monotonic())
 
     def stop(self):
         """End the threads."""
@@ -75,11 +80,13 @@ class Load:
 
 
 def wait_until_whole(load, killed):
-    """Wait until all queries of the last QUIET_S seconds were right; a dead node is noticed late, so a few right ones say nothing."""
+    """Wait until all queries of the last QUIET_S seconds were right and quick, and none is out that was asked long ago."""
     while time.monotonic() - killed < WHOLE_TIMEOUT_S:
         time.sleep(0.1)
-        recent = load.since(time.monotonic() - QUIET_S)
-        if time.monotonic() - killed > QUIET_S and recent and all(r[2] == "right" and r[1] < SLOW_S for r in recent):
+        now = time.monotonic()
+        recent = load.since(now - QUIET_S)
+        answered = len(recent) > 0 and all(r[2] == "right" and r[1] < SLOW_S for r in recent)
+        if now - killed > QUIET_S and answered and load.longest_out() < SLOW_S:
             return
 
 

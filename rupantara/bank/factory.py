@@ -184,13 +184,25 @@ def measure(
     return Setting(nprobe, k_factor, float(hits[0]), tenth, len(queries) / seconds)
 
 
-def tune(index: Any, queries: Vectors, wanted: np.ndarray, target: float, num_shards: int = 1) -> Setting:
+def tune(
+    index: Any,
+    queries: Vectors,
+    wanted: np.ndarray,
+    target: float,
+    num_shards: int = 1,
+    least: tuple[int, float] = (1, 1.0),
+) -> Setting:
     """Set the index to the quickest setting whose recall of the ten nearest reaches the target (`measure`).
 
-    Raise UserError when none does: it names the best.
+    No nprobe or k_factor below `least` is taken. Raise UserError when none reaches the target: it names the best.
     """
     tried: list[Setting] = []
-    for nprobe, k_factor in settings_to_try(index):
+    settings = settings_to_try(index)
+    # A coarse quantiser that was trained anew may have fewer lists.
+    probes, factor = min(least[0], max(p for p, _ in settings)), min(least[1], max(f for _, f in settings))
+    for nprobe, k_factor in settings:
+        if nprobe < probes or k_factor < factor:
+            continue
         tried.append(measure(index, queries, wanted, nprobe, k_factor, num_shards))
         if tried[-1].recall_at_10 >= target - ROUNDING:
             return tried[-1]

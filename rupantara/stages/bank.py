@@ -122,7 +122,10 @@ class ChangeShard:
             held = self._chosen | frozenset(known["face_id"].to_pylist())
             queries = read_queries(self._features, held, spec) if self._features else {}
             made = {region: self._index(old, region, plan, whole, rows) for region in REGIONS}
-            write_indexes(base.uri, self._prefix, (shard, len(base.shards)), plan, made, whole, queries, spec)
+            # Without queries of its own, a change keeps at least to what the build's were found by.
+            least = {} if queries else settings_of(base, shard)
+            place = (shard, len(base.shards))
+            write_indexes(base.uri, self._prefix, place, plan, made, whole, queries, spec, least)
         return rows
 
     def _index(self, old: Mapping[str, str], region: str, plan: IndexPlan, whole: pa.Table, rows: pa.Table) -> Any:
@@ -202,22 +205,34 @@ def write_indexes(
     rows: pa.Table,
     queries: Mapping[str, Vectors],
     spec: BankSpec,
+    least: Mapping[str, tuple[int, float]] | None = None,
 ) -> None:
     """Set each region's index to reach the recall, and write it and what was measured; UserError when one does not reach it.
 
-    `place` is the shard's number, and the number of shards.
+    `place` is the shard's number, and the number of shards; `least` are the nprobe and k_factor of a region that are not gone below.
     """
     shard, num_shards = place
     settings: dict[str, Any] = {}
     for region, index in made.items():
         vectors = vectors_of(rows, region, spec)
         asked = np.ascontiguousarray(queries.get(region, queries_between(vectors)), np.float32)
-        setting = factory.tune(index, asked, factory.truth(VectorStore(vectors), asked), spec.target_recall, num_shards)
+        wanted = factory.truth(VectorStore(vectors), asked)
+        floor = (least or {}).get(region, (1, 1.0))
+        setting = factory.tune(index, asked, wanted, spec.target_recall, num_shards, floor)
         data = faiss.serialize_index(index).tobytes()
         settings[region] = setting.as_json() | {"bytes": len(data), "vectors": len(vectors)}
         uris.write_bytes(uris.join(bank, index_path(prefix, shard, region)), data)
     kept = {"kind": plan.name, "regions": settings}
     uris.write_bytes(uris.join(bank, settings_path(prefix, shard)), json.dumps(kept, indent=1).encode())
+
+
+def settings_of(base: versions.BankVersion, shard: int) -> dict[str, tuple[int, float]]:
+    """Read nprobe and k_factor of each region of a shard; none where it is scanned."""
+    path = base.shards[shard].settings
+    if not path:
+        return {}
+    regions = json.loads(uris.read_bytes(uris.join(base.uri, path)))["regions"]
+    return {region: (int(one["nprobe"]), float(one["k_factor"])) for region, one in regions.items()}
 
 
 def index_summary(bank: str, shards: Sequence[versions.ShardFiles], spec: BankSpec) -> dict[str, Any]:
