@@ -14,10 +14,12 @@ from actors.bank_shard import BankShard
 from actors.fan_out import HEDGE_S, MAX_PENDING, ask_all, first_line
 from rupantara.bank import versions
 from rupantara.bank.affinity import species_means
-from rupantara.bank.alignment import Alignment
+from rupantara.bank.alignment import ANIMAL, HUMAN, Alignment
 from rupantara.bank.hits import Hits, merge_hits
 from rupantara.bank.index import Moments, region_weights
 from rupantara.errors import UserError
+from rupantara.landmarks.regions import REGIONS
+from rupantara.metrics.cosine import unit
 from rupantara.types import Vectors
 
 NAMESPACE = "rupantara"
@@ -25,6 +27,9 @@ START_TIMEOUT_S = 300.0
 SEARCH_TIMEOUT_S = 60.0
 MAX_CONCURRENCY = 4
 """Calls that a replica works on at a time: FAISS lets go of Python while it searches."""
+
+UNIT_ERROR = 0.01
+"""How far from 1 a query's length may be: 16 bits round that much."""
 
 LARGE_BYTES = 100_000
 """Queries above this are put into the object store once, and not once a shard."""
@@ -145,6 +150,45 @@ class ShardedBank:
         """Return a client that stays at this version, for several questions that belong together."""
         return ShardedBank(self.uri, self._view, self._options)
 
+    def queries(self, regions_mu: Any, domain: str) -> dict[str, Vectors]:
+        """Return unit queries [n, dim] by region out of codes [n, 5 * dim] or [n, 5, dim] (`regions_mu` of a features table).
+
+        `domain` is human or animal: the codes of each are brought into the bank's space first, without which a person's nearest
+        animals are others.
+        """
+        if domain not in (HUMAN, ANIMAL):
+            raise ValueError(f"domain must be {HUMAN} or {ANIMAL}, got {domain!r}")
+        codes = _array(regions_mu)
+        units = unit(self.alignment.align(codes.reshape(len(codes), len(REGIONS), -1), domain))[0]
+        return {region: np.ascontiguousarray(units[:, i]) for i, region in enumerate(REGIONS)}
+
+    def _checked(
+        self, queries: Mapping[str, Any], k: int, species: str, exclude: Sequence[str] | None
+    ) -> tuple[dict[str, Vectors], list[str] | None]:
+        """Return queries as arrays and excluded faces by their ids; ValueError for what no shard could answer."""
+        if k < 1:
+            raise ValueError(f"k must be at least 1, got {k}")
+        if not isinstance(species, str) or (species and species not in self.species):
+            raise ValueError(f"species must be one of {', '.join(self.species)} or empty, got {species!r}")
+        arrays = {}
+        for region, rows in queries.items():
+            if region not in REGIONS:
+                raise ValueError(f"region must be one of {', '.join(REGIONS)}, got {region!r}")
+            array = arrays[region] = _array(rows)
+            dim = len(next(iter(self._view.moments[0].sums.values()))) if self._view.moments else array.shape[-1]
+            if array.ndim != 2 or array.shape[1] != dim:
+                raise ValueError(f"queries must be [n, {dim}], got {list(array.shape)}")
+            norms = np.linalg.norm(array, axis=1)
+            wrong = np.flatnonzero(~((np.abs(norms - 1) < UNIT_ERROR) | (norms == 0)))
+            if len(wrong):
+                raise ValueError(f"queries must be of unit length, got {norms[wrong[0]]:g} at row {wrong[0]}")
+            if exclude is not None and (isinstance(exclude, str) or len(exclude) != len(array)):
+                raise ValueError(f"exclude must name a face for each of {len(array)} queries, got {len(exclude)}")
+        if exclude is not None and not all(isinstance(name, str) for name in exclude):
+            raise ValueError(f'exclude must name one face a query ("" = none), got {exclude[0]!r}')
+        # The ids that a search returns name the region too.
+        return arrays, None if exclude is None else [name.partition("/")[0] for name in exclude]
+
     def species_means(self, region: str) -> tuple[list[str], Vectors, np.ndarray]:
         """Return species, their mean unit vectors and their numbers of features in a region."""
         if self._view.moments is None:
@@ -167,11 +211,14 @@ class ShardedBank:
     ) -> Hits:
         """Find the k best rows of the whole bank for each unit query [n, dim], an array or a tensor (`BankIndex.search`).
 
-        Raise BankUnavailableError when a shard does not answer in time, unless `allow_partial`: then the answer says so.
+        `queries` makes queries out of codes. `exclude` names a face for each query that is not to be found ("" = none).
+        Raise ValueError for a question that makes no sense, BankUnavailableError when a shard does not answer in time, unless
+        `allow_partial`: then the answer says so.
         """
+        arrays, excluded = self._checked({region: queries}, k, species, exclude)
         arguments = (region, k, species)
-        options = {"exclude": exclude, "vectors": vectors, "exact": exact}
-        answers, partial = self._ask("search", _shared(_array(queries)), arguments, options, allow_partial, timeout_s)
+        options = {"exclude": excluded, "vectors": vectors, "exact": exact}
+        answers, partial = self._ask("search", _shared(arrays[region]), arguments, options, allow_partial, timeout_s)
         return merge_hits(answers, k, partial=partial)
 
     def search_regions(
@@ -187,8 +234,8 @@ class ShardedBank:
         timeout_s: float = SEARCH_TIMEOUT_S,
     ) -> dict[str, Hits]:
         """Search several regions in one call: the answer of `search` for each."""
-        arrays = {region: _array(rows) for region, rows in queries.items()}
-        options = {"exclude": exclude, "vectors": vectors, "exact": exact}
+        arrays, excluded = self._checked(queries, k, species, exclude)
+        options = {"exclude": excluded, "vectors": vectors, "exact": exact}
         answers, partial = self._ask("search_regions", _shared(arrays), (k, species), options, allow_partial, timeout_s)
         return {region: merge_hits([a[region] for a in answers], k, partial=partial) for region in arrays}
 
@@ -204,9 +251,9 @@ class ShardedBank:
         timeout_s: float = SEARCH_TIMEOUT_S,
     ) -> Hits:
         """Find the k faces with the greatest weighted mean cosine over regions (`BankIndex.search_faces`)."""
-        arrays = {region: _array(rows) for region, rows in queries.items()}
-        shares = region_weights(arrays, weights or {})
-        arguments, options = (shares, k, species), {"exclude": exclude}
+        shares = region_weights(queries, weights or {})
+        arrays, excluded = self._checked(queries, k, species, exclude)
+        arguments, options = (shares, k, species), {"exclude": excluded}
         answers, partial = self._ask("search_faces", _shared(arrays), arguments, options, allow_partial, timeout_s)
         return merge_hits(answers, k, partial=partial)
 

@@ -259,6 +259,8 @@ def plan_remove(config: Config, base: BankVersion) -> Change | None:
     absent = sorted(wanted - set(known))
     if absent:
         log.info("%d of %d faces are not in the bank, the first is %s", len(absent), len(wanted), absent[0])
+    if wanted:
+        log.info("%d faces are remembered as removed: no add or build of this bank takes them up", len(wanted))
     barred = tuple(sorted({*base.removed, *wanted}))
     if not gone and barred == base.removed:
         return None

@@ -86,10 +86,35 @@ def test_regions_together_answer_as_one_by_one(bank):
 
 
 def test_a_question_that_makes_no_sense_is_its_own_error(bank):
-    with pytest.raises(ValueError, match="queries must be"):
-        bank.search(np.ones((1, 3), np.float32), "eyes", 1)
+    queries, _ = unit(np.random.default_rng(6).normal(size=(2, 128)))
+    for changed, message in (
+        ({"queries": np.ones((1, 3), np.float32)}, r"queries must be \[n, 128\]"),
+        ({"queries": queries * 3}, "queries must be of unit length, got 3 at row 0"),
+        ({"queries": queries * np.nan}, "queries must be of unit length, got nan"),
+        ({"region": "tail"}, "region must be one of eyes"),
+        ({"species": "unicorn"}, "species must be one of .*, got 'unicorn'"),
+        ({"k": 0}, "k must be at least 1"),
+        ({"exclude": ["a"]}, "exclude must name a face for each of 2 queries"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            bank.search(**({"queries": queries, "region": "eyes", "k": 1} | changed))
     with pytest.raises(UserError, match="replicas must be at least 1"):
         ShardedBank.start(bank.uri, replicas=0)
+
+
+def test_codes_of_a_table_become_queries_that_find_themselves(run, bank):
+    rows = tables.read(run.features, schema="features")
+    animals = rows.filter(pa.array([domain == "animal" for domain in rows["domain"].to_pylist()]))
+    made = bank.queries(np.stack(animals["regions_mu"].to_numpy()), "animal")
+    found = bank.search(made["nose"], "nose", 2)
+    faces = animals["face_id"].to_pylist()
+    np.testing.assert_allclose(found.scores[:, 0], 1, atol=1e-5)
+    assert [name.partition("/")[0] for name in found.ids[:, 0]] == faces
+    # Both a face's id and the id that a search returned say whom not to find.
+    for names in (faces, list(found.ids[:, 0])):
+        assert bank.search(made["nose"], "nose", 1, exclude=names).ids[:, 0].tolist() == found.ids[:, 1].tolist()
+    with pytest.raises(ValueError, match="domain must be human or animal, got 'dog'"):
+        bank.queries(np.zeros((1, 5, 128)), "dog")
 
 
 def grown(run, tmp_path) -> str:
