@@ -6,7 +6,6 @@
 
 import hashlib
 import logging
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from functools import partial
@@ -16,6 +15,7 @@ import numpy as np
 import pyarrow as pa
 
 from jobs import cli, parts, retry
+from jobs.photo_parts import EXTENSIONS, photo_part, photographs
 from rupantara import schema
 from rupantara.errors import UserError
 from rupantara.reports import funnel, html
@@ -44,7 +44,7 @@ class Config(cli.Common):
     """Folder or s3:// prefix with yunet_n_dynamic.onnx and pfld.onnx; without it, only known keypoints are used."""
     keypoints: str = ""
     """JSON of known keypoints; empty = every *keypoints.json in the photographs' folder or its parent."""
-    extensions: tuple[str, ...] = ("jpg", "jpeg", "png", "webp", "bmp", "tif", "tiff", "gif")
+    extensions: tuple[str, ...] = EXTENSIONS
     """Names that count as photographs; others are only counted."""
     rules: tuple[str, ...] = DEFAULT_RULES
     """Regular expressions over the path; named groups: domain, species, identity, any attribute. The first found decides."""
@@ -105,19 +105,10 @@ def plan(config: Config, entries: Sequence[FileEntry]) -> list[parts.Part]:
     rows: list[FileEntry] = []
     for entry in entries:
         if rows and (len(rows) >= config.part_photos or sum(r.size for r in rows) + entry.size > PART_BYTES):
-            planned.append(_part(len(planned), rows))
+            planned.append(photo_part(len(planned), rows))
             rows = []
         rows.append(entry)
-    return [*planned, _part(len(planned), rows)] if rows else planned
-
-
-def _part(index: int, rows: Sequence[FileEntry]) -> parts.Part:
-    columns = {
-        "path": [os.fsencode(r.path) for r in rows],
-        "bytes": [r.size for r in rows],
-        "mtime_ns": [r.mtime_ns for r in rows],
-    }
-    return parts.Part(index, rows=pa.table(columns, schema=schema.PHOTOS))
+    return [*planned, photo_part(len(planned), rows)] if rows else planned
 
 
 def find_keypoints(config: Config) -> dict[str, bytes]:
@@ -150,7 +141,7 @@ def build(config: Config) -> tuple[Recipe, list[parts.Part], partial[CuratePhoto
         )
     uris.require_folder(config.photos, "--photos")
     listed = uris.list_files(config.photos)
-    entries = [e for e in listed if e.path.rpartition(".")[2].lower() in config.extensions]
+    entries = photographs(listed, config.extensions)
     if not entries:
         raise UserError(f"--photos holds no file named *.{'/'.join(config.extensions)}, got {config.photos!r}")
     by_rule = count_by_rule((e.path for e in entries), config.rules)

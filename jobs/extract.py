@@ -5,21 +5,34 @@
 """
 
 import os
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
+from typing import Any
 
 from jobs import cli, parts
+from jobs.mean_face import MEAN, mean_landmarks
 from rupantara import schema
 from rupantara.errors import UserError
 from rupantara.stages import extractors
 from rupantara.stages.extract import COLUMNS, ExtractFeatures
-from rupantara.stages.extractors import Source, Spec
+from rupantara.stages.extractor import Source, Spec
 from rupantara.storage import manifest
 from rupantara.storage.recipe import Recipe, code_version
 
 CODE = (
-    *("models", "stages/extract.py", "stages/extractors.py", "stages/vggface_files.py", "stages/faces.py"),
-    *("landmarks/regions.py", "landmarks/align.py", "landmarks/crop.py", "imaging/codec.py", "schema.py"),
+    *("models", "stages/extract.py", "stages/extractor.py", "stages/extractors.py", "stages/vggface_files.py"),
+    *(
+        "stages/faces.py",
+        "stages/textures.py",
+        "landmarks/texture.py",
+        "landmarks/spline.py",
+        "landmarks/regions.py",
+        "landmarks/align.py",
+        "landmarks/crop.py",
+        "imaging/codec.py",
+        "schema.py",
+    ),
 )
 
 
@@ -36,8 +49,11 @@ class Config(cli.Common):
     weights: str = ""
     """Folder or s3:// prefix of pretrained networks, for arcface (mobilefacenet.npz), vggface and e4e."""
     extractors: tuple[str, ...] = ()
-    """region_vae, arcface, vggface, e4e, vggface_random; each may be followed by :batch_size=N, :precision=bf16, :store=float16,
-    :seed=N. Empty = region_vae with --checkpoint, arcface with --weights."""
+    """region_vae, arcface, vggface, e4e, vggface_random, texture, crop; each may be followed by :batch_size=N, :precision=bf16,
+    :store=float16, :seed=N, :size=N (a picture's side). Empty = region_vae with --checkpoint, arcface with --weights."""
+    mean_of: str = ""
+    """Features table whose mean landmarks textures are warped to (for morphs: that of their faces); empty = the mean of the
+    train split of --faces."""
     threads: int = 0
     """Torch threads of each worker (0 = the machine's CPUs over the workers of the machine)."""
 
@@ -61,10 +77,28 @@ def specs_of(config: Config) -> list[Spec]:
     return specs
 
 
-def build(config: Config) -> tuple[Recipe, list[parts.Part], partial[ExtractFeatures]]:
+def mean_of(config: Config, faces: manifest.Manifest, specs: Sequence[Spec]) -> tuple[float, ...]:
+    """Return the mean landmarks that textures are warped to: a features table's, or the train split's own."""
+    if "texture" not in [spec.name for spec in specs]:
+        if config.mean_of:
+            raise UserError("--mean-of is for the extractor texture, which is not among --extractors")
+        return ()
+    if config.mean_of:
+        found = manifest.require(config.mean_of, "features").extra.get(MEAN)
+        if not found:
+            raise UserError(f"--mean-of must be a features table with textures, {config.mean_of} has none")
+        return tuple(found)
+    done = manifest.read(config.features)
+    if done and done.schema == "features" and done.recipe.inputs.get("faces") == faces.content and done.extra.get(MEAN):
+        return tuple(done.extra[MEAN])
+    return mean_landmarks(config.faces)
+
+
+def build(config: Config) -> tuple[Recipe, list[parts.Part], partial[ExtractFeatures], dict[str, Any]]:
     """Plan one part for each file of the faces."""
     faces, specs = manifest.require(config.faces, "faces"), specs_of(config)
-    source = Source(config.checkpoint, config.weights, "cuda" if config.gpus_per_worker else "cpu")
+    mean = mean_of(config, faces, specs)
+    source = Source(config.checkpoint, config.weights, "cuda" if config.gpus_per_worker else "cpu", mean)
     models = {spec.name: extractors.model_sha256(spec, source) for spec in specs}
     # Batch size and worker decide how fast, not what; precision and stored type decide what.
     chosen = [{k: v for k, v in asdict(spec).items() if k != "batch_size"} for spec in specs]
@@ -72,17 +106,18 @@ def build(config: Config) -> tuple[Recipe, list[parts.Part], partial[ExtractFeat
     cpus = os.cpu_count() or 1
     workers = config.workers or (1 if config.gpus_per_worker >= 1 else cpus)
     threads = config.threads or max(1, cpus // workers)
-    return recipe, parts.parts_of(config.faces, faces), partial(ExtractFeatures, specs, source, threads)
+    extra: dict[str, Any] = {"model_sha256": models.get("region_vae", "")} | ({MEAN: list(mean)} if mean else {})
+    return recipe, parts.parts_of(config.faces, faces), partial(ExtractFeatures, specs, source, threads), extra
 
 
 def main(config: Config) -> None:
     """Run the job."""
-    recipe, plan, make_stage = build(config)
+    recipe, plan, make_stage, extra = build(config)
     if config.dry_run:
         print(config, f"\nfingerprint {recipe.fingerprint}\n{len(plan)} parts")
         return
     run = partial(parts.run_parts, config, config.features, "features", recipe, plan, make_stage)
-    run(version=schema.VERSION, columns=COLUMNS, model_sha256=recipe.models.get("region_vae", ""))
+    run(version=schema.VERSION, columns=COLUMNS, **extra)
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from typing import Literal
 import pyarrow as pa
 
 from actors.sharded_bank import ShardedBank
-from jobs import cli, parts
+from jobs import cli, inversion, parts
 from rupantara import schema
 from rupantara.errors import UserError
 from rupantara.generation import loading, prior
@@ -53,13 +53,21 @@ class Config(cli.Common):
     truncation: float = 0.8
     """How far samples go from the mean face: 1 = as people do."""
     checkpoint: str
-    """Checkpoint of jobs.train_vae."""
-    bank: str
-    """Bank of jobs.build_bank, made with the same checkpoint."""
+    """Checkpoint of jobs.train_vae; for inversions the folder of jobs.train_decoder."""
+    bank: str = ""
+    """Bank of jobs.build_bank, made with the same checkpoint; hybrids need it."""
     generated: str
     """Output: the generated table, contact_sheet.png, and png/ with --export."""
-    kind: Literal["hybrid"] = "hybrid"
-    """What to generate."""
+    kind: Literal["hybrid", "inversion"] = "hybrid"
+    """What to generate: hybrids of people and animals, or faces out of vectors."""
+    features: str = ""
+    """Inversions of the vectors of a features table; --faces, if given, are shown beside them on the contact sheet."""
+    vectors: str = ""
+    """Inversions of the rows of a .npy file, [n, dim]."""
+    photos: str = ""
+    """Inversions of photographs: their faces are found, embedded and made again from the vectors alone (needs --networks)."""
+    networks: str = ""
+    """Folder or bucket of pretrained networks, for --photos (other jobs call it --weights)."""
     species: tuple[str, ...] = ("each", NEAREST)
     """Species to mix with: names, `each` (one hybrid for every species of the bank), `nearest` (by region, by the bank)."""
     regions: tuple[str, ...] = REGIONS
@@ -75,7 +83,7 @@ class Config(cli.Common):
     temperature: float = Mixing.temperature
     """Temperature of the softmax that weighs them by similarity."""
     split: Literal["train", "val", "test", ""] = "test"
-    """Split of the source faces ("" = all)."""
+    """Split of the source faces or features ("" = all)."""
     limit: int = 32
     """Most source faces, chosen by hash (0 = all)."""
     export: bool = True
@@ -108,6 +116,8 @@ def check(config: Config, available: tuple[str, ...]) -> tuple[str, ...]:
 
 def build(config: Config) -> tuple[Recipe, list[parts.Part], dict[str, str], tuple[str, ...], tuple[str, ...]]:
     """Check that the bank fits the model, choose the sources, plan one part for each file of the faces."""
+    if not config.bank:
+        raise UserError("hybrids need --bank")
     if bool(config.faces) == bool(config.samples):
         raise UserError("give either --faces or --samples, the sources of hybrids")
     bank = manifest.require(config.bank, "bank")
@@ -119,7 +129,8 @@ def build(config: Config) -> tuple[Recipe, list[parts.Part], dict[str, str], tup
         )
     available = tuple(bank.extra["species"])
     wanted = check(config, available)
-    settings = cli.row_config(config, "faces", "checkpoint", "bank", "generated", "export", "sheet_rows")
+    other = ("features", "vectors", "photos", "networks")
+    settings = cli.row_config(config, "faces", "checkpoint", "bank", "generated", "export", "sheet_rows", *other)
     inputs, chosen = {"bank": bank.content}, {}
     if config.faces:
         faces = manifest.require(config.faces, "faces")
@@ -138,6 +149,11 @@ def build(config: Config) -> tuple[Recipe, list[parts.Part], dict[str, str], tup
 
 def main(config: Config) -> None:
     """Run the job."""
+    if config.kind == "inversion":
+        inversion.run(config)
+        return
+    if given := [name for name in inversion.SOURCES if getattr(config, name)]:
+        raise UserError(f"--{given[0]} is for --kind inversion")
     recipe, plan, chosen, wanted, available = build(config)
     if config.dry_run:
         print(
@@ -170,5 +186,5 @@ def main(config: Config) -> None:
 
 
 if __name__ == "__main__":
-    required = Config(checkpoint=cli.REQUIRED, bank=cli.REQUIRED, generated=cli.REQUIRED)
+    required = Config(checkpoint=cli.REQUIRED, generated=cli.REQUIRED)
     cli.run(main, {"default": required}, __doc__ or "")

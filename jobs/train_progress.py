@@ -63,6 +63,9 @@ def _follow(output: str, stop: threading.Event) -> None:
             log.info("%s", line)
         rows = uris.read_bytes(uris.join(output, LOG)).splitlines() if uris.exists(uris.join(output, LOG)) else []
         for row in map(json.loads, rows[epochs:]):
-            psnr = [f"{value:.2f} dB {name.split('_')[1]}" for name, value in row.items() if name.endswith("_psnr")]
-            log.info("epoch %d: validation PSNR %s", row["epoch"] + 1, ", ".join(psnr))
+            measured = [
+                f"PSNR {value:.2f} dB {name.split('_')[1]}" for name, value in row.items() if name.endswith("_psnr")
+            ]
+            measured += [f"landmarks {value:.1f} px²" for name, value in row.items() if name.endswith("_landmark_mse")]
+            log.info("epoch %d: validation %s", row["epoch"] + 1, ", ".join(measured))
         epochs = max(epochs, len(rows))

@@ -8,12 +8,9 @@ import json
 import logging
 import time
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
+from functools import partial
 from typing import Any, Literal
 
-import ray
-import ray.train
-import ray.train.torch
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -21,16 +18,17 @@ from jobs import cli, train_logs
 from jobs.train_data import Chosen, choose, datasets, warm_start
 from jobs.train_fit import Room, check, fit
 from jobs.train_progress import following
+from jobs.train_publish import publish
 from jobs.train_worker import Plan
 from rupantara import schema
 from rupantara.errors import UserError
 from rupantara.generation import loading
 from rupantara.models import growing
-from rupantara.models.region_vae import RegionVAE, RegionVAEConfig, check_sizes
+from rupantara.models.region_vae import RegionVAEConfig, check_sizes
 from rupantara.reports.cards import model_card
 from rupantara.stages import networks
 from rupantara.stages.train_region_vae import DOMAINS, RegionVAETask, blank_rows
-from rupantara.storage import checkpoints, manifest, weights
+from rupantara.storage import manifest, weights
 from rupantara.storage.recipe import Recipe, code_version
 from rupantara.training.region_vae import Objective
 from rupantara.training.warm_start import Pca
@@ -271,29 +269,6 @@ class Make:
         return task
 
 
-def publish(config: Config, model: RegionVAEConfig, result: ray.train.Result, running: manifest.Manifest) -> None:
-    """Write the averaged weights in the hub's layout and commit."""
-    assert result.checkpoint is not None
-    with result.checkpoint.as_directory() as folder:
-        saved = torch.load(Path(folder, "state.pt"), weights_only=True, map_location="cpu")
-    net = RegionVAE(model)
-    net.load_state_dict(saved["state"]["average"])
-    last = saved["history"][-1]
-    config_json = loading.config_dict(model)
-    files, digest = checkpoints.write(
-        config.checkpoint, config_json, saved["state"]["average"], model_card(model, running.recipe, last)
-    )
-    done = replace(
-        running,
-        state="complete",
-        files=tuple(files),
-        counts={"in": int(last["images"]), "accepted": int(last["images"]), "rejected": {}},
-        seconds=round(sum(row["seconds"] for row in saved["history"]), 1),
-        extra={"model_sha256": digest, "metrics": last},
-    )
-    manifest.commit(config.checkpoint, done, running)
-
-
 def estimate(config: Config, make: Make, steps: int) -> str:
     """Count the parameters and the operations of a step, and time a few steps on this machine's first device."""
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -355,7 +330,8 @@ def main(config: Config) -> None:
     with following(config.checkpoint):
         room = Room(config.min_workers, config.max_failures, config.num_to_keep)
         result = fit(config, plan, streams, recipe.fingerprint, room)
-    publish(config, model, result, running)
+    card = partial(model_card, model, running.recipe)
+    publish(config.checkpoint, loading.config_dict(model), card, result, running)
     log.info("%s: trained on %d images", config.checkpoint, plan.total_images * workers)
 
 

@@ -7,17 +7,16 @@
 import json
 import logging
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
+from functools import partial
 
-import ray
 import ray.data
-import ray.train
 import torch
 
 from jobs import cli, train_logs
 from jobs.train_data import choose, datasets
 from jobs.train_fit import Room, check, fit
 from jobs.train_progress import following
+from jobs.train_publish import publish
 from jobs.train_worker import Plan
 from rupantara import schema
 from rupantara.errors import UserError
@@ -27,7 +26,7 @@ from rupantara.models.zoo import ZooConfig
 from rupantara.reports.zoo_card import zoo_card
 from rupantara.stages import networks
 from rupantara.stages.train_zoo import STREAM, ZooTask
-from rupantara.storage import checkpoints, manifest, uris, weights
+from rupantara.storage import manifest, uris, weights
 from rupantara.storage.recipe import Recipe, code_version
 from rupantara.training.zoo import OBJECTIVES, Objective
 
@@ -139,25 +138,6 @@ class Make:
         return ZooTask(self.model, self.objective, found.features if found else None, device)
 
 
-def publish(output: str, model: ZooConfig, result: ray.train.Result, running: manifest.Manifest) -> None:
-    """Write the averaged weights in the hub's layout and commit."""
-    assert result.checkpoint is not None
-    with result.checkpoint.as_directory() as folder:
-        saved = torch.load(Path(folder, "state.pt"), weights_only=True, map_location="cpu")
-    last, average = saved["history"][-1], saved["state"]["average"]
-    card = zoo_card(model, running.recipe, last)
-    files, digest = checkpoints.write(output, zoo_loading.config_dict(model), average, card)
-    done = replace(
-        running,
-        state="complete",
-        files=tuple(files),
-        counts={"in": int(last["images"]), "accepted": int(last["images"]), "rejected": {}},
-        seconds=round(sum(row["seconds"] for row in saved["history"]), 1),
-        extra={"model_sha256": digest, "metrics": last},
-    )
-    manifest.commit(output, done, running)
-
-
 def train_one(config: Config, name: str, streams: dict[str, ray.data.Dataset], running: manifest.Manifest) -> None:
     """Train one model into its checkpoint."""
     output, model = uris.join(config.checkpoints, name), zoo.CONFIGS[name]
@@ -184,7 +164,8 @@ def train_one(config: Config, name: str, streams: dict[str, ray.data.Dataset], r
             running.fingerprint,
             Room(config.min_workers, config.max_failures, config.num_to_keep),
         )
-    publish(output, model, result, running)
+    card = partial(zoo_card, model, running.recipe)
+    publish(output, zoo_loading.config_dict(model), card, result, running)
     log.info("%s: trained on %d images", output, plan.total_images * max(1, config.workers))
 
 

@@ -45,7 +45,7 @@ ROWS_IN = b"rupantara_rows_in"
 """Metadata by which a stage says how many rows its output accounts for, where that is not the number of rows given."""
 
 SPLITS = ("train", "val", "test")
-IMAGE_COLUMNS = ("image",)
+IMAGE_COLUMNS = ("image", "texture", "crop")
 
 
 def vector_field(
@@ -55,6 +55,15 @@ def vector_field(
     metadata = {"shape": json.dumps(shape), "model_sha256": model_sha256, "normalized": json.dumps(normalized)}
     return pa.field(name, pa.list_(dtype or pa.float32(), math.prod(shape)), metadata=metadata)
 
+
+TEXTURE = pa.field("texture", pa.binary())
+"""A face warped to the mean landmarks, JPEG; null where the landmarks allow no warp."""
+
+CROP = pa.field("crop", pa.binary())
+"""The aligned face as it is, JPEG, at the size of the textures."""
+
+LANDMARKS = "landmarks"
+"""In a features table: 68 x 2, px of a picture of side `landmarks.texture.SIDE`."""
 
 PHOTOS = pa.schema([("path", pa.binary()), ("bytes", pa.int64()), ("mtime_ns", pa.int64())])
 
@@ -174,6 +183,26 @@ COMPARISON = pa.schema(
 """What each method makes of a held-out face. `kind` is `source`, `reconstruction`, `sample` (one from the prior a face, seeded
 by it) or `variation` (`mode` and `diversity`: the mean distance over pairs of several). `features` are what Fréchet and kernel
 distances compare; `image` is there for the faces that the report shows, of variations a strip of them."""
+
+
+INVERSIONS = pa.schema(
+    [
+        ("face_id", pa.string()),
+        ("method", pa.string()),
+        ("mse", pa.float64()),
+        ("psnr", pa.float64()),
+        ("ssim", pa.float64()),
+        ("lpips_caffe_squeezenet", pa.float64()),
+        ("identity", pa.float64()),
+        ("nme", pa.float64()),
+        vector_field("landmark_mse", 68),
+        vector_field("mobilefacenet", 128, normalized=True),
+        vector_field("squeezenet", 512, dtype=pa.float16()),
+        ("image", pa.binary()),
+    ]
+)
+"""What each method makes of a held-out face's vector; `source` is the face itself. `landmark_mse` is px² of `landmarks.texture.SIDE` by
+point, null where a method tells no landmarks; `image` is there for the faces that the report shows."""
 
 
 def features(columns: Sequence[pa.Field]) -> pa.Schema:

@@ -43,8 +43,13 @@ class LandmarkDecoder(nn.Module):
 
     mean_points: Tensor
 
-    def __init__(self, input_dim: int, mean_points: Tensor, hidden: tuple[int, ...] = HIDDEN) -> None:
-        """Build for vectors [batch, input_dim]; `mean_points` [68, 2] are the train split's mean landmarks, px."""
+    def __init__(
+        self, input_dim: int, mean_points: Tensor, hidden: tuple[int, ...] = HIDDEN, dropout: float = 0.0
+    ) -> None:
+        """Build for vectors [batch, input_dim]; `mean_points` [68, 2] are the train split's mean landmarks, px.
+
+        `dropout` is the share of hidden units that a training step leaves out; the paper tells of none.
+        """
         super().__init__()
         if mean_points.shape != (POINTS, 2):
             raise ValueError(f"mean_points must be [{POINTS}, 2], got {list(mean_points.shape)}")
@@ -53,6 +58,7 @@ class LandmarkDecoder(nn.Module):
         layers: list[nn.Module] = []
         for before, after in zip((input_dim, *hidden), hidden, strict=False):
             layers += [nn.Linear(before, after), nn.BatchNorm1d(after), nn.ReLU()]
+            layers += [nn.Dropout(dropout)] if dropout else []
         last = nn.Linear((input_dim, *hidden)[-1], 2 * POINTS)
         # Before the first step every face is the mean face.
         nn.init.zeros_(last.weight)

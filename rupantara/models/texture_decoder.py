@@ -4,13 +4,17 @@ A dense layer to maps of 7 x 7, then for each of VGG's blocks, last one first, a
 block's pooling and one of its convolutions in one) and the block's other convolutions, with batch normalisation after each block;
 a 1 x 1 convolution gives RGB. The paper counts 60,510,983 trainable parameters at 4,096 inputs and 224²; its dense layer's width is
 not given, and 204 channels of 7 x 7 come to 60.4 million.
+
+What differs, where `linear_rank` is set: the convolutions add to a linear path, which a reduced-rank ridge regression starts.
 """
 
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
-from rupantara.models.landmark_decoder import Standardize
+from rupantara.models.landmark_decoder import POINTS, Standardize
 from rupantara.tensors import Images
 
 START = 7
@@ -19,12 +23,17 @@ START = 7
 
 @dataclass(frozen=True)
 class TextureDecoderConfig:
-    """Sizes: a stage doubles the side, by `channels` maps and `convolutions` plain ones after the transposed one."""
+    """Sizes: a stage doubles the side, by `channels` maps and `convolutions` plain ones after the transposed one.
+
+    `linear_rank` > 0 adds a linear path of that rank, a picture of `linear_side` px enlarged; 0 is the paper's network.
+    """
 
     input_dim: int = 4096
     start_channels: int = 204
     channels: tuple[int, ...] = (512, 512, 256, 128, 64)
     convolutions: tuple[int, ...] = (2, 2, 2, 1, 1)
+    linear_rank: int = 0
+    linear_side: int = 0
 
     @property
     def side(self) -> int:
@@ -34,22 +43,62 @@ class TextureDecoderConfig:
 
 PRESETS = {
     "224": TextureDecoderConfig(),
-    "112": TextureDecoderConfig(start_channels=128, channels=(256, 192, 128, 64), convolutions=(1, 1, 1, 1)),
+    "112": TextureDecoderConfig(
+        start_channels=96, channels=(192, 128, 64, 32), convolutions=(1, 1, 1, 1), linear_rank=128, linear_side=56
+    ),
+    "56": TextureDecoderConfig(
+        start_channels=64, channels=(96, 64, 32), convolutions=(1, 1, 1), linear_rank=64, linear_side=28
+    ),
 }
-"""The paper's size, and one that two CPU cores train."""
+"""The paper's size, one that two CPU cores train, and one for tests."""
+
+
+class LinearPath(nn.Module):
+    """Standardized vector to a picture by two matrices; zero until `fit`."""
+
+    def __init__(self, input_dim: int, rank: int, side: int) -> None:
+        """Build for vectors [batch, input_dim] and pictures [batch, 3, side, side]."""
+        super().__init__()
+        self.side = side
+        self.down = nn.Linear(input_dim, rank, bias=False)
+        self.up = nn.Linear(rank, 3 * side * side)
+        nn.init.zeros_(self.up.weight)
+        nn.init.zeros_(self.up.bias)
+
+    @torch.no_grad()
+    def fit(self, down: Tensor, up: Tensor, mean: Tensor) -> None:
+        """Take factors [input_dim, rank] and [rank, 3 side²] of coefficients, and the mean picture [3 side²]."""
+        self.down.weight.copy_(down.T)
+        self.up.weight.copy_(up.T)
+        self.up.bias.copy_(mean)
+
+    def forward(self, vectors: Tensor, side: int) -> Images:
+        """Decode standardized vectors to pictures of a side."""
+        with torch.autocast(vectors.device.type, enabled=False):
+            small = self.up(self.down(vectors.float())).unflatten(1, (3, self.side, self.side))
+            return (
+                small if self.side == side else F.interpolate(small, (side, side), mode="bicubic", align_corners=False)
+            )
 
 
 class TextureDecoder(nn.Module):
-    """Standardized vector to RGB in [-1, 1]."""
+    """Standardized vector to RGB, [-1, 1] (with a linear path, about so); `mean_points` [68, 2] is where textures have their landmarks."""
+
+    mean_points: Tensor
 
     def __init__(self, config: TextureDecoderConfig) -> None:
-        """Build with random weights; ValueError where a stage lacks its number of convolutions."""
+        """Build with random weights; ValueError where a stage lacks its number of convolutions, or a linear path its side."""
         super().__init__()
         if len(config.channels) != len(config.convolutions) or not config.channels:
             raise ValueError(
                 f"channels and convolutions must be of as many stages, got {config.channels} and {config.convolutions}"
             )
+        if config.linear_rank and (config.linear_side < 1 or config.side % config.linear_side):
+            raise ValueError(
+                f"linear_side must divide the side {config.side} where linear_rank is above 0, got {config.linear_side}"
+            )
         self.config = config
+        self.register_buffer("mean_points", torch.zeros(POINTS, 2))
         self.standardize = Standardize(config.input_dim)
         self.dense = nn.Linear(config.input_dim, config.start_channels * START**2)
         layers: list[nn.Module] = [nn.ReLU()]
@@ -61,9 +110,18 @@ class TextureDecoder(nn.Module):
                 layers += [nn.Conv2d(width, width, 3, padding=1), nn.ReLU()]
             layers.append(nn.BatchNorm2d(width))
             before = width
-        self.layers = nn.Sequential(*layers, nn.Conv2d(before, 3, 1), nn.Tanh())
+        last = nn.Conv2d(before, 3, 1)
+        self.layers = nn.Sequential(*layers, last)
+        self.linear = None
+        if config.linear_rank:
+            self.linear = LinearPath(config.input_dim, config.linear_rank, config.linear_side)
+            # The convolutions start from adding nothing to the linear path.
+            for parameter in last.parameters():
+                nn.init.zeros_(parameter)
 
     def forward(self, vectors: Tensor) -> Images:
         """Decode vectors [batch, input_dim] to textures [batch, 3, side, side]."""
-        maps = self.dense(self.standardize(vectors)).unflatten(1, (-1, START, START))
-        return self.layers(maps).float()
+        standard = self.standardize(vectors)
+        maps = self.dense(standard).unflatten(1, (-1, START, START))
+        made = self.layers(maps).float()
+        return torch.tanh(made) if self.linear is None else made + self.linear(standard, self.config.side)

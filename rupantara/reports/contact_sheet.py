@@ -67,17 +67,33 @@ def write_contact_sheet(generated: str, faces: str, face_ids: Sequence[str], mos
     return uri
 
 
+def write_inversion_sheet(generated: str, faces: str, most: int, side: int = 128) -> str:
+    """Write contact_sheet.png beside a table of inversions, one row a vector: source (of a faces table, "" = none), texture, face."""
+    made: dict[str, dict[str, Picture]] = {}
+    for part in tables.read_parts(generated, ("kind", "face_ids", "image", "reject"), schema="generated"):
+        for row in schema.accepted(part).to_pylist():
+            face = row["face_ids"][0]
+            if face in made or len(made) < most:
+                made.setdefault(face, {})[row["kind"]] = codec.decode_jpeg(row["image"])
+    sources = source_pictures(faces, sorted(made)) if faces else {}
+    blank = np.full((side, side, 3), 255, np.uint8)
+    rows = [[*([sources.get(f, blank)] if faces else []), p["texture"], p["inversion"]] for f, p in made.items()]
+    uri = uris.join(generated, "contact_sheet.png")
+    titles = [*(["source"] if faces else []), "texture", "face"]
+    uris.write_bytes(uri, codec.encode_png(grid(rows, titles, side)))
+    return uri
+
+
 def write_pngs(generated: str) -> int:
     """Write each picture of a generated table as png/REQUEST_ID.png, and return how many."""
-    wanted = {
-        f"{i}.png" for part in tables.read_parts(generated, ("request_id",)) for i in part["request_id"].to_pylist()
-    }
+    parts = (schema.accepted(part) for part in tables.read_parts(generated, ("request_id", "reject")))
+    wanted = {f"{i}.png" for part in parts for i in part["request_id"].to_pylist()}
     for old in uris.list_files(uris.join(generated, "png"), recursive=False):
         if old.path not in wanted:
             uris.delete(uris.join(generated, "png", old.path))
     count = 0
-    for part in tables.read_parts(generated, ("request_id", "image"), schema="generated"):
-        for row in part.to_pylist():
+    for part in tables.read_parts(generated, ("request_id", "image", "reject"), schema="generated"):
+        for row in schema.accepted(part).to_pylist():
             uris.write_bytes(uris.join(generated, f"png/{row['request_id']}.png"), row["image"])
             count += 1
     return count

@@ -87,3 +87,19 @@ def trade_off(lines: Mapping[str, tuple[np.ndarray, np.ndarray]], title: str, x_
     axes.grid(visible=True, alpha=0.3)
     axes.legend()
     return _png(figure)
+
+
+def point_errors(points: np.ndarray, errors: np.ndarray, unit: str) -> bytes:
+    """Draw points [n, 2] (x right, y down) coloured and labelled by their errors [n]."""
+    figure = Figure(figsize=(7, 6.5))
+    axes = figure.subplots()
+    drawn = axes.scatter(
+        points[:, 0], points[:, 1], c=errors, cmap="inferno_r", s=90, edgecolors="grey", linewidths=0.5
+    )
+    for (x, y), error in zip(points, errors, strict=True):
+        axes.annotate(f"{error:.0f}", (x, y), xytext=(5, 5), textcoords="offset points", fontsize=6)
+    axes.set_aspect("equal")
+    axes.invert_yaxis()
+    axes.axis("off")
+    figure.colorbar(drawn, ax=axes, label=unit)
+    return _png(figure)

@@ -9,7 +9,7 @@ from rupantara import schema
 from rupantara.generation import loading
 from rupantara.landmarks.regions import REGIONS
 from rupantara.stages import extractors
-from rupantara.stages.extractors import Source, Spec
+from rupantara.stages.extractor import Source, Spec, decode
 from rupantara.stages.faces import FaceArrays
 
 BATCH = 32
@@ -57,7 +57,7 @@ class ExtractFeatures:
         return made.replace_schema_metadata(counted)
 
     def _chunk(self, rows: pa.Table) -> pa.Table:
-        faces = extractors.decode(rows)
+        faces = decode(rows)
         columns = [rows[name].combine_chunks() for name in KEPT]
         for spec, extractor in zip(self._specs, self._extractors, strict=True):
             columns += extractors.run(extractor, spec.batch_size, faces)

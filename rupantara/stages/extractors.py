@@ -1,11 +1,11 @@
-"""What turns decoded faces into vectors: one class an extractor, each with its own input, batch size and precision."""
+"""What turns decoded faces into columns: one class an extractor, each with its own input, batch size and precision."""
 
 import hashlib
 import io
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import fields, replace
 from functools import partial
-from typing import Any, Protocol
+from typing import Any
 
 import cv2
 import numpy as np
@@ -15,28 +15,20 @@ import torch
 from rupantara import schema
 from rupantara.errors import UserError
 from rupantara.generation import loading
-from rupantara.imaging import codec
 from rupantara.landmarks.align import fit_similarity, prefilter
-from rupantara.landmarks.regions import REGIONS, part_boxes
+from rupantara.landmarks.regions import REGIONS
 from rupantara.models import e4e, mobilefacenet, vggface
+from rupantara.stages.extractor import Decoded, Extractor, Source, Spec, decode
 from rupantara.stages.faces import to_images
+from rupantara.stages.textures import Crops, Textures, mean_sha256
 from rupantara.stages.vggface_files import find_vggface, load_vggface, random_vggface
 from rupantara.storage import weights
 from rupantara.types import Picture
 
+__all__ = ["EXTRACTORS", "Decoded", "Extractor", "Source", "Spec", "decode", "model_sha256", "parse", "run"]
+
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 STORED = {"float32": pa.float32(), "float16": pa.float16()}
-
-
-@dataclass(frozen=True)
-class Spec:
-    """One extractor as the command line names it: `NAME[:OPTION=VALUE]…`."""
-
-    name: str
-    batch_size: int = 32
-    precision: str = "fp32"
-    store: str = "float32"
-    seed: int = 0
 
 
 def parse(text: str) -> Spec:
@@ -47,57 +39,22 @@ def parse(text: str) -> Spec:
         raise UserError(f"extractor must be one of {', '.join(EXTRACTORS)}, got {name!r}")
     for option in options:
         key, _, value = option.partition("=")
-        if key not in {f.name for f in fields(Spec)} - {"name"}:
+        known = {f.name for f in fields(Spec)} - ({"name"} if name in PICTURES else {"name", "size"})
+        if key not in known:
             raise UserError(
-                f"an extractor's options are batch_size, precision, store and seed, got {option!r} in {text!r}"
+                f"an extractor's options are batch_size, precision, store, seed (and size, of {' and '.join(PICTURES)}), got"
+                f" {option!r} in {text!r}"
             )
-        number = key in ("batch_size", "seed")
+        number = key in ("batch_size", "seed", "size")
         if number and not value.isdigit():
             raise UserError(f"{key} must be a whole number, got {value!r} in {text!r}")
         changed: dict[str, Any] = {key: int(value) if number else value}
         spec = replace(spec, **changed)
-    if spec.precision not in DTYPES or spec.store not in STORED or spec.batch_size < 1:
-        raise UserError(f"precision is fp32 or bf16, store float32 or float16, batch_size at least 1, got {text!r}")
+    if spec.precision not in DTYPES or spec.store not in STORED or spec.batch_size < 1 or spec.size < 32:
+        raise UserError(
+            f"precision is fp32 or bf16, store float32 or float16, batch_size at least 1, size at least 32, got {text!r}"
+        )
     return spec
-
-
-@dataclass(frozen=True)
-class Decoded:
-    """Faces decoded once for all extractors; `keypoints` [n, 5, 2] are in pixels of the pictures."""
-
-    pictures: list[Picture]
-    keypoints: np.ndarray
-    boxes: np.ndarray
-    domains: list[str]
-
-    def take(self, rows: Sequence[int]) -> "Decoded":
-        """Return some of the faces."""
-        parts = ([self.pictures[i] for i in rows], self.keypoints[list(rows)], self.boxes[list(rows)])
-        return Decoded(*parts, [self.domains[i] for i in rows])
-
-    def at(self, size: int) -> np.ndarray:
-        """Return the pictures at one size, uint8 [n, size, size, 3]."""
-        return np.stack([codec.resize(picture, size) for picture in self.pictures])
-
-
-def decode(rows: pa.Table) -> Decoded:
-    """Decode accepted rows of the faces table."""
-    pictures = [codec.decode_jpeg(image) for image in rows["image"].to_pylist()]
-    points = [None if p is None else np.array(p, np.float32).reshape(68, 2) for p in rows["landmarks"].to_pylist()]
-    domains = rows["domain"].to_pylist()
-    boxes = [part_boxes(p, d, x.shape[0]) for p, d, x in zip(points, domains, pictures, strict=True)]
-    return Decoded(pictures, schema.dense(rows["keypoints"], 5, 2), np.array(boxes), domains)
-
-
-class Extractor(Protocol):
-    """`columns` describes what a call returns, one array [n, …] a column; faces of other domains get nulls."""
-
-    columns: list[pa.Field]
-    domains: tuple[str, ...]
-
-    def __call__(self, faces: Decoded) -> list[np.ndarray]:
-        """Return the vectors of one batch."""
-        ...
 
 
 class RegionVAECodes:
@@ -105,7 +62,7 @@ class RegionVAECodes:
 
     domains: tuple[str, ...] = ("human", "animal")
 
-    def __init__(self, spec: Spec, source: "Source") -> None:
+    def __init__(self, spec: Spec, source: Source) -> None:
         """Load a checkpoint."""
         loaded = loading.load(source.checkpoint)
         self._model, self._spec = loaded.model.to(source.device), spec
@@ -131,7 +88,7 @@ class ArcFace:
 
     domains: tuple[str, ...] = ("human",)
 
-    def __init__(self, spec: Spec, source: "Source") -> None:
+    def __init__(self, spec: Spec, source: Source) -> None:
         """Load `mobilefacenet.npz`."""
         data = weights.load(source.weights, "mobilefacenet")
         self._dtype = DTYPES[spec.precision]
@@ -169,7 +126,7 @@ class VGGFaceEmbedding:
 
     domains: tuple[str, ...] = ("human",)
 
-    def __init__(self, spec: Spec, source: "Source") -> None:
+    def __init__(self, spec: Spec, source: Source) -> None:
         """Load one of the published files; with `vggface_random`, draw the weights from the seed."""
         self._dtype, self._device = DTYPES[spec.precision], source.device
         state = random_vggface(spec.seed) if spec.name == "vggface_random" else load_vggface(source.weights)
@@ -195,7 +152,7 @@ class E4E:
 
     domains: tuple[str, ...] = ("human",)
 
-    def __init__(self, spec: Spec, source: "Source") -> None:
+    def __init__(self, spec: Spec, source: Source) -> None:
         """Load `e4e_ffhq_encode.pt`."""
         data = torch.load(io.BytesIO(weights.load(source.weights, "e4e")), map_location="cpu", weights_only=True)
         self._dtype, self._device = DTYPES[spec.precision], source.device
@@ -228,22 +185,17 @@ def ffhq_chip(picture: Picture, keypoints: np.ndarray) -> Picture:
     return cv2.warpAffine(source, warp, (e4e.SIDE,) * 2, flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT_101)
 
 
-EXTRACTORS: dict[str, Callable[[Spec, "Source"], Extractor]] = {
+EXTRACTORS: dict[str, Callable[[Spec, Source], Extractor]] = {
     "region_vae": RegionVAECodes,
     "arcface": ArcFace,
     "vggface": VGGFaceEmbedding,
     "e4e": E4E,
     "vggface_random": VGGFaceEmbedding,
+    "texture": Textures,
+    "crop": Crops,
 }
-
-
-@dataclass(frozen=True)
-class Source:
-    """Where extractors load from, and what they compute on ("cpu" or "cuda")."""
-
-    checkpoint: str = ""
-    weights: str = ""
-    device: str = "cpu"
+PICTURES = ("texture", "crop")
+"""Extractors whose columns are pictures of a size."""
 
 
 def model_sha256(spec: Spec, source: Source) -> str:
@@ -256,6 +208,10 @@ def model_sha256(spec: Spec, source: Source) -> str:
         return hashlib.sha256(weights.load(source.weights, find_vggface(source.weights))).hexdigest()
     if spec.name == "e4e":
         return hashlib.sha256(weights.load(source.weights, "e4e")).hexdigest()
+    if spec.name == "texture":
+        return mean_sha256(source.mean_landmarks)
+    if spec.name == "crop":
+        return ""
     return f"random weights of seed {spec.seed}"
 
 
@@ -266,16 +222,25 @@ def run(extractor: Extractor, batch_size: int, faces: Decoded) -> list[pa.Array]
     with torch.inference_mode():
         for rows in batches(wanted, batch_size):
             found.append(extractor(faces.take(rows)))
-    columns = []
-    for i, field in enumerate(extractor.columns):
-        width = field.type.list_size
-        values = np.zeros((len(faces.domains), width), np.float32)
-        if wanted:
-            values[wanted] = np.concatenate([part[i].reshape(-1, width) for part in found])
-        missing = np.ones(len(faces.domains), bool)
-        missing[wanted] = False
-        columns.append(vectors(values, missing, field))
-    return columns
+    return [
+        column(field, [part[i] for part in found], wanted, len(faces.domains))
+        for i, field in enumerate(extractor.columns)
+    ]
+
+
+def column(field: pa.Field, parts: Sequence[np.ndarray], wanted: Sequence[int], count: int) -> pa.Array:
+    """Put what batches gave for the `wanted` of `count` rows into a column, nulls elsewhere."""
+    if pa.types.is_binary(field.type):
+        values: list[bytes | None] = [None] * count
+        for i, value in zip(wanted, (v for part in parts for v in part), strict=True):
+            values[i] = value
+        return pa.array(values, field.type)
+    rows = np.full((count, field.type.list_size), np.nan, np.float32)
+    if wanted:
+        rows[wanted] = np.concatenate([part.reshape(-1, field.type.list_size) for part in parts])
+    missing = np.isnan(rows[:, 0])
+    rows[missing] = 0
+    return vectors(rows, missing, field)
 
 
 def batches(rows: Sequence[int], size: int) -> Iterator[Sequence[int]]:

@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor
 
+from rupantara.landmarks.crop import KeypointRows
 from rupantara.metrics.perceptual import load_heads, lpips_caffe_squeezenet
 from rupantara.models.feature_nets import mobilefacenet_rows, squeezenet_rows
 from rupantara.models.squeezenet import SqueezeNet
@@ -26,6 +27,12 @@ class Judges:
     def features(self, images: Images) -> Tensor:
         """Return SqueezeNet's pooled features [n, 512]."""
         return squeezenet_rows(self._features, images.clamp(-1, 1))
+
+    @torch.inference_mode()
+    def vectors(self, images: Images, keypoints: KeypointRows) -> Tensor:
+        """Return MobileFaceNet's unit vectors of faces whose keypoints are known, px [n, 128]."""
+        assert self._embed is not None
+        return mobilefacenet_rows(self._embed, images.clamp(-1, 1), keypoints)
 
     @torch.inference_mode()
     def distance(self, outputs: Images, sources: Images) -> Tensor:

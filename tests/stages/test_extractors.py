@@ -1,5 +1,6 @@
 """Extractors are named exactly, run alike whatever the batch, and read the published files in their layouts."""
 
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -16,7 +17,8 @@ from rupantara.landmarks.align import TEMPLATES, align, transform_points
 from rupantara.landmarks.regions import CANONICAL
 from rupantara.models import mobilefacenet, vggface
 from rupantara.stages import extractors, vggface_files
-from rupantara.stages.extractors import Decoded, Source, Spec, arcface_chip, parse, run, vectors
+from rupantara.stages.extractor import Decoded, Source, Spec, decode
+from rupantara.stages.extractors import arcface_chip, parse, run, vectors
 from rupantara.synthetic import draw_face
 from tests.conftest import WEIGHTS
 
@@ -76,7 +78,7 @@ def _faces(domains: list[str]) -> Decoded:
                 else transform_points(face.landmarks, made.transform).ravel().tolist(),
             }
         )
-    return extractors.decode(pa.Table.from_pylist(rows, schema=schema.FACES))
+    return decode(pa.Table.from_pylist(rows, schema=schema.FACES))
 
 
 DOMAINS = ["human", "animal", "human", "human", "animal", "human", "human"]
@@ -181,7 +183,7 @@ def test_arcface_gives_unit_vectors_nearer_within_a_person_than_between(faces: D
     extractor = extractors.ArcFace(Spec("arcface"), Source(weights=str(WEIGHTS)))
     people = [i for i, domain in enumerate(DOMAINS) if domain == "human"]
     brighter = [cv2.convertScaleAbs(picture, alpha=0.9, beta=8) for picture in faces.pictures]
-    again = Decoded(brighter, faces.keypoints, faces.boxes, faces.domains)
+    again = replace(faces, pictures=brighter)
     one, other, single = (
         schema.dense(run(extractor, size, shown)[0].take(people), 128)
         for size, shown in ((3, faces), (3, again), (1, faces))

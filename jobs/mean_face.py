@@ -1,0 +1,56 @@
+"""The mean landmarks of a faces table's train split, by an aggregate of Ray Data."""
+
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import ray.data
+from ray.data.aggregate import AggregateFnV2
+
+from jobs import cli
+from rupantara.errors import UserError
+from rupantara.stages.faces import ReadFile
+from rupantara.stages.textures import MEAN_COLUMNS, scaled_landmarks
+from rupantara.storage import manifest
+
+MEAN = "mean_landmarks"
+"""Entry of a features table's manifest, and column of the aggregate."""
+
+UNIT_PX = 2.0**-16
+"""Landmarks are counted in whole numbers of this."""
+
+
+class MeanLandmarks(AggregateFnV2):
+    """Sums of landmarks and their number, exact, so that the order of blocks changes no bit of the mean."""
+
+    def __init__(self) -> None:
+        """Name the result."""
+        super().__init__(MEAN, zero_factory=lambda: [0] * 137, on=None, ignore_nulls=False)
+
+    def aggregate_block(self, block: Any) -> list[int]:
+        """Sum one block of the faces table."""
+        points = np.rint(scaled_landmarks(pa.table(block)) / UNIT_PX).astype(np.int64)
+        return [*points.sum(0).ravel().tolist(), len(points)]
+
+    def combine(self, current_accumulator: list[int], new: list[int]) -> list[int]:
+        """Add two sums."""
+        return [a + b for a, b in zip(current_accumulator, new, strict=True)]
+
+    def finalize(self, accumulator: list[int]) -> list[float]:
+        """Divide; nothing where there was no face."""
+        *sums, count = accumulator
+        return [value / count * UNIT_PX for value in sums] if count else []
+
+
+def mean_landmarks(faces: str) -> tuple[float, ...]:
+    """Return 68 x 2 numbers, px of `landmarks.texture.SIDE`; UserError where the train split has no human with landmarks."""
+    cli.connect()
+    files = [{"path": file.path} for file in manifest.require(faces, "faces").data]
+    read: Any = ReadFile(faces, MEAN_COLUMNS)
+    rows = ray.data.from_items(files, override_num_blocks=len(files))
+    cli.quieten()
+    found = rows.map_batches(read, batch_format="numpy", batch_size=1).aggregate(MeanLandmarks())
+    mean = np.asarray(found[MEAN] if isinstance(found, dict) else [], np.float64)
+    if len(mean) != 136:
+        raise UserError(f"{faces} must hold accepted train humans with 68 landmarks, got none")
+    return tuple(mean.tolist())

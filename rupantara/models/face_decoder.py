@@ -1,0 +1,74 @@
+"""A face out of a vector (`001_…`, 4.1): landmark decoder and texture decoder, joined by the spline warp; and table 2's other ways.
+
+`landmarks` and `texture` are the paper's two parts, trained apart. `single` is the texture decoder's network taught the whole face;
+`joint` holds both parts and is taught the warped face and the landmarks at once.
+"""
+
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from rupantara.landmarks.texture import SIDE, rescale
+from rupantara.models.landmark_decoder import HIDDEN, LandmarkDecoder
+from rupantara.models.spline_warp import warp
+from rupantara.models.texture_decoder import TextureDecoder, TextureDecoderConfig
+from rupantara.tensors import Images, PointSets
+
+PARTS = ("landmarks", "texture", "single", "joint")
+
+
+@dataclass(frozen=True)
+class FaceDecoderConfig:
+    """One decoder: which part, of which vectors (a features table's column, and the SHA-256 of the network that made it), its sizes."""
+
+    part: str
+    vector: str
+    vector_sha256: str = ""
+    hidden: tuple[int, ...] = HIDDEN
+    dropout: float = 0.0
+    texture: TextureDecoderConfig = field(default_factory=TextureDecoderConfig)
+
+
+class Decoded(NamedTuple):
+    """Landmarks in px of `landmarks.texture.SIDE`, textures, and the faces that they make."""
+
+    points: PointSets
+    textures: Images
+    images: Images
+
+
+class FaceDecoder(nn.Module):
+    """Both parts and the warp between them."""
+
+    def __init__(self, landmarks: LandmarkDecoder, texture: TextureDecoder) -> None:
+        """Join two decoders of the same vectors; ValueError where their mean faces differ."""
+        super().__init__()
+        if not torch.allclose(landmarks.mean_points, texture.mean_points, atol=1e-3):
+            raise ValueError("landmark and texture decoder must be trained about one mean face, got two")
+        self.landmarks, self.texture = landmarks, texture
+
+    def forward(self, vectors: Tensor) -> Decoded:
+        """Decode vectors [batch, input_dim]; DegenerateError where predicted landmarks allow no warp."""
+        points, textures = self.landmarks(vectors), self.texture(vectors)
+        return Decoded(points, textures, lay(textures, points, self.texture.mean_points))
+
+
+def lay(textures: Images, points: PointSets, mean_points: Tensor) -> Images:
+    """Warp textures from the mean landmarks [68, 2] to each face's own; both in px of SIDE, whatever the textures' side."""
+    side = textures.shape[-1]
+    source = rescale(mean_points.float(), SIDE, side).expand(len(points), -1, -1)
+    return warp(textures, source, rescale(points.float(), SIDE, side), boundary=True)
+
+
+def build(config: FaceDecoderConfig, mean_points: Tensor) -> nn.Module:
+    """Build a decoder with random weights about a mean face [68, 2], px of SIDE; ValueError for an unknown part."""
+    if config.part not in PARTS:
+        raise ValueError(f"part must be one of {', '.join(PARTS)}, got {config.part!r}")
+    landmarks = LandmarkDecoder(config.texture.input_dim, mean_points, config.hidden, config.dropout)
+    if config.part == "landmarks":
+        return landmarks
+    texture = TextureDecoder(config.texture)
+    texture.mean_points.copy_(mean_points)
+    return FaceDecoder(landmarks, texture) if config.part == "joint" else texture

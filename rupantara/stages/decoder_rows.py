@@ -1,0 +1,101 @@
+"""Rows of a features table as decoders read them: vectors, landmarks, pictures."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+
+from rupantara import schema
+from rupantara.errors import UserError
+from rupantara.imaging import codec
+from rupantara.storage import tables
+from rupantara.types import Landmarks
+
+IDENTITY = "arcface"
+"""Column of the identity loss's vectors."""
+
+
+@dataclass(frozen=True)
+class VectorField:
+    """A column of vectors: its length, the SHA-256 of the network that made it, and the other columns of its table."""
+
+    name: str
+    dim: int
+    model_sha256: str
+    columns: tuple[str, ...]
+
+
+def vector_field(uri: str, file: str, name: str) -> VectorField:
+    """Describe a vector column of a features table; UserError naming those that there are."""
+    fields = tables.read_schema(uri, file)
+    vectors = [f.name for f in fields if pa.types.is_fixed_size_list(f.type) and f.name != schema.LANDMARKS]
+    if name not in vectors:
+        raise UserError(f"--vector must be a vector column of {uri} ({', '.join(vectors) or 'none'}), got {name!r}")
+    field = fields.field(name)
+    digest = (field.metadata or {}).get(b"model_sha256", b"").decode()
+    return VectorField(name, field.type.list_size, digest, tuple(fields.names))
+
+
+def usable(rows: pa.Table, columns: Collection[str], split: str) -> pa.Table:
+    """Keep the humans of a split ("" = all) that have all of the columns."""
+    rows = schema.where(rows, domain="human", **({"split": split} if split else {}))
+    for name in columns:
+        rows = rows.filter(rows[name].is_valid())
+    return rows
+
+
+def vectors_of(rows: pa.Table, name: str) -> np.ndarray:
+    """Return a vector column without nulls as float32 [n, dim]."""
+    return schema.dense(rows[name], rows.schema.field(name).type.list_size).astype(np.float32)
+
+
+def landmarks_of(rows: pa.Table) -> Landmarks:
+    """Return landmarks, px of `landmarks.texture.SIDE`: float32 [n, 68, 2]."""
+    return schema.dense(rows[schema.LANDMARKS], 68, 2).astype(np.float32)
+
+
+def pictures_of(rows: pa.Table, column: str, side: int) -> np.ndarray:
+    """Decode a column of pictures: uint8 [n, side, side, 3]."""
+    out = np.empty((rows.num_rows, side, side, 3), np.uint8)
+    for i, data in enumerate(rows[column].to_pylist()):
+        out[i] = codec.resize(codec.decode_jpeg(data), side)
+    return out
+
+
+class DecoderRows:
+    """Files of a features table -> columns `vector`, `landmarks` and, where asked for, `image` uint8 and `identity` float32."""
+
+    def __init__(
+        self, vector: str, split: str, picture: str, side: int, identity: bool, chosen: frozenset[str] | None = None
+    ) -> None:
+        """Take the vector's column, the split, the pictures' column ("" = none) and side, and the faces (None = all)."""
+        self._vector, self._split, self._picture, self._side = vector, split, picture, side
+        self._identity, self._chosen = identity, chosen
+
+    def of(self, split: str, chosen: frozenset[str]) -> "DecoderRows":
+        """Return the same of a split's chosen faces."""
+        return DecoderRows(self._vector, split, self._picture, self._side, self._identity, chosen)
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Return the columns that a row must have."""
+        wanted = (self._vector, schema.LANDMARKS, self._picture, IDENTITY if self._identity else "")
+        return tuple(dict.fromkeys(name for name in wanted if name))
+
+    def __call__(self, batch: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Read the files (`table`, `path`) of the batch."""
+        parts = [self._read(str(uri), str(path)) for uri, path in zip(batch["table"], batch["path"], strict=True)]
+        return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+    def _read(self, uri: str, path: str) -> dict[str, np.ndarray]:
+        read = ("face_id", "domain", "split", *self.columns)
+        rows = usable(tables.read_file(uri, path, read), self.columns, self._split)
+        if self._chosen is not None:
+            rows = schema.where_id(rows, self._chosen)
+        out = {"vector": vectors_of(rows, self._vector), "landmarks": landmarks_of(rows)}
+        if self._picture:
+            out["image"] = pictures_of(rows, self._picture, self._side)
+        if self._identity:
+            out["identity"] = vectors_of(rows, IDENTITY)
+        return out
