@@ -136,7 +136,7 @@ def presets() -> dict[str, Config]:
         "learning_rate": 5e-4,
         "identity_weight": 0.3,
     }
-    two_cores |= {"perceptual_weight": 0.3, **small}
+    two_cores |= {"perceptual_weight": 0.2, **small}
     smoke = {"size": 56, "epochs": 2, "landmark_epochs": 4, "batch": 8, "landmark_batch": 8, **small}
     return {
         "default": base,

@@ -1,0 +1,242 @@
+"""Faces out of vectors end to end over drawn people: extracted, trained, inverted and evaluated, as a user runs it."""
+
+import io
+import json
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from jobs import augment, curate, evaluate_inversion, extract, generate, train_decoder
+from jobs.mean_face import MEAN
+from rupantara import schema
+from rupantara.errors import RefusedError, UserError
+from rupantara.generation import decoder_loading
+from rupantara.imaging import codec
+from rupantara.landmarks.texture import SIDE, rescale
+from rupantara.reports import inversion
+from rupantara.storage import manifest, tables
+from rupantara.synthetic import write_photographs
+from tests.conftest import REPOSITORY, WEIGHTS
+
+VECTOR = "global_mu"
+"""Any vectors will do: these are the shipped region VAE's."""
+
+
+@dataclass(frozen=True)
+class Made:
+    """Where the tables lie."""
+
+    root: Path
+
+    def __getattr__(self, name: str) -> str:
+        return str(self.root / name)
+
+
+def extracted(made: Made, **changes: Any) -> extract.Config:
+    config = extract.Config(
+        faces=made.faces,
+        features=made.features,
+        checkpoint=str(REPOSITORY / "pretrained/region_vae"),
+        extractors=("region_vae", "texture:size=64", "crop:size=64"),
+    )
+    return replace(config, **changes)
+
+
+def trained(made: Made, **changes: Any) -> train_decoder.Config:
+    smoke = train_decoder.presets()["smoke"]
+    config = replace(smoke, features=made.features, morphs=made.morph_features, checkpoint=made.decoder, vector=VECTOR)
+    return replace(config, parts="landmarks,texture,single,joint", **changes)
+
+
+@pytest.fixture(scope="module")
+def made(ray_cluster: None, tmp_path_factory: pytest.TempPathFactory) -> Made:
+    """Drawn people and morphs of them, features of both, the four decoders, and their evaluation."""
+    out = Made(tmp_path_factory.mktemp("inversion"))
+
+    def write(path: str, data: bytes) -> None:
+        (out.root / "photos" / path).parent.mkdir(parents=True, exist_ok=True)
+        (out.root / "photos" / path).write_bytes(data)
+
+    write_photographs(write, humans=90, per_species=1, pictures_per_human=1)
+    curate.main(curate.Config(photos=out.photos, faces=out.faces, split_percent=(70, 15, 15)))
+    augment.main(augment.Config(faces=out.faces, morphs=out.morphs, count=20, sheet=0))
+    extract.main(extracted(out))
+    extract.main(extracted(out, faces=out.morphs, features=out.morph_features, mean_of=out.features))
+    train_decoder.main(trained(out, landmark_epochs=12, epochs=4))
+    evaluate_inversion.main(evaluated(out))
+    return out
+
+
+def evaluated(made: Made) -> evaluate_inversion.Config:
+    return evaluate_inversion.Config(
+        faces=made.faces, features=made.features, checkpoint=made.decoder, metrics=made.metrics, shown=4
+    )
+
+
+def people(made: Made, split: str) -> Any:
+    table = schema.accepted(tables.read(made.faces, schema="faces"))
+    return schema.where(table, domain="human", split=split)
+
+
+def test_textures_lie_on_the_mean_of_the_train_split_and_animals_have_none(made: Made) -> None:
+    rows = people(made, "train")
+    points = schema.dense(rows["landmarks"], 68, 2).astype(np.float64)
+    sides = [codec.read_size(image)[0] for image in rows["image"].to_pylist()]
+    by_hand = np.mean([rescale(p, side, SIDE) for p, side in zip(points, sides, strict=True)], axis=0)
+    mean = manifest.require(made.features, "features").extra[MEAN]
+    np.testing.assert_allclose(np.reshape(mean, (68, 2)), by_hand, atol=1e-3)
+    assert manifest.require(made.morph_features, "features").extra[MEAN] == mean
+    features = tables.read(made.features, schema="features")
+    animals = schema.where(features, domain="animal")
+    assert animals.num_rows and animals["texture"].null_count == animals["landmarks"].null_count == animals.num_rows
+    humans = schema.where(features, domain="human")
+    assert humans["texture"].null_count == 0
+    assert {codec.read_size(t) for t in humans["texture"].to_pylist()} == {(64, 64)}
+
+
+def test_each_part_is_a_checkpoint_that_learnt(made: Made) -> None:
+    lowered = {"landmarks": "landmark_mse", "texture": "mae", "single": "mae", "joint": "loss"}
+    for part, loss in lowered.items():
+        log = [json.loads(line) for line in Path(made.decoder, part, "log.jsonl").read_text().splitlines()]
+        assert log[-1][loss] < 0.95 * log[0][loss], part
+        assert manifest.require(f"{made.decoder}/{part}", decoder_loading.MODEL_TYPE).state == "complete"
+        assert Path(made.decoder, part, "grids", "epoch_0000.png").exists()
+
+
+def test_the_same_training_again_does_nothing_and_another_is_refused(made: Made, caplog: Any) -> None:
+    with caplog.at_level("INFO", logger="jobs"):
+        train_decoder.main(trained(made, landmark_epochs=12, epochs=4))
+    assert caplog.text.count("nothing to do") == 4
+    with pytest.raises(RefusedError, match=r"config\.learning_rate"):
+        train_decoder.main(trained(made, landmark_epochs=12, epochs=4, learning_rate=0.5))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"parts": "landmarks,voice"}, "--parts must be of landmarks, texture, single, joint, got 'voice'"),
+        ({"vector": "vggface"}, r"--vector must be a vector column of .* \(global_mu, regions_mu\), got 'vggface'"),
+        ({"size": 100}, "--size must be one of 224, 112, 56, got 100"),
+        ({"identity_weight": 0.1}, "has no column arcface: run jobs.extract"),
+        ({"perceptual_weight": 0.1}, "need --weights"),
+        ({"dropout": 1.0}, "--dropout must be at least 0 and below 1"),
+        ({"landmark_batch": 1}, "must be at least 2"),
+    ],
+)
+def test_what_cannot_be_trained_is_said_before_anything_starts(made: Made, tmp_path: Path, changes: dict, message: str):
+    out = tmp_path / "decoder"
+    with pytest.raises(UserError, match=message):
+        train_decoder.main(replace(trained(made), checkpoint=str(out), **changes))
+    assert not out.exists()
+
+
+def test_morphs_about_another_mean_face_are_refused(made: Made, tmp_path: Path) -> None:
+    other = str(tmp_path / "other")
+    extract.main(extracted(made, faces=made.morphs, features=other))
+    with pytest.raises(UserError, match="has another mean face"):
+        train_decoder.main(replace(trained(made), morphs=other, checkpoint=str(tmp_path / "decoder")))
+
+
+def inverted(made: Made, out: Path, **changes: Any) -> generate.Config:
+    return generate.Config(kind="inversion", checkpoint=made.decoder, generated=str(out), **changes)
+
+
+def test_features_become_faces_with_their_textures_and_landmarks(made: Made, tmp_path: Path) -> None:
+    config = inverted(made, tmp_path / "faces", features=made.features, limit=0)
+    generate.main(config)
+    rows = tables.read(config.generated, schema="generated").to_pylist()
+    held = set(people(made, "test")["face_id"].to_pylist())
+    assert {row["face_ids"][0] for row in rows} == held
+    assert sorted(row["kind"] for row in rows) == ["inversion"] * len(held) + ["texture"] * len(held)
+    loaded = decoder_loading.load_face(made.decoder)
+    row = next(row for row in rows if row["kind"] == "inversion")
+    features = tables.read(made.features, ("face_id", VECTOR), schema="features")
+    vector = schema.dense(schema.where_id(features, row["face_ids"])[VECTOR], 512)
+    with torch.inference_mode():
+        points, _, images = loaded.model(torch.from_numpy(vector.copy()))
+    picture = np.asarray(Image.open(io.BytesIO(row["image"])))
+    assert picture.shape == (56, 56, 3)
+    assert np.abs(picture - (images[0].clamp(-1, 1).permute(1, 2, 0).numpy() + 1) * 127.5).max() < 1.01
+    told = np.array(json.loads(row["parameters"])["landmarks_px"])
+    np.testing.assert_allclose(told, rescale(points[0].numpy(), SIDE, 56), atol=0.02)
+    assert len(list((tmp_path / "faces" / "png").iterdir())) == len(rows)
+    assert (tmp_path / "faces" / "contact_sheet.png").exists()
+
+
+def test_a_file_of_vectors_becomes_faces_and_what_is_not_finite_a_reject(made: Made, tmp_path: Path) -> None:
+    features = tables.read(made.features, ("face_id", "domain", VECTOR), schema="features")
+    vectors = schema.dense(schema.where(features, domain="human")[VECTOR], 512)[:5].astype(np.float64).copy()
+    vectors[3, 7] = np.nan
+    np.save(tmp_path / "vectors.npy", vectors)
+    config = inverted(made, tmp_path / "faces", vectors=str(tmp_path / "vectors.npy"), limit=0)
+    generate.main(config)
+    rows = tables.read(config.generated, schema="generated").to_pylist()
+    assert [r["face_ids"][0] for r in rows if r["kind"] == "inversion"] == [f"row-{i:08d}" for i in range(5)]
+    assert [r["reject"] and r["reject"]["reason"] for r in rows if r["kind"] == "inversion"] == [
+        *([None] * 3),
+        "not_finite",
+        None,
+    ]
+    assert manifest.require(config.generated, "generated").counts == {
+        "in": 5,
+        "accepted": 8,
+        "rejected": {"not_finite": 1},
+    }
+
+
+@pytest.mark.parametrize(
+    ("write", "message"),
+    [
+        (lambda path: np.save(path, np.zeros((3, 7))), r"must be numbers \[n, 512\] \(global_mu\), got \[3, 7\]"),
+        (lambda path: np.save(path, np.zeros(512)), r"got \[512\]"),
+        (lambda path: np.save(path, np.array([{"a": 1}]), allow_pickle=True), "must be a .npy file of numbers"),
+        (lambda path: path.write_bytes(b"no array"), "must be a .npy file of numbers"),
+        (lambda path: np.save(path, np.zeros((0, 512))), "at least one row"),
+    ],
+)
+def test_files_that_hold_no_vectors_are_refused(made: Made, tmp_path: Path, write: Any, message: str) -> None:
+    write(tmp_path / "vectors.npy")
+    with pytest.raises(UserError, match=message):
+        generate.main(inverted(made, tmp_path / "faces", vectors=str(tmp_path / "vectors.npy")))
+    assert not (tmp_path / "faces").exists()
+
+
+def test_one_source_of_vectors_is_asked_for(made: Made, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="give one of --features, --vectors, --photos"):
+        generate.main(inverted(made, tmp_path / "faces"))
+    with pytest.raises(UserError, match="got features and vectors"):
+        generate.main(inverted(made, tmp_path / "faces", features=made.features, vectors="x.npy"))
+    with pytest.raises(UserError, match="--vectors is for --kind inversion"):
+        generate.main(replace(inverted(made, tmp_path / "faces", vectors="x.npy"), kind="hybrid", bank="bank"))
+    with pytest.raises(UserError, match="--photos needs the network that made global_mu"):
+        generate.main(inverted(made, tmp_path / "faces", photos=made.photos, networks=str(tmp_path)))
+
+
+def test_every_method_meets_every_held_out_person_and_the_report_tells(made: Made, capsys: Any) -> None:
+    rows = inversion.by_method(made.metrics)
+    held = people(made, "test").num_rows
+    assert set(rows) == {"source", *inversion.TITLES}
+    assert {table.num_rows for table in rows.values()} == {held}
+    measured = {name: np.mean(t["psnr"].to_pylist()) for name, t in rows.items() if name != "source"}
+    assert measured["full"] > measured["mean_face"] - 1
+    assert rows["single"]["landmark_mse"].null_count == held
+    evaluate_inversion.main(evaluated(made))
+    printed = capsys.readouterr().out
+    assert printed.count("\n") == 1 + len(inversion.TITLES)
+    report = Path(made.metrics, "report.html").read_text()
+    assert "Landmark error by point" in report and "Training of the texture decoder" in report
+    assert not list(Path(made.metrics).glob("baselines*"))
+
+
+@pytest.mark.skipif(not (WEIGHTS / "mobilefacenet.npz").exists(), reason=f"the published networks are not in {WEIGHTS}")
+def test_identity_is_measured_where_the_networks_are(made: Made, tmp_path: Path) -> None:
+    evaluate_inversion.main(replace(evaluated(made), metrics=str(tmp_path / "metrics"), weights=str(WEIGHTS)))
+    rows = inversion.by_method(str(tmp_path / "metrics"))
+    cosines = {name: np.mean(table["identity"].to_pylist()) for name, table in rows.items() if name != "source"}
+    assert all(-1 <= value <= 1 for value in cosines.values())
+    assert float(np.mean(rows["full"]["lpips_caffe_squeezenet"].to_pylist())) > 0
