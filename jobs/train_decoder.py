@@ -130,11 +130,11 @@ def presets() -> dict[str, Config]:
     small: dict[str, Any] = {"linear": True, "annealed": True}
     two_cores = {
         "size": 112,
-        "epochs": 4,
+        "epochs": 3,
         "landmark_epochs": 20,
         "dropout": 0.7,
         "learning_rate": 5e-4,
-        "identity_weight": 0.3,
+        "identity_weight": 0.2,
     }
     two_cores |= {"perceptual_weight": 0.2, **small}
     smoke = {"size": 56, "epochs": 2, "landmark_epochs": 4, "batch": 8, "landmark_batch": 8, **small}

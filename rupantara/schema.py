@@ -194,6 +194,7 @@ INVERSIONS = pa.schema(
         ("ssim", pa.float64()),
         ("lpips_caffe_squeezenet", pa.float64()),
         ("identity", pa.float64()),
+        ("face_psnr", pa.float64()),
         ("nme", pa.float64()),
         vector_field("landmark_mse", 68),
         vector_field("mobilefacenet", 128, normalized=True),
@@ -201,7 +202,7 @@ INVERSIONS = pa.schema(
         ("image", pa.binary()),
     ]
 )
-"""What each method makes of a held-out face's vector; `source` is the face itself. `landmark_mse` is px² of `landmarks.texture.SIDE` by
+"""What each method makes of a held-out face's vector; `source` is the face itself. `face_psnr` is inside the hull of its landmarks. `landmark_mse` is px² of `landmarks.texture.SIDE` by
 point, null where a method tells no landmarks; `image` is there for the faces that the report shows."""
 
 

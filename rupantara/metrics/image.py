@@ -18,6 +18,14 @@ def image_errors(outputs: Images, sources: Images) -> dict[str, Tensor]:
     return {"mse": mse, "psnr": -10 * torch.log10(mse.clamp(min=1e-10)), "ssim": ssim.double().reshape(len(a))}
 
 
+def masked_psnr(outputs: Images, sources: Images, masks: Tensor) -> Tensor:
+    """Return the PSNR (dB, peak 1) of each picture where its mask [batch, height, width] is above 0: [batch]."""
+    inside = (masks > 0)[:, None].expand_as(sources)
+    squared = ((outputs.float().clamp(-1, 1) - sources.float()) / 2).double().square() * inside
+    mse = squared.flatten(1).sum(1) / inside.flatten(1).sum(1).clamp(min=1)
+    return -10 * torch.log10(mse.clamp(min=1e-10))
+
+
 @dataclass(frozen=True)
 class ImageStats:
     """Sums over pictures; adding two is exact up to float64 rounding and associative."""

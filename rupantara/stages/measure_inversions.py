@@ -11,8 +11,9 @@ from torch import Tensor
 
 from rupantara import schema
 from rupantara.imaging import codec
+from rupantara.landmarks.morph import hull_mask
 from rupantara.landmarks.texture import SIDE, rescale
-from rupantara.metrics.image import image_errors
+from rupantara.metrics.image import image_errors, masked_psnr
 from rupantara.metrics.landmarks import landmark_errors
 from rupantara.stages.decoder_rows import IDENTITY, landmarks_of, pictures_of, usable, vectors_of
 from rupantara.stages.faces import to_images, to_pictures
@@ -36,6 +37,12 @@ class Trial:
     shown: frozenset[str]
     weights: str = ""
     heads: bool = False
+
+
+def hulls(points: Tensor, side: int) -> Tensor:
+    """Return where each face is in its picture, the hull of its landmarks (px of SIDE): uint8 [n, side, side]."""
+    scaled = rescale(points.numpy(), SIDE, side)
+    return torch.from_numpy(np.stack([hull_mask(face, side, side) for face in scaled]))
 
 
 class MeasureInversions:
@@ -63,11 +70,12 @@ class MeasureInversions:
         known = torch.from_numpy(vectors_of(rows, IDENTITY)) if IDENTITY in rows.column_names else None
         source, _ = self._judged(Face(images, true), true, known)
         out = self._rows(ids, SOURCE, images, source)
-        vectors = torch.from_numpy(vectors_of(rows, trial.vector))
+        vectors, masks = torch.from_numpy(vectors_of(rows, trial.vector)), hulls(true, trial.side)
         for name, method in self._methods.items():
             made = method(vectors, ids)
             values, identities = self._judged(made, true, None)
             values |= {key: value.tolist() for key, value in image_errors(made.images, images).items()}
+            values["face_psnr"] = masked_psnr(made.images, images, masks).tolist()
             if self._judges and identities is not None:
                 values["lpips_caffe_squeezenet"] = self._judges.distance(made.images, images).tolist()
                 own = torch.tensor(source["mobilefacenet"])

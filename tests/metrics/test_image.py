@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
-from rupantara.metrics.image import ImageStats, image_errors
+from rupantara.metrics.image import ImageStats, image_errors, masked_psnr
 
 
 def pair(n: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -33,3 +33,15 @@ def test_merged_batches_equal_one_batch_in_any_grouping():
     right = parts[0].merge(parts[1].merge(parts[2])).compute()
     for name, value in whole.items():
         np.testing.assert_allclose([left[name], right[name]], value, rtol=1e-6)
+
+
+def test_a_masked_psnr_sees_nothing_outside_its_mask() -> None:
+    source = torch.zeros(2, 3, 4, 4)
+    made, masks = source.clone(), torch.zeros(2, 4, 4, dtype=torch.uint8)
+    masks[:, :2] = 255
+    made[0, :, :2] = 0.2
+    made[1, :, 2:] = 1.0
+    # 0.2 on [-1, 1] is 0.1 on [0, 1]: 20 dB.
+    torch.testing.assert_close(
+        masked_psnr(made, source, masks), torch.tensor([20.0, 100.0]).double(), atol=1e-4, rtol=0
+    )

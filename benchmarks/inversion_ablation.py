@@ -1,0 +1,138 @@
+"""Table 2 of `001_…`: single decoder, without warp, joint loss, full; and what each loss on top of the paper's is worth. Over seeds.
+
+    python -m benchmarks.inversion_ablation --faces FACES --features FEATURES --morphs MORPH_FEATURES --weights WEIGHTS --out FOLDER \
+        [--size 56] [--epochs 3] [--max-faces 6000] [--seeds 0 1] [--dry-run]
+
+Each training and evaluation is the job itself; a run that is measured is not begun again, and an unfinished one goes on. All four of
+table 2 are trained by the paper's errors alone, on the same faces for as long. Means over seeds with the 95 % interval of their mean
+(Student's t). Prints Markdown; writes benchmarks/inversion_ablation.json and .md after every configuration.
+"""
+
+import argparse
+import json
+import time
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.ablation import run, summaries, table
+from jobs import evaluate_inversion, train_decoder
+from rupantara import schema
+from rupantara.reports import inversion
+from rupantara.storage.recipe import code_version
+
+PAPER = ("--perceptual-weight", "0", "--identity-weight", "0")
+CONFIGS = {
+    "paper": ("landmarks,texture,joint,single", PAPER),
+    "and perceptual": ("landmarks,texture", ("--perceptual-weight", "0.2", "--identity-weight", "0")),
+    "and identity": ("landmarks,texture", ("--perceptual-weight", "0", "--identity-weight", "0.2")),
+    "and both": ("landmarks,texture", ("--perceptual-weight", "0.2", "--identity-weight", "0.2")),
+}
+MEANS = ("psnr", "face_psnr", "ssim", "lpips_caffe_squeezenet", "identity", "nme")
+
+
+def measure(metrics):
+    """Return the means of every method of an evaluation."""
+    rows = inversion.by_method(metrics)
+    source, out = rows.pop("source"), {}
+    for name, made in rows.items():
+        values = {key: float(np.mean(made[key].to_pylist())) for key in MEANS if not made[key].null_count}
+        if not made["landmark_mse"].null_count:
+            values["landmark_mse"] = float(schema.dense(made["landmark_mse"], 68).mean())
+        if cell := inversion.frechet_cell(made, source):
+            values["frechet"] = float(cell)
+        if not made["mobilefacenet"].null_count:
+            vectors = (schema.dense(t["mobilefacenet"], 128) for t in (made, source))
+            values["rank_1"] = float(inversion.ranks(*vectors).mean())
+        out[inversion.TITLES[name]] = values
+    return out
+
+
+def one_run(name, seed, args, settings):
+    """Train and evaluate one configuration with one seed, or read what it gave: method -> means."""
+    parts, flags = CONFIGS[name]
+    at = Path(args.out, f"{name.replace(' ', '_')}-{seed}")
+    kept, made = at / "measured.json", settings | {"flags": list(flags), "parts": parts}
+    found = json.loads(kept.read_text()) if kept.exists() else {}
+    if found.get("settings") == made:
+        return found["rows"]
+    started = time.monotonic()
+    common = ["--features", args.features, "--checkpoint", at / "decoder", "--weights", args.weights]
+    train = [
+        "--preset",
+        "112",
+        "--parts",
+        parts,
+        "--size",
+        args.size,
+        "--epochs",
+        args.epochs,
+        "--max-faces",
+        args.max_faces,
+    ]
+    train += ["--batch", args.batch, "--seed", seed, *flags, *(("--morphs", args.morphs) if args.morphs else ())]
+    run("train_decoder", *common, *train)
+    run("evaluate_inversion", *common, "--faces", args.faces, "--metrics", at / "metrics")
+    rows = measure(str(at / "metrics"))
+    kept.write_text(
+        json.dumps({"settings": made, "rows": rows, "seconds": time.monotonic() - started}, indent=1) + "\n"
+    )
+    return rows
+
+
+def write(found, settings):
+    """Write what is measured so far and return it as Markdown."""
+    rows = {}
+    for name, seeds in found.items():
+        for method in seeds[0]:
+            baseline = method in [inversion.TITLES[n] for n in ("ridge", "nearest", "mean_face")]
+            if name == "paper":
+                rows[method] = [seed[method] for seed in seeds]
+            elif not baseline and method != inversion.TITLES["without_warp"]:
+                rows[f"full, {name}"] = [seed[method] for seed in seeds]
+    means = {name: summaries(values) for name, values in rows.items()}
+    names = list(next(iter(means.values())))
+    blank = {name: (float("nan"), None) for name in names}
+    text = table({name: blank | row for name, row in means.items()}).replace("nan", "")
+    path = Path(__file__)
+    out = {"settings": settings, "mean_and_half_interval": means, "rows": rows}
+    path.with_suffix(".json").write_text(json.dumps(out, indent=1) + "\n")
+    path.with_suffix(".md").write_text(text)
+    return text
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--faces", required=True)
+    parser.add_argument("--features", required=True)
+    parser.add_argument("--morphs", default="")
+    parser.add_argument("--weights", required=True)
+    parser.add_argument("--out", required=True)
+    parser.add_argument("--size", type=int, default=56)
+    parser.add_argument("--epochs", type=int, default=3)
+    parser.add_argument("--batch", type=int, default=32)
+    parser.add_argument("--max-faces", type=int, default=0, help="faces that are trained on (0 = all)")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1])
+    parser.add_argument("--only", nargs="+", default=list(CONFIGS), choices=list(CONFIGS), metavar="CONFIG")
+    parser.add_argument("--dry-run", action="store_true", help="say what would run, and stop")
+    args = parser.parse_args()
+    settings = {
+        **{name: getattr(args, name) for name in ("size", "epochs", "batch", "max_faces")},
+        "code": [code_version(train_decoder.CODE), code_version(evaluate_inversion.CODE)],
+    }
+    if args.dry_run:
+        for name in args.only:
+            print(f"{name}: {CONFIGS[name][0]}, seeds {args.seeds}")
+        return
+    found, text = {}, ""
+    for name in args.only:
+        found[name] = []
+        for seed in args.seeds:
+            found[name].append(one_run(name, seed, args, settings))
+            print(name, seed, json.dumps(found[name][-1]), flush=True)
+        text = write(found, settings | {"seeds": args.seeds})
+    print(text)
+
+
+if __name__ == "__main__":
+    main()
