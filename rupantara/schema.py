@@ -202,8 +202,9 @@ INVERSIONS = pa.schema(
         ("image", pa.binary()),
     ]
 )
-"""What each method makes of a held-out face's vector; `source` is the face itself. `face_psnr` is inside the hull of its landmarks. `landmark_mse` is px² of `landmarks.texture.SIDE` by
-point, null where a method tells no landmarks; `image` is there for the faces that the report shows."""
+"""What each method makes of a held-out face's vector; `source` is the face itself. `face_psnr` is inside the hull of its landmarks,
+`landmark_mse` px² of `landmarks.texture.SIDE` by point, null where a method tells no landmarks; `image` is there for the faces that
+the report shows."""
 
 
 def features(columns: Sequence[pa.Field]) -> pa.Schema:
