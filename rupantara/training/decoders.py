@@ -19,10 +19,14 @@ from rupantara.landmarks.texture import SIDE, rescale
 from rupantara.losses.identity import Embed
 from rupantara.losses.perceptual import Features, perceptual_distance
 from rupantara.models.face_decoder import FaceDecoder, lay
-from rupantara.models.texture_decoder import TextureDecoder
+from rupantara.models.texture_decoder import LinearPath, TextureDecoder
 from rupantara.tensors import Images, PointSets
 from rupantara.training.schedule import cosine
 from rupantara.training.state import TrainState
+
+
+LINEAR_SCALE = 0.03
+"""Share of the learning rate at which linear paths move: at the whole of it Adam washes the regression away (decision 3)."""
 
 
 @dataclass(frozen=True)
@@ -80,8 +84,13 @@ def keypoints_of(points: PointSets) -> Tensor:
 
 
 def start(model: nn.Module, objective: DecoderObjective) -> TrainState[nn.Module]:
-    """Start a training; without weight decay AdamW is the paper's Adam."""
-    groups: list[dict[str, Any]] = [{"params": list(model.parameters()), "weight_decay": 0.0}]
+    """Start a training; without weight decay AdamW is the paper's Adam. Linear paths move at LINEAR_SCALE of the rate."""
+    linear = [p for part in model.modules() if isinstance(part, LinearPath) for p in part.parameters()]
+    own = {id(p) for p in linear}
+    groups: list[dict[str, Any]] = [
+        {"params": [p for p in model.parameters() if id(p) not in own], "weight_decay": 0.0}
+    ]
+    groups += [{"params": linear, "weight_decay": 0.0, "scale": LINEAR_SCALE}] if linear else []
     return TrainState.create(model, groups, betas=(objective.beta1, 0.999))
 
 
