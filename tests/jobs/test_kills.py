@@ -22,7 +22,14 @@ def command(name: str, run: Path, out: Path) -> list[str]:
     flags = {
         "curate": ["--photos", run / "photos", "--faces", out, "--part-photos", "16"],
         "train_vae": ["--preset", "smoke", "--epochs", "3", "--faces", run / "faces", "--checkpoint", out],
-        "extract": ["--faces", run / "faces", "--checkpoint", run / "checkpoint", "--features", out],
+        "extract": [
+            *("--faces", run / "faces", "--checkpoint", run / "checkpoint", "--features", out),
+            *("--extractors", "region_vae", "texture:size=64", "crop:size=64"),
+        ],
+        "train_decoder": [
+            *("--preset", "smoke", "--epochs", "3", "--vector", "global_mu", "--parts", "texture"),
+            *("--features", run / "features", "--checkpoint", out),
+        ],
         "build_bank": ["--features", run / "features", "--bank", out, "--num-shards", "6"],
         "generate": [
             *("--faces", run / "faces", "--checkpoint", run / "checkpoint", "--bank", run / "bank"),
@@ -32,6 +39,10 @@ def command(name: str, run: Path, out: Path) -> list[str]:
         "evaluate": ["--faces", run / "faces", "--checkpoint", run / "checkpoint", "--metrics", out],
     }[name]
     return [sys.executable, "-m", f"jobs.{name}", *map(str, flags)]
+
+
+TABLE = {"train_decoder": "texture"}
+"""Where in a job's output the manifest lies, if not at its top."""
 
 
 def finish(arguments: list[str]) -> str:
@@ -54,26 +65,28 @@ def inputs(tmp_path_factory):
 
 
 @pytest.mark.parametrize(
-    "name", ["curate", "train_vae", "extract", "build_bank", "generate", "reverse_map", "evaluate"]
+    "name", ["curate", "train_vae", "train_decoder", "extract", "build_bank", "generate", "reverse_map", "evaluate"]
 )
 def test_killed_and_started_again_it_ends_with_the_same_rows(inputs, tmp_path, name):
     finish(command(name, inputs, tmp_path / "unbroken"))
     out = tmp_path / "killed"
     process = subprocess.Popen(command(name, inputs, out), cwd=REPOSITORY, stderr=subprocess.DEVNULL)
-    middle = "_train/*/epoch_0001" if name == "train_vae" else "data/part-*"
+    trains = name.startswith("train")
+    middle = "**/_train/*/epoch_0001" if trains else "data/part-*"
     deadline = time.monotonic() + 300
     while process.poll() is None and not list(out.glob(middle)) and time.monotonic() < deadline:
         time.sleep(0.01)
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
     time.sleep(5)
-    assert manifest.read(str(out)) is None, "killed too late to test anything"
+    done, kept = (str(folder / TABLE.get(name, "")) for folder in (tmp_path / "unbroken", out))
+    assert manifest.read(kept) is None, "killed too late to test anything"
     said = finish(command(name, inputs, out))
     assert "nothing to do" not in said
-    first, second = manifest.read(str(tmp_path / "unbroken")), manifest.read(str(out))
+    first, second = manifest.read(done), manifest.read(kept)
     assert first.fingerprint == second.fingerprint
     assert first.counts == second.counts
-    if name == "train_vae":
+    if trains:
         assert first.extra["model_sha256"] == second.extra["model_sha256"]
     else:
         whole, again = (tables.read(str(tmp_path / n), schema=first.schema) for n in ("unbroken", "killed"))
