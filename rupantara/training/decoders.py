@@ -24,7 +24,6 @@ from rupantara.tensors import Images, PointSets
 from rupantara.training.schedule import cosine
 from rupantara.training.state import TrainState
 
-
 LINEAR_SCALE = 0.03
 """Share of the learning rate at which linear paths move: at the whole of it Adam washes the regression away (decision 3)."""
 
