@@ -11,7 +11,7 @@ import ray.data
 from rupantara import schema
 from rupantara.errors import UserError
 from rupantara.models.texture_decoder import TextureDecoderConfig
-from rupantara.stages.decoder_rows import DecoderRows
+from rupantara.stages.decoder_rows import DecoderRows, usable
 from rupantara.stages.faces import at_most
 from rupantara.stages.train_decoder import STREAM, WarmStart
 from rupantara.storage import manifest, tables
@@ -35,27 +35,29 @@ def choose(uris: Sequence[str], rows: DecoderRows, most: dict[str, int], seed: i
 
     Says in the log how many of a split lack one; UserError where a set has fewer than two.
     """
-    found: dict[str, frozenset[str]] = {}
-    for split in ("train", "val"):
-        ids: dict[str, str] = {}
-        total = 0
-        for uri in uris if split == "train" else uris[:1]:
-            table = tables.read(
-                uri, ("face_id", "domain", "split", *rows.columns[:1], schema.LANDMARKS), schema="features"
+    ids: dict[str, dict[str, str]] = {"train": {}, "val": {}}
+    total = {"train": 0, "val": 0}
+    vector = rows.columns[0]
+    for number, uri in enumerate(uris):
+        for part in tables.read_parts(uri, ("face_id", "domain", "split", vector, schema.LANDMARKS), schema="features"):
+            for split in ("train", "val") if number == 0 else ("train",):
+                people = schema.where(part, domain="human", split=split)
+                total[split] += people.num_rows
+                whole = usable(people, (vector, schema.LANDMARKS), "")
+                ids[split] |= dict.fromkeys(whole["face_id"].to_pylist(), "human")
+    for split, found in ids.items():
+        if total[split] > len(found):
+            log.info(
+                "%d of %d %s rows lack a vector or landmarks, or are there twice",
+                total[split] - len(found),
+                total[split],
+                split,
             )
-            people = schema.where(table, domain="human", split=split)
-            total += people.num_rows
-            for name in (rows.columns[0], schema.LANDMARKS):
-                people = people.filter(people[name].is_valid())
-            ids |= dict.fromkeys(people["face_id"].to_pylist(), "human")
-        if total > len(ids):
-            log.info("%d of %d %s rows lack a vector or landmarks, or are there twice", total - len(ids), total, split)
-        found[split] = frozenset(at_most(ids, most[split], seed))
-        if len(found[split]) < 2:
+        if len(found) < 2:
             raise UserError(
-                f"{uris[0]} must have at least 2 {split} humans with vectors and textures, got {len(found[split])}"
+                f"{uris[0]} must have at least 2 {split} humans with vectors and landmarks, got {len(found)}"
             )
-    return Sets(found["train"], found["val"])
+    return Sets(*(frozenset(at_most(ids[split], most[split], seed)) for split in ("train", "val")))
 
 
 def datasets(uris: Sequence[str], rows: DecoderRows, chosen: Sets, seed: int) -> dict[str, ray.data.Dataset]:
@@ -89,10 +91,9 @@ def warm_start(
     if not config or not rank:
         return warm, config
     held = next(iter(streams[f"val_{STREAM}"].iter_batches(batch_size=512)))
-    ridge, penalty = sums.fit(held["vector"], _targets(held, side))
-    down, up = sums.reduced(ridge, rank)
+    found, penalty = sums.fit(held["vector"], _targets(held, side), rank)
     log.info("linear path: rank %d, fitted on %d faces, penalty %g", rank, sums.count, penalty)
-    warm |= {"down": down, "up": up, "picture": ridge.mean_target}
+    warm |= {"down": found.down, "up": found.up, "picture": found.mean_target}
     return {name: np.asarray(value, np.float32) for name, value in warm.items()}, replace(config, linear_rank=rank)
 
 

@@ -19,16 +19,31 @@ from rupantara.errors import UserError
 from rupantara.generation import decoder_loading
 from rupantara.generation.decoder_loading import MODEL_TYPE
 from rupantara.reports import html, inversion
-from rupantara.stages.decoder_rows import IDENTITY, vector_field
+from rupantara.stages.decoder_rows import usable, vector_field
 from rupantara.stages.faces import choose_people
-from rupantara.stages.inverters import COLUMNS, fit_baselines
+from rupantara.stages.inversion_baselines import COLUMNS, fit_baselines
 from rupantara.stages.measure_inversions import MeasureInversions, Trial
 from rupantara.storage import checkpoints, manifest, tables, uris, weights
 from rupantara.storage.recipe import Recipe, code_version
 
 log = logging.getLogger("jobs")
 CODE = (
-    *("models", "metrics", "training/ridge.py", "generation/decoder_loading.py", "stages/inverters.py"),
+    *(
+        "models",
+        "metrics",
+        "training/ridge.py",
+        "training/balance.py",
+        "training/decoders.py",
+        "generation/decoder_loading.py",
+    ),
+    *(
+        "stages/inverters.py",
+        "stages/inversion_baselines.py",
+        "stages/faces.py",
+        "stages/networks.py",
+        "landmarks/crop.py",
+    ),
+    *("landmarks/morph.py", "landmarks/spline.py"),
     *(
         "stages/measure_inversions.py",
         "stages/judges.py",
@@ -80,7 +95,13 @@ def build(config: Config) -> tuple[Recipe, Trial]:
     theirs = vector_field(config.features, features.data[0].path, vector)
     if theirs.model_sha256 != digest or not {"texture", "crop"} <= set(theirs.columns):
         raise UserError(f"{config.features} must hold {vector} of the decoders' network, texture and crop")
-    chosen = list(choose_people(config.faces, "human", (config.split,), config.limit, config.seed))
+    _check_split(features, faces, found)
+    people = {}
+    for part in tables.read_parts(
+        config.features, ("face_id", "domain", "split", vector, schema.LANDMARKS), schema="features"
+    ):
+        people |= dict.fromkeys(usable(part, (vector, schema.LANDMARKS), config.split)["face_id"].to_pylist())
+    chosen = list(choose_people(config.faces, "human", (config.split,), config.limit, config.seed, people))
     if len(chosen) < 2:
         raise UserError(
             f"{config.faces} must have at least 2 accepted humans of split {config.split}, got {len(chosen)}"
@@ -100,6 +121,7 @@ def build(config: Config) -> tuple[Recipe, Trial]:
         checkpoint=config.checkpoint,
         baselines=uris.join(config.metrics, f"baselines-{recipe.fingerprint[:12]}.safetensors"),
         vector=vector,
+        split=config.split,
         side=sides.pop(),
         chosen=frozenset(chosen),
         shown=frozenset(chosen[: config.shown]),
@@ -109,10 +131,23 @@ def build(config: Config) -> tuple[Recipe, Trial]:
     return recipe, trial
 
 
+def _check_split(features: manifest.Manifest, faces: manifest.Manifest, found: dict[str, str]) -> None:
+    """Refuse decoders that were trained on other faces: who is held out here may be among them."""
+    for part, uri in found.items():
+        trained = manifest.read(uri)
+        if trained is None:
+            log.info("%s is a download without manifest: whether it was trained on these people cannot be told", uri)
+        elif trained.recipe.inputs.get("features") != features.content and trained.extra.get("faces") != faces.content:
+            raise UserError(
+                f"{part} in {uri!r} must be trained on features of --faces, or people who are held out here may have been trained on"
+            )
+
+
 def facts_of(config: Config, trial: Trial) -> dict[str, Any]:
     """Fit the baselines in one Ray task, and say what the report should know of the decoders."""
     task = ray.remote(fit_baselines).options(num_cpus=min(2.0, os.cpu_count() or 1))
-    arguments = (config.features, trial.vector, trial.side, trial.chosen, trial.baselines)
+    mean = manifest.require(config.features, "features").extra[MEAN]
+    arguments = (config.features, trial.vector, trial.side, trial.chosen, mean, trial.baselines)
     fitted = ray.get(task.remote(*arguments), timeout=FIT_TIMEOUT_S)
     facts: dict[str, Any] = {
         "vector": trial.vector,
@@ -121,7 +156,7 @@ def facts_of(config: Config, trial: Trial) -> dict[str, Any]:
         "judged": bool(trial.weights),
     }
     facts |= {"baselines": fitted, "histories": {}, "recipes": {}}
-    facts[MEAN] = manifest.require(config.features, "features").extra[MEAN]
+    facts[MEAN] = mean
     for part, uri in decoder_loading.parts_of(config.checkpoint).items():
         found = manifest.read(uri)
         facts["recipes"][part] = found.recipe.config if found else {}
@@ -142,7 +177,7 @@ def main(config: Config) -> None:
         cli.connect()
         facts = facts_of(config, trial)
     plan = parts.parts_of(config.features, manifest.require(config.features, "features"))
-    columns = tuple(dict.fromkeys((*COLUMNS, trial.vector, *identity_column(config))))
+    columns = (*COLUMNS, trial.vector)
     run = partial(
         parts.run_parts, config, config.metrics, "inversions", recipe, plan, partial(MeasureInversions, trial)
     )
@@ -153,12 +188,6 @@ def main(config: Config) -> None:
     for row in (inversion.HEADER, *inversion.table_rows(config.metrics)):
         print("| " + " | ".join(map(str, row)) + " |")
     log.info("report: %s", report)
-
-
-def identity_column(config: Config) -> tuple[str, ...]:
-    """Return the features' own identity vectors, where they have them."""
-    file = manifest.require(config.features, "features").data[0].path
-    return (IDENTITY,) if IDENTITY in tables.read_schema(config.features, file).names else ()
 
 
 if __name__ == "__main__":

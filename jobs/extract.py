@@ -11,7 +11,7 @@ from functools import partial
 from typing import Any
 
 from jobs import cli, parts
-from jobs.mean_face import MEAN, mean_landmarks
+from jobs.mean_face import MEAN, PARENTS, mean_landmarks
 from rupantara import schema
 from rupantara.errors import UserError
 from rupantara.stages import extractors
@@ -27,6 +27,7 @@ CODE = (
         "stages/textures.py",
         "landmarks/texture.py",
         "landmarks/spline.py",
+        "landmarks/morph.py",
         "landmarks/regions.py",
         "landmarks/align.py",
         "landmarks/crop.py",
@@ -77,7 +78,7 @@ def specs_of(config: Config) -> list[Spec]:
     return specs
 
 
-def mean_of(config: Config, faces: manifest.Manifest, specs: Sequence[Spec]) -> tuple[float, ...]:
+def mean_of(config: Config, specs: Sequence[Spec]) -> tuple[float, ...]:
     """Return the mean landmarks that textures are warped to: a features table's, or the train split's own."""
     if "texture" not in [spec.name for spec in specs]:
         if config.mean_of:
@@ -88,16 +89,13 @@ def mean_of(config: Config, faces: manifest.Manifest, specs: Sequence[Spec]) -> 
         if not found:
             raise UserError(f"--mean-of must be a features table with textures, {config.mean_of} has none")
         return tuple(found)
-    done = manifest.read(config.features)
-    if done and done.schema == "features" and done.recipe.inputs.get("faces") == faces.content and done.extra.get(MEAN):
-        return tuple(done.extra[MEAN])
     return mean_landmarks(config.faces)
 
 
 def build(config: Config) -> tuple[Recipe, list[parts.Part], partial[ExtractFeatures], dict[str, Any]]:
     """Plan one part for each file of the faces."""
     faces, specs = manifest.require(config.faces, "faces"), specs_of(config)
-    mean = mean_of(config, faces, specs)
+    mean = mean_of(config, specs)
     source = Source(config.checkpoint, config.weights, "cuda" if config.gpus_per_worker else "cpu", mean)
     models = {spec.name: extractors.model_sha256(spec, source) for spec in specs}
     # Batch size and worker decide how fast, not what; precision and stored type decide what.
@@ -107,6 +105,8 @@ def build(config: Config) -> tuple[Recipe, list[parts.Part], partial[ExtractFeat
     workers = config.workers or (1 if config.gpus_per_worker >= 1 else cpus)
     threads = config.threads or max(1, cpus // workers)
     extra: dict[str, Any] = {"model_sha256": models.get("region_vae", "")} | ({MEAN: list(mean)} if mean else {})
+    # Of morphs: the faces that they were made from, whose splits they keep.
+    extra |= {PARENTS: faces.recipe.inputs["faces"]} if "faces" in faces.recipe.inputs else {}
     return recipe, parts.parts_of(config.faces, faces), partial(ExtractFeatures, specs, source, threads), extra
 
 

@@ -85,7 +85,7 @@ class Config(cli.Common):
     split: Literal["train", "val", "test", ""] = "test"
     """Split of the source faces or features ("" = all)."""
     limit: int = 32
-    """Most source faces, chosen by hash (0 = all)."""
+    """Most source faces, chosen by hash, or the first so many vectors or photographs (0 = all)."""
     export: bool = True
     """Write each picture as a PNG file too."""
     sheet_rows: int = 12

@@ -4,6 +4,7 @@ import hashlib
 import io
 import logging
 import os
+import zipfile
 from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
@@ -37,11 +38,15 @@ CODE = (
         "landmarks",
         "generation/decoder_loading.py",
         "generation/provenance.py",
+        "training/balance.py",
         "imaging/codec.py",
     ),
     *("stages/invert.py", "stages/decoder_rows.py", "stages/faces.py"),
 )
-PHOTO_CODE = ("imaging", "models", "stages/curate.py", "stages/measure.py", "stages/extract.py", "stages/extractors.py")
+PHOTO_CODE = (
+    *("imaging", "models", "stages/curate.py", "stages/measure.py", "stages/paths.py", "stages/extract.py"),
+    *("stages/extractor.py", "stages/extractors.py", "stages/vggface_files.py"),
+)
 PART_ROWS = 256
 MakeStage = Callable[[], Callable[[pa.Table], pa.Table]]
 
@@ -67,7 +72,13 @@ def build(config: Any) -> tuple[Recipe, Source]:
     loaded = decoder_loading.load_face(config.checkpoint)
     source = SOURCES[given[0]](config, loaded)
     models = source.models | dict(zip(("landmark_decoder", "texture_decoder"), loaded.sha256, strict=True))
-    settings = {"kind": "inversion", "source": given[0], "limit": config.limit, "seed": config.seed}
+    settings = {
+        "kind": "inversion",
+        "source": given[0],
+        "limit": config.limit,
+        "seed": config.seed,
+        "part_rows": PART_ROWS,
+    }
     settings |= {"split": config.split} if given[0] == "features" else {}
     return Recipe("generate", code_version(source.code), settings, source.inputs, models), source
 
@@ -97,7 +108,7 @@ def of_vectors(config: Any, loaded: LoadedFace) -> Source:
     data = uris.read_bytes(config.vectors)
     try:
         vectors = np.load(io.BytesIO(data), allow_pickle=False)
-    except ValueError as error:
+    except (ValueError, EOFError, zipfile.BadZipFile) as error:
         raise UserError(f"--vectors must be a .npy file of numbers [n, dim], got {config.vectors!r}: {error}") from None
     wanted = loaded.config.texture.input_dim
     if (
@@ -110,7 +121,7 @@ def of_vectors(config: Any, loaded: LoadedFace) -> Source:
         raise UserError(
             f"--vectors must be numbers [n, {wanted}] ({loaded.config.vector}), got {shape} in {config.vectors!r}"
         )
-    count = min(len(vectors), config.limit or len(vectors))
+    count = most(len(vectors), config.limit, "vectors")
     planned = []
     for start in range(0, count, PART_ROWS):
         stop = min(start + PART_ROWS, count)
@@ -132,7 +143,7 @@ def of_photos(config: Any, loaded: LoadedFace) -> Source:
     entries = photographs(uris.list_files(config.photos))
     if not entries:
         raise UserError(f"--photos holds no file named *.{'/'.join(EXTENSIONS)}, got {config.photos!r}")
-    entries = entries[: config.limit or None]
+    entries = entries[: most(len(entries), config.limit, "photographs")]
     embedder, networks = Embedding("", config.networks), ("yunet", "pfld")
     digest = extractors.model_sha256(Spec(column), embedder) if column in extractors.EXTRACTORS else ""
     if digest != loaded.config.vector_sha256:
@@ -151,6 +162,14 @@ def of_photos(config: Any, loaded: LoadedFace) -> Source:
         photo_part(i, entries[start : start + PART_ROWS]) for i, start in enumerate(range(0, len(entries), PART_ROWS))
     ]
     return Source({"photos": uris.fingerprint_files(entries)}, models, (*CODE, *PHOTO_CODE), planned, stage, None)
+
+
+def most(count: int, limit: int, what: str) -> int:
+    """Return how many of a source's rows are taken, saying so where it is not all."""
+    taken = min(count, limit or count)
+    if taken < count:
+        log.info("the first %d of %d %s; --limit 0 takes all", taken, count, what)
+    return taken
 
 
 def threads() -> int:

@@ -9,12 +9,16 @@ from ray.data.aggregate import AggregateFnV2
 
 from jobs import cli
 from rupantara.errors import UserError
-from rupantara.stages.faces import ReadFile
 from rupantara.stages.textures import MEAN_COLUMNS, scaled_landmarks
-from rupantara.storage import manifest
+from rupantara.storage import manifest, tables
 
 MEAN = "mean_landmarks"
 """Entry of a features table's manifest, and column of the aggregate."""
+
+PARENTS = "parents_of"
+"""Entry of the manifest of morphs' features: the faces table that the morphs were made from."""
+
+SUMS = "sums"
 
 UNIT_PX = 2.0**-16
 """Landmarks are counted in whole numbers of this."""
@@ -28,9 +32,9 @@ class MeanLandmarks(AggregateFnV2):
         super().__init__(MEAN, zero_factory=lambda: [0] * 137, on=None, ignore_nulls=False)
 
     def aggregate_block(self, block: Any) -> list[int]:
-        """Sum one block of the faces table."""
-        points = np.rint(scaled_landmarks(pa.table(block)) / UNIT_PX).astype(np.int64)
-        return [*points.sum(0).ravel().tolist(), len(points)]
+        """Add the sums of one block's files."""
+        sums = np.stack(pa.table(block)[SUMS].to_numpy()).astype(np.int64)
+        return sums.sum(0).tolist()
 
     def combine(self, current_accumulator: list[int], new: list[int]) -> list[int]:
         """Add two sums."""
@@ -42,14 +46,31 @@ class MeanLandmarks(AggregateFnV2):
         return [value / count * UNIT_PX for value in sums] if count else []
 
 
+class SumFile:
+    """Row with the `path` of a file of the faces table -> its sums and count, so that no picture leaves the worker."""
+
+    def __init__(self, faces: str) -> None:
+        """Read files of one table."""
+        self._faces = faces
+
+    def __call__(self, batch: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Sum the files of the batch."""
+        rows = []
+        for path in batch["path"]:
+            points = scaled_landmarks(tables.read_file(self._faces, str(path), MEAN_COLUMNS))
+            whole = np.rint(points / UNIT_PX).astype(np.int64)
+            rows.append(np.append(whole.sum(0).ravel(), len(whole)))
+        return {SUMS: np.stack(rows)}
+
+
 def mean_landmarks(faces: str) -> tuple[float, ...]:
     """Return 68 x 2 numbers, px of `landmarks.texture.SIDE`; UserError where the train split has no human with landmarks."""
     cli.connect()
     files = [{"path": file.path} for file in manifest.require(faces, "faces").data]
-    read: Any = ReadFile(faces, MEAN_COLUMNS)
+    stage: Any = SumFile(faces)
     rows = ray.data.from_items(files, override_num_blocks=len(files))
     cli.quieten()
-    found = rows.map_batches(read, batch_format="numpy", batch_size=1).aggregate(MeanLandmarks())
+    found = rows.map_batches(stage, batch_format="numpy", batch_size=1).aggregate(MeanLandmarks())
     mean = np.asarray(found[MEAN] if isinstance(found, dict) else [], np.float64)
     if len(mean) != 136:
         raise UserError(f"{faces} must hold accepted train humans with 68 landmarks, got none")

@@ -14,11 +14,11 @@ import torch
 
 from jobs import cli, train_logs
 from jobs.decoder_data import Sets, choose, datasets, warm_start
-from jobs.mean_face import MEAN
+from jobs.mean_face import MEAN, PARENTS
 from jobs.train_fit import Room, check, fit
 from jobs.train_progress import following
 from jobs.train_publish import publish
-from jobs.train_worker import Plan
+from jobs.train_worker import CHUNK_ROWS, Plan
 from rupantara import schema
 from rupantara.errors import UserError
 from rupantara.generation import decoder_loading
@@ -51,8 +51,13 @@ CODE = (
         "stages/decoder_rows.py",
         "stages/faces.py",
     ),
-    *("imaging/codec.py", "jobs/decoder_data.py", "jobs/train_worker.py"),
+    *("stages/networks.py", "training/balance.py", "landmarks/morph.py", "landmarks/spline.py", "imaging/codec.py"),
+    *("jobs/decoder_data.py", "jobs/train_worker.py"),
 )
+LOSSES = ("perceptual_weight", "identity_weight", "landmark_weight")
+FACES = "faces"
+"""Entry of a decoder's manifest: the faces table whose splits it kept to."""
+
 PICTURE = {"landmarks": "", "texture": "texture", "single": "crop", "joint": "crop"}
 """Column of the features table that each part's pictures are compared with."""
 
@@ -156,6 +161,13 @@ def names_of(config: Config) -> tuple[str, ...]:
     counts = {name: getattr(config, name) for name in ("batch", "landmark_batch", "epochs", "landmark_epochs")}
     if min(config.batch, config.landmark_batch) < 2 or min(counts.values()) < 1:
         raise UserError(f"--batch and --landmark-batch must be at least 2 and epochs 1, got {counts}")
+    if max(config.batch, config.landmark_batch) > CHUNK_ROWS:
+        raise UserError(
+            f"--batch and --landmark-batch must be at most {CHUNK_ROWS}, the rows shuffled at a time, got {counts}"
+        )
+    negative = {n: getattr(config, n) for n in LOSSES if getattr(config, n) < 0}
+    if negative:
+        raise UserError(f"weights of losses must not be negative, got {negative}")
     if not 0 <= config.dropout < 1:
         raise UserError(f"--dropout must be at least 0 and below 1, got {config.dropout}")
     if not 0 <= config.beta1 < 1 or config.decay < 0:
@@ -186,26 +198,55 @@ def texture_of(config: Config, dim: int) -> TextureDecoderConfig:
 
 @dataclass(frozen=True)
 class Job:
-    """What is trained on: tables, the vectors' column, the mean face."""
+    """What is trained on: tables, the faces that they are of, the vectors' column, the mean face."""
 
     tables: tuple[str, ...]
+    faces: str
     vector: VectorField
     mean: tuple[float, ...]
 
 
 def open_tables(config: Config, names: tuple[str, ...]) -> Job:
-    """Check that the tables hold what the parts need, and share a mean face; UserError naming what is missing."""
+    """Check that the tables hold what the parts need, and share a mean face and a split; UserError naming what is missing."""
     found = manifest.require(config.features, "features")
     vector, mean = vector_field(config.features, found.data[0].path, config.vector), found.extra.get(MEAN)
-    wanted = {PICTURE[name] for name in names if PICTURE[name]} | ({IDENTITY} if config.identity_weight > 0 else set())
-    lacking = [*(sorted(wanted - set(vector.columns))), *(() if mean else ("texture",))]
+    objectives = [objective_of(config, name) for name in names]
+    if max(o.perceptual_weight + o.identity_weight for o in objectives) > 0 and not config.weights:
+        raise UserError(
+            "--perceptual-weight and --identity-weight above 0 need --weights, the folder of their networks"
+        )
+    wanted = {PICTURE[name] for name in names if PICTURE[name]} | ({"texture"} if "joint" in names else set())
+    wanted |= {IDENTITY} if any(o.identity_weight > 0 for o in objectives) else set()
+    lacking = sorted((wanted - set(vector.columns)) | (set() if mean else {"texture"}))
     if lacking or not mean:
-        need = " ".join(dict.fromkeys(lacking))
-        raise UserError(f"{config.features} has no column {need}: run jobs.extract with --extractors … {need}")
-    if not config.morphs:
-        return Job((config.features,), vector, tuple(mean))
-    morphs = manifest.require(config.morphs, "features")
+        raise UserError(
+            f"{config.features} has no column {' '.join(lacking)}: run jobs.extract with --extractors … {' '.join(lacking)}"
+        )
+    faces = found.recipe.inputs["faces"]
+    opened = {config.features: found} | (
+        {config.morphs: manifest.require(config.morphs, "features")} if config.morphs else {}
+    )
+    for uri, table in opened.items():
+        small = {
+            s["name"]: s["size"]
+            for s in table.recipe.config["extractors"]
+            if s["name"] in wanted and s["size"] < config.size
+        }
+        if small:
+            raise UserError(f"--size must be at most that of the pictures in {uri}, got {config.size} and {small}")
+    if config.morphs:
+        _check_morphs(config, opened[config.morphs], vector, wanted, mean, faces)
+    return Job(tuple(opened), faces, vector, tuple(mean))
+
+
+def _check_morphs(
+    config: Config, morphs: manifest.Manifest, vector: VectorField, wanted: set[str], mean: list[float], faces: str
+) -> None:
     theirs = vector_field(config.morphs, morphs.data[0].path, config.vector)
+    if morphs.extra.get(PARENTS) != faces:
+        raise UserError(
+            f"--morphs must be of morphs of the faces of --features, or held-out faces would be trained on; {config.morphs} is not"
+        )
     if morphs.extra.get(MEAN) != mean:
         raise UserError(
             f"--morphs must be extracted with --mean-of {config.features}, {config.morphs} has another mean face"
@@ -214,7 +255,6 @@ def open_tables(config: Config, names: tuple[str, ...]) -> Job:
         raise UserError(
             f"{config.morphs} must hold {config.vector} by the same network, {' and '.join(sorted(wanted))}"
         )
-    return Job((config.features, config.morphs), vector, tuple(mean))
 
 
 def rows_of(config: Config, part: str) -> DecoderRows:
@@ -224,15 +264,19 @@ def rows_of(config: Config, part: str) -> DecoderRows:
 
 
 def recipe_of(config: Config, part: str, job: Job) -> Recipe:
-    """Return what decides one checkpoint."""
-    runtime = ("features", "morphs", "checkpoint", "weights", "parts", "threads", "num_to_keep", "max_failures")
-    other = ("epochs", "batch") if part == "landmarks" else ("landmark_epochs", "landmark_batch")
-    losses = ("perceptual_weight", "identity_weight", "landmark_weight", "bfloat16", "size", "linear")
-    settings = cli.row_config(
-        config, *runtime, *other, "min_workers", "mlflow", *(losses if part == "landmarks" else ())
-    )
-    settings |= {"num_workers": max(1, config.workers), "part": part}
-    objective = objective_of(config, part)
+    """Return what decides one checkpoint: of the settings, those that its part uses."""
+    objective, (batch, epochs) = objective_of(config, part), lengths(config, part)
+    settings: dict[str, Any] = {
+        "part": part,
+        "vector": config.vector,
+        "seed": config.seed,
+        "batch": batch,
+        "epochs": epochs,
+    }
+    settings |= {"max_faces": config.max_faces, "max_validation_faces": config.max_validation_faces}
+    settings |= {"num_workers": max(1, config.workers), "objective": asdict(objective)}
+    settings |= {"dropout": config.dropout} if part in ("landmarks", "joint") else {}
+    settings |= {} if part == "landmarks" else {"texture": asdict(texture_of(config, job.vector.dim))}
     named = {"squeezenet": objective.perceptual_weight, "mobilefacenet": objective.identity_weight}
     hashes = {name: weights.sha256(config.weights, name) for name, weight in named.items() if weight > 0}
     hashes[config.vector] = job.vector.model_sha256
@@ -240,7 +284,14 @@ def recipe_of(config: Config, part: str, job: Job) -> Recipe:
         name: manifest.require(uri, "features").content
         for name, uri in zip(("features", "morphs"), job.tables, strict=False)
     }
-    return Recipe("train_decoder", code_version(CODE), settings, inputs, hashes)
+    return Recipe("train_decoder", code_version(CODE), json.loads(json.dumps(settings)), inputs, hashes)
+
+
+def lengths(config: Config, part: str) -> tuple[int, int]:
+    """Return the faces in a step and the passes of a part."""
+    if part == "landmarks":
+        return config.landmark_batch, config.landmark_epochs
+    return config.batch, config.epochs
 
 
 @dataclass(frozen=True)
@@ -266,18 +317,21 @@ class Make:
 def train_one(config: Config, part: str, job: Job, chosen: Sets, running: manifest.Manifest) -> None:
     """Train one part into its checkpoint."""
     cli.connect()
-    output, workers = uris.join(config.checkpoint, part), max(1, config.workers)
-    landmarks = part == "landmarks"
-    batch, epochs = (config.landmark_batch, config.landmark_epochs) if landmarks else (config.batch, config.epochs)
+    output, workers, (batch, epochs) = uris.join(config.checkpoint, part), max(1, config.workers), lengths(config, part)
     streams = datasets(job.tables, rows_of(config, part), chosen, config.seed)
-    texture = texture_of(config, job.vector.dim)
-    warm, fitted = warm_start(streams, job.mean, job.vector.dim, None if landmarks else texture)
+    texture = None if part == "landmarks" else texture_of(config, job.vector.dim)
+    # The joint model's pictures are faces, and what its linear path makes are textures.
+    fitted_on = datasets(job.tables, rows_of(config, "texture"), chosen, config.seed) if part == "joint" else streams
+    warm, texture = warm_start(fitted_on, job.mean, job.vector.dim, texture)
+    del fitted_on
     model = FaceDecoderConfig(
-        part, config.vector, job.vector.model_sha256, dropout=config.dropout, texture=fitted or texture
+        part,
+        config.vector,
+        job.vector.model_sha256,
+        dropout=config.dropout if part in ("landmarks", "joint") else 0.0,
+        texture=texture or TextureDecoderConfig(input_dim=job.vector.dim),
     )
     rows = streams[STREAM].count() // workers
-    if rows < batch:
-        raise UserError(f"a worker must have at least one batch of {batch} faces, got {rows}")
     plan = Plan(
         make=Make(model, objective_of(config, part), config.weights, warm),
         batch={STREAM: batch},
@@ -296,31 +350,42 @@ def train_one(config: Config, part: str, job: Job, chosen: Sets, running: manife
         room = Room(config.min_workers, config.max_failures, config.num_to_keep)
         result = fit(config, plan, streams, running.fingerprint, room)
     card = partial(decoder_card, model, running.recipe)
-    publish(output, decoder_loading.config_dict(model), card, result, running)
+    publish(output, decoder_loading.config_dict(model), card, result, running, **{FACES: job.faces})
     log.info("%s: trained on %d images", output, plan.total_images * workers)
 
 
+def choose_for(config: Config, part: str, job: Job) -> Sets:
+    """Choose a part's faces; UserError where they are fewer than a batch of each worker."""
+    chosen = choose(
+        job.tables, rows_of(config, part), {"train": config.max_faces, "val": config.max_validation_faces}, config.seed
+    )
+    least = lengths(config, part)[0] * max(1, config.workers)
+    if len(chosen.train) < least:
+        raise UserError(f"{part} must have a batch of faces for each worker, {least}, got {len(chosen.train)}")
+    return chosen
+
+
+def describe(config: Config, job: Job, recipes: dict[str, Recipe]) -> None:
+    """Print what would be trained."""
+    print(json.dumps(asdict(config), indent=1))
+    for name, recipe in recipes.items():
+        model = FaceDecoderConfig(name, config.vector, texture=texture_of(config, job.vector.dim))
+        count = sum(p.numel() for p in face_decoder.build(model, torch.zeros(68, 2)).parameters())
+        print(f"{name}: {count} parameters, fingerprint {recipe.fingerprint}")
+
+
 def main(config: Config) -> None:
-    """Run the job."""
+    """Run the job: everything is checked for every part before the first begins."""
     check(config)
     names = names_of(config)
     train_logs.check(config.mlflow)
     job = open_tables(config, names)
-    if (
-        max(o.perceptual_weight + o.identity_weight for o in (objective_of(config, n) for n in names)) > 0
-        and not config.weights
-    ):
-        raise UserError(
-            "--perceptual-weight and --identity-weight above 0 need --weights, the folder of their networks"
-        )
     recipes = {name: recipe_of(config, name, job) for name in names}
     if config.dry_run:
-        print(json.dumps(asdict(config), indent=1))
-        for name, recipe in recipes.items():
-            model = FaceDecoderConfig(name, config.vector, texture=texture_of(config, job.vector.dim))
-            count = sum(p.numel() for p in face_decoder.build(model, torch.zeros(68, 2)).parameters())
-            print(f"{name}: {count} parameters, fingerprint {recipe.fingerprint}")
+        describe(config, job, recipes)
         return
+    chosen = {name: choose_for(config, name, job) for name in names}
+    pending = {}
     for name, recipe in recipes.items():
         output = uris.join(config.checkpoint, name)
         running = manifest.begin(
@@ -328,9 +393,10 @@ def main(config: Config) -> None:
         )
         if running is None:
             log.info("nothing to do: %s is complete with the same recipe (%s)", output, recipe.fingerprint[:12])
-            continue
-        most = {"train": config.max_faces, "val": config.max_validation_faces}
-        train_one(config, name, job, choose(job.tables, rows_of(config, name), most, config.seed), running)
+        else:
+            pending[name] = running
+    for name, running in pending.items():
+        train_one(config, name, job, chosen[name], running)
 
 
 if __name__ == "__main__":

@@ -66,5 +66,6 @@ class LandmarkDecoder(nn.Module):
         self.layers = nn.Sequential(*layers, last)
 
     def forward(self, vectors: Tensor) -> PointSets:
-        """Decode vectors [batch, input_dim] to points [batch, 68, 2], px."""
-        return self.mean_points + self.layers(self.standardize(vectors)).float().unflatten(1, (POINTS, 2))
+        """Decode vectors [batch, input_dim] to points [batch, 68, 2], px, in float32 whatever the autocast."""
+        with torch.autocast(vectors.device.type, enabled=False):
+            return self.mean_points + self.layers(self.standardize(vectors.float())).unflatten(1, (POINTS, 2))

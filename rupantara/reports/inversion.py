@@ -208,6 +208,16 @@ def frechet_figure(rows: dict[str, pa.Table]) -> list[Figure]:
     return [Figure("Fréchet distance of each method's faces from the held-out faces", drawn)]
 
 
+def trained_text(recipes: dict[str, Any]) -> str:
+    """Say how long each part was trained."""
+    said = [
+        f"{part} {r['epochs']} passes of {'at most ' + str(r['max_faces']) if r.get('max_faces') else 'all'} faces"
+        for part, r in recipes.items()
+        if r.get("epochs")
+    ]
+    return f"Trained were: {', '.join(said)}." if said else ""
+
+
 def judged_text(about: dict[str, Any], group: int) -> list[str]:
     """Say what the judging networks measured, and whom it favours."""
     heads = "with the heads of LPIPS v0.1" if about["heads"] else "without learnt heads"
@@ -219,7 +229,7 @@ def judged_text(about: dict[str, Any], group: int) -> list[str]:
     ]
     if about["vector"] == "arcface":
         text.append("The vectors are MobileFaceNet's own: what is measured is what was given.")
-    if about["recipes"].get("texture", {}).get("identity_weight"):
+    if about["recipes"].get("texture", {}).get("objective", {}).get("identity_weight", 0) > 0:
         text.append("The texture decoder was trained to keep that cosine, which favours it.")
     return text
 
@@ -232,8 +242,8 @@ def section(uri: str) -> Section:
     text = [
         f"{count} held-out people (split {found.recipe.config['split']}, one face each, none of them in the train split), from their"
         f" {about['vector']} vectors alone, at {about['side']} x {about['side']}; landmarks in pixels of 224 x 224. ± is half of a 95 %"
-        f" interval over people. Baselines are fitted on {baselines['train_faces']:.0f} train faces, the ridge regressions' penalties"
-        " chosen on the validation split.",
+        f" interval over people. Baselines are fitted on {baselines['train_faces']:.0f} train faces without morphs, the ridge regressions'"
+        f" penalties chosen on the validation split. {trained_text(about['recipes'])}",
         "NME is the mean distance of the 68 points over that of the outer corners of the eyes. The decoders' texture covers the whole crop,"
         " and so do the errors: background, hair and clothes, which a face's vector does not tell, are in them. PSNR of the face is inside"
         " the hull of its true landmarks.",

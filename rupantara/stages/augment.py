@@ -15,6 +15,7 @@ from rupantara.imaging import codec
 from rupantara.landmarks import align
 from rupantara.landmarks.morph import Morph, morph
 from rupantara.landmarks.points import keypoints_from
+from rupantara.stages.decoder_rows import distinct
 from rupantara.stages.measure import measure
 from rupantara.storage import tables
 
@@ -53,14 +54,6 @@ def parents(table: pa.Table, max_yaw: float) -> pa.Table:
     table = schema.where(schema.accepted(table), domain="human", split=SPLIT)
     yaw = pc.field("quality", "yaw")
     return table.filter(pc.field("landmarks").is_valid() & (yaw >= -max_yaw) & (yaw <= max_yaw))
-
-
-def distinct(table: pa.Table) -> pa.Table:
-    """Keep the first row of each face_id: one photograph may lie at two places."""
-    first: dict[str, int] = {}
-    for i, face_id in enumerate(table["face_id"].to_pylist()):
-        first.setdefault(face_id, i)
-    return table.take(list(first.values()))
 
 
 class Pool:

@@ -45,6 +45,14 @@ def usable(rows: pa.Table, columns: Collection[str], split: str) -> pa.Table:
     return rows
 
 
+def distinct(table: pa.Table) -> pa.Table:
+    """Keep the first row of each face_id: one photograph may lie at two places."""
+    first: dict[str, int] = {}
+    for i, face_id in enumerate(table["face_id"].to_pylist()):
+        first.setdefault(face_id, i)
+    return table.take(list(first.values()))
+
+
 def vectors_of(rows: pa.Table, name: str) -> np.ndarray:
     """Return a vector column without nulls as float32 [n, dim]."""
     return schema.dense(rows[name], rows.schema.field(name).type.list_size).astype(np.float32)
@@ -92,7 +100,7 @@ class DecoderRows:
         read = ("face_id", "domain", "split", *self.columns)
         rows = usable(tables.read_file(uri, path, read), self.columns, self._split)
         if self._chosen is not None:
-            rows = schema.where_id(rows, self._chosen)
+            rows = distinct(schema.where_id(rows, self._chosen))
         out = {"vector": vectors_of(rows, self._vector), "landmarks": landmarks_of(rows)}
         if self._picture:
             out["image"] = pictures_of(rows, self._picture, self._side)

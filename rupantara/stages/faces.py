@@ -1,6 +1,6 @@
 """Rows of the faces table as arrays and tensors: what training, extraction, generation and evaluation read."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -149,10 +149,15 @@ def at_most(ids: Mapping[str, str], most: int, seed: int) -> dict[str, str]:
     return dict(sorted(ids.items(), key=lambda row: draw(row[0], seed))[: most or None])
 
 
-def choose_people(uri: str, domain: str, splits: Sequence[str], most: int, seed: int) -> dict[str, str]:
-    """Choose one accepted face of each person or animal of some splits, at most `most` by hash (0 = all): id -> species."""
+def choose_people(
+    uri: str, domain: str, splits: Sequence[str], most: int, seed: int, among: Collection[str] | None = None
+) -> dict[str, str]:
+    """Choose one accepted face of each person or animal of some splits, at most `most` by hash (0 = all): id -> species.
+
+    With `among` only of these ids.
+    """
     columns = ("face_id", "domain", "species", "identity", "split", "reject")
     table = schema.where(schema.accepted(tables.read(uri, columns, schema="faces")), domain=domain)
-    rows = [row for row in table.to_pylist() if row["split"] in splits]
+    rows = [row for row in table.to_pylist() if row["split"] in splits and (among is None or row["face_id"] in among)]
     one = {row["identity"] or row["face_id"]: row for row in sorted(rows, key=lambda row: draw(row["face_id"], seed))}
     return at_most({row["face_id"]: row["species"] for row in one.values()}, most, seed)

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import torch
 
 from rupantara import schema
@@ -20,6 +21,7 @@ from rupantara.stages.faces import to_pictures
 from rupantara.types import Vectors
 
 BATCH = 32
+NO_VECTOR = Rejected("generate", "no_vector", "the face is no human's, and its network makes no vector of it")
 NOT_FINITE = "the vector must be finite, got NaN or infinity"
 Stage = Callable[[pa.Table], pa.Table]
 
@@ -132,6 +134,10 @@ class InvertPhotos:
         faces = self._curate(batch)
         refused = faces.filter(faces["reject"].is_valid()).select(["face_id", "reject"]).to_pylist()
         lost = [self._invert.rejected(row["face_id"], row["reject"]) for row in refused]
+        lost += [
+            self._invert.rejected(name, NO_VECTOR.as_row())
+            for name in schema.accepted(faces).filter(pc.field("domain") != "human")["face_id"].to_pylist()
+        ]
         made = self._invert(self._extract(faces)).replace_schema_metadata(
             {schema.ROWS_IN: str(faces.num_rows).encode()}
         )

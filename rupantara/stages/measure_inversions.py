@@ -15,9 +15,10 @@ from rupantara.landmarks.morph import hull_mask
 from rupantara.landmarks.texture import SIDE, rescale
 from rupantara.metrics.image import image_errors, masked_psnr
 from rupantara.metrics.landmarks import landmark_errors
-from rupantara.stages.decoder_rows import IDENTITY, landmarks_of, pictures_of, usable, vectors_of
+from rupantara.stages.decoder_rows import distinct, landmarks_of, pictures_of, usable, vectors_of
 from rupantara.stages.faces import to_images, to_pictures
-from rupantara.stages.inverters import Baselines, Face, methods
+from rupantara.stages.inversion_baselines import Baselines, Face
+from rupantara.stages.inverters import methods
 from rupantara.stages.judges import Judges
 from rupantara.training.decoders import keypoints_of
 
@@ -35,14 +36,21 @@ class Trial:
     side: int
     chosen: frozenset[str]
     shown: frozenset[str]
+    split: str
     weights: str = ""
     heads: bool = False
 
 
 def hulls(points: Tensor, side: int) -> Tensor:
-    """Return where each face is in its picture, the hull of its landmarks (px of SIDE): uint8 [n, side, side]."""
-    scaled = rescale(points.numpy(), SIDE, side)
-    return torch.from_numpy(np.stack([hull_mask(face, side, side) for face in scaled]))
+    """Return where each face is in its picture, the hull of its landmarks (px of SIDE): uint8 [n, side, side]; 0 where there is none."""
+    return torch.from_numpy(np.stack([_hull(face, side) for face in rescale(points.numpy(), SIDE, side)]))
+
+
+def _hull(points: np.ndarray, side: int) -> np.ndarray:
+    try:
+        return hull_mask(points, side, side)
+    except ValueError:
+        return np.zeros((side, side), np.uint8)
 
 
 class MeasureInversions:
@@ -56,7 +64,8 @@ class MeasureInversions:
 
     def __call__(self, batch: pa.Table) -> pa.Table:
         """Measure the chosen faces of the batch."""
-        rows = schema.where_id(usable(batch, (self._trial.vector, schema.LANDMARKS, "crop"), ""), self._trial.chosen)
+        rows = usable(batch, (self._trial.vector, schema.LANDMARKS, "crop"), self._trial.split)
+        rows = distinct(schema.where_id(rows, self._trial.chosen))
         out: list[dict[str, Any]] = []
         for start in range(0, rows.num_rows, BATCH):
             with torch.inference_mode():
@@ -67,15 +76,15 @@ class MeasureInversions:
         trial, ids = self._trial, rows["face_id"].to_pylist()
         true = torch.from_numpy(landmarks_of(rows))
         images = to_images(pictures_of(rows, "crop", trial.side))
-        known = torch.from_numpy(vectors_of(rows, IDENTITY)) if IDENTITY in rows.column_names else None
-        source, _ = self._judged(Face(images, true), true, known)
+        source, _ = self._judged(Face(images, true), true)
         out = self._rows(ids, SOURCE, images, source)
         vectors, masks = torch.from_numpy(vectors_of(rows, trial.vector)), hulls(true, trial.side)
         for name, method in self._methods.items():
             made = method(vectors, ids)
-            values, identities = self._judged(made, true, None)
+            values, identities = self._judged(made, true)
             values |= {key: value.tolist() for key, value in image_errors(made.images, images).items()}
-            values["face_psnr"] = masked_psnr(made.images, images, masks).tolist()
+            inside = masked_psnr(made.images, images, masks).tolist()
+            values["face_psnr"] = [v if hull else None for v, hull in zip(inside, masks.flatten(1).any(1), strict=True)]
             if self._judges and identities is not None:
                 values["lpips_caffe_squeezenet"] = self._judges.distance(made.images, images).tolist()
                 own = torch.tensor(source["mobilefacenet"])
@@ -86,12 +95,12 @@ class MeasureInversions:
             out += self._rows(ids, name, made.images, values)
         return out
 
-    def _judged(self, face: Face, true: Tensor, known: Tensor | None) -> tuple[dict[str, list[Any]], Tensor | None]:
+    def _judged(self, face: Face, true: Tensor) -> tuple[dict[str, list[Any]], Tensor | None]:
         """Return features and identity vectors of faces aligned by the landmarks that they have, or else by the true ones."""
         if not self._judges:
             return {}, None
         points = rescale(true if face.points is None else face.points, SIDE, face.images.shape[-1])
-        vectors = self._judges.vectors(face.images, keypoints_of(points)) if known is None else known
+        vectors = self._judges.vectors(face.images, keypoints_of(points))
         features = self._judges.features(face.images).numpy().astype(np.float16)
         return {"mobilefacenet": vectors.tolist(), "squeezenet": list(features)}, vectors
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float
@@ -57,33 +58,76 @@ class RidgeSums:
         mean = self.vectors / self.count
         return np.sqrt(np.maximum(np.diag(self.squares) / self.count - mean**2, 0))
 
-    def solve(self, penalty: float) -> Ridge:
-        """Return the coefficients with the least squared error plus `penalty` (in units of PENALTIES) times their squares."""
+    def basis(self) -> "Basis":
+        """Return the moments in the eigenbasis of the vectors' covariance, where every penalty is solved at once."""
         if self.count < 2:
             raise ValueError(f"a regression needs at least 2 rows, got {self.count}")
         mean, goal = self.vectors / self.count, self.targets / self.count
-        covariance = self.squares / self.count - np.outer(mean, mean)
-        together = self.products / self.count - np.outer(mean, goal)
-        scale = float(np.trace(covariance)) / len(covariance) or 1.0
-        system = covariance + penalty * scale * np.eye(len(covariance))
-        return Ridge(np.linalg.solve(system, together).astype(np.float32), mean, goal)
+        values, axes = np.linalg.eigh(self.squares / self.count - np.outer(mean, mean))
+        axes = axes.astype(np.float32)
+        turned = (axes.T @ (self.products / self.count) - np.outer(axes.T @ mean, goal)).astype(np.float32)
+        return Basis(np.maximum(values, 0), axes, turned, mean, goal)
 
-    def fit(self, vectors: Rows, targets: Targets, penalties: Sequence[float] = PENALTIES) -> tuple[Ridge, float]:
-        """Return the solution with the least error on rows that were not added, and its penalty."""
-        errors = {p: float(((self.solve(p).predict(vectors) - targets) ** 2).mean()) for p in penalties}
+    def solve(self, penalty: float) -> Ridge:
+        """Return the coefficients with the least squared error plus `penalty` (in units of PENALTIES) times their squares."""
+        return self.basis().solve(penalty)
+
+    def fit(
+        self, vectors: Rows, targets: Targets, rank: int, penalties: Sequence[float] = PENALTIES
+    ) -> tuple["Factors", float]:
+        """Return the solution of a rank with the least error, at its whole rank, on rows that were not added, and its penalty.
+
+        ValueError where there are no such rows.
+        """
+        if not len(vectors):
+            raise ValueError("a penalty is chosen on rows that were not added, got none")
+        basis = self.basis()
+        errors = {p: float(((basis.predict(vectors, p) - targets) ** 2).mean()) for p in penalties}
         best = min(errors, key=errors.__getitem__)
-        return self.solve(best), best
+        return basis.reduced(best, rank), best
 
-    def reduced(self, ridge: Ridge, rank: int) -> tuple[np.ndarray, np.ndarray]:
-        """Return factors [dim, rank] and [rank, targets] of the coefficients, best for predictions (Izenman, 1975); rank at most dim."""
-        mean = self.vectors / self.count
-        covariance = self.squares / self.count - np.outer(mean, mean)
-        values, axes = np.linalg.eigh(covariance)
-        root = axes * np.sqrt(np.maximum(values, 0))
+
+class Factors(NamedTuple):
+    """Coefficients as factors [dim, rank] and [rank, targets], and the means of vectors and targets."""
+
+    down: np.ndarray
+    up: np.ndarray
+    mean_vector: np.ndarray
+    mean_target: np.ndarray
+
+
+@dataclass(frozen=True)
+class Basis:
+    """Eigenvalues [dim] and axes [dim, dim] of the vectors' covariance, their products with the targets, and both means."""
+
+    values: np.ndarray
+    axes: np.ndarray
+    products: np.ndarray
+    mean_vector: np.ndarray
+    mean_target: np.ndarray
+
+    def _inverse(self, penalty: float) -> np.ndarray:
+        scale = float(self.values.mean()) or 1.0
+        least = self.values.max() * len(self.values) * np.finfo(np.float32).eps
+        return (1 / np.maximum(self.values + penalty * scale, least or 1.0)).astype(np.float32)
+
+    def solve(self, penalty: float) -> Ridge:
+        """Return the coefficients for a penalty."""
+        found = self.axes @ (self._inverse(penalty)[:, None] * self.products)
+        return Ridge(found, self.mean_vector, self.mean_target)
+
+    def predict(self, vectors: Rows, penalty: float) -> Targets:
+        """Return float32 predictions, without the coefficients."""
+        turned = (vectors - self.mean_vector).astype(np.float32) @ self.axes
+        return (turned * self._inverse(penalty)) @ self.products + self.mean_target.astype(np.float32)
+
+    def reduced(self, penalty: float, rank: int) -> Factors:
+        """Cut the coefficients to a rank, best for predictions of the rows that were added (Izenman, 1975)."""
         # Predictions' directions are those of root' B, whose rows are as few as the vector's numbers.
-        inner = root.T @ ridge.coefficients
-        _, chosen = np.linalg.eigh(inner @ inner.T)
-        chosen = chosen[:, ::-1][:, :rank]
-        usable = values > values[-1] * 1e-10
-        inverse = np.where(usable, 1 / np.sqrt(np.where(usable, values, 1)), 0)
-        return (axes * inverse) @ chosen, chosen.T @ inner
+        root, inverse = np.sqrt(self.values).astype(np.float32), self._inverse(penalty)
+        inner = (root * inverse)[:, None] * self.products
+        _, chosen = np.linalg.eigh((inner @ inner.T).astype(np.float64))
+        chosen = chosen[:, ::-1][:, :rank].astype(np.float32)
+        usable = self.values > self.values.max() * 1e-10
+        back = np.where(usable, 1 / np.where(usable, root, 1), 0).astype(np.float32)
+        return Factors((self.axes * back) @ chosen, chosen.T @ inner, self.mean_vector, self.mean_target)

@@ -133,7 +133,7 @@ def test_a_linear_path_starts_from_the_regression() -> None:
     targets = (vectors @ mix * 0.05).astype(np.float32)
     sums = RidgeSums.empty(12, targets.shape[1])
     sums.update(vectors, targets)
-    down, up = sums.reduced(sums.solve(1e-6), 4)
+    down, up, *_ = sums.basis().reduced(1e-6, 4)
     warm = {"mean": vectors.mean(0), "deviations": sums.deviations, "mean_points": mean_points().numpy()}
     model = build("texture", replace(TINY, channels=(16,), convolutions=(1,)))
     begin(model, warm | {"down": down, "up": up, "picture": targets.mean(0)})

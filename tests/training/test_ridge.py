@@ -46,25 +46,33 @@ def test_the_penalty_is_the_one_that_predicts_unseen_rows_best() -> None:
     mix = rng.normal(size=(30, 4)).astype(np.float32)
     y, wanted = x @ mix + 6 * rng.normal(size=(40, 4)).astype(np.float32), held @ mix
     sums = _sums(x, y.astype(np.float32))
-    ridge, penalty = sums.fit(held, wanted, (0.0, 0.3, 1000.0))
+    found, penalty = sums.fit(held, wanted, 30, (1e-4, 0.3, 1000.0))
     assert penalty == 0.3
-    errors = [((sums.solve(p).predict(held) - wanted) ** 2).mean() for p in (0.0, 1000.0)]
-    assert ((ridge.predict(held) - wanted) ** 2).mean() < min(errors)
+    errors = {p: ((sums.solve(p).predict(held) - wanted) ** 2).mean() for p in (1e-4, 0.3, 1000.0)}
+    assert min(errors, key=errors.__getitem__) == 0.3
+    predicted = (held - found.mean_vector) @ found.down @ found.up + found.mean_target
+    assert ((predicted - wanted) ** 2).mean() == pytest.approx(errors[0.3], rel=1e-3)
+
+
+def test_without_unseen_rows_no_penalty_can_be_chosen() -> None:
+    x, y = _rows(3)
+    with pytest.raises(ValueError, match="not added, got none"):
+        _sums(x, y).fit(x[:0], y[:0], 6)
 
 
 def test_a_full_rank_is_the_whole_and_a_lower_one_the_best_of_its_rank() -> None:
     x, y = _rows(3)
     sums = _sums(x, y)
-    ridge = sums.solve(0.1)
-    down, up = sums.reduced(ridge, 6)
-    np.testing.assert_allclose(down @ up, ridge.coefficients, atol=1e-4)
+    ridge, basis = sums.solve(0.1), sums.basis()
+    whole = basis.reduced(0.1, 6)
+    np.testing.assert_allclose(whole.down @ whole.up, ridge.coefficients, atol=2e-4)
     centred = x.astype(np.float64) - x.mean(0, dtype=np.float64)
-    down, up = sums.reduced(ridge, 2)
-    assert down.shape == (6, 2) and up.shape == (2, 9)
+    np.testing.assert_allclose(basis.predict(x, 0.1), ridge.predict(x), atol=1e-3)
+    small = basis.reduced(0.1, 2)
+    assert small.down.shape == (6, 2) and small.up.shape == (2, 9)
     # Predictions' best approximation of rank 2 is their singular value decomposition's.
-    whole = centred @ ridge.coefficients
-    u, s, v = np.linalg.svd(whole, full_matrices=False)
-    np.testing.assert_allclose(centred @ down @ up, (u[:, :2] * s[:2]) @ v[:2], atol=1e-3 * s[0])
+    u, s, v = np.linalg.svd(centred @ ridge.coefficients, full_matrices=False)
+    np.testing.assert_allclose(centred @ small.down @ small.up, (u[:, :2] * s[:2]) @ v[:2], atol=1e-3 * s[0])
 
 
 def test_one_row_is_no_regression() -> None:
