@@ -28,29 +28,10 @@ from rupantara.storage.recipe import Recipe, code_version
 
 log = logging.getLogger("jobs")
 CODE = (
-    *(
-        "models",
-        "metrics",
-        "training/ridge.py",
-        "training/balance.py",
-        "training/decoders.py",
-        "generation/decoder_loading.py",
-    ),
-    *(
-        "stages/inverters.py",
-        "stages/inversion_baselines.py",
-        "stages/faces.py",
-        "stages/networks.py",
-        "landmarks/crop.py",
-    ),
-    *("landmarks/morph.py", "landmarks/spline.py"),
-    *(
-        "stages/measure_inversions.py",
-        "stages/judges.py",
-        "stages/decoder_rows.py",
-        "landmarks/texture.py",
-        "imaging/codec.py",
-    ),
+    *("models", "metrics", "training/ridge.py", "training/balance.py", "training/decoders.py", "imaging/codec.py"),
+    *("landmarks/texture.py", "landmarks/crop.py", "landmarks/morph.py", "landmarks/spline.py"),
+    *("generation/decoder_loading.py", "stages/inverters.py", "stages/inversion_baselines.py", "stages/judges.py"),
+    *("stages/measure_inversions.py", "stages/decoder_rows.py", "stages/faces.py", "stages/networks.py"),
 )
 JUDGES = ("squeezenet", "mobilefacenet")
 FIT_TIMEOUT_S = 3600

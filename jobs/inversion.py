@@ -33,15 +33,8 @@ from rupantara.storage.recipe import Recipe, code_version
 log = logging.getLogger("jobs")
 CODE = (
     *("models/face_decoder.py", "models/landmark_decoder.py", "models/texture_decoder.py", "models/spline_warp.py"),
-    *(
-        "models/radial_field.py",
-        "landmarks",
-        "generation/decoder_loading.py",
-        "generation/provenance.py",
-        "training/balance.py",
-        "imaging/codec.py",
-    ),
-    *("stages/invert.py", "stages/decoder_rows.py", "stages/faces.py"),
+    *("models/radial_field.py", "landmarks", "generation/decoder_loading.py", "generation/provenance.py"),
+    *("training/balance.py", "imaging/codec.py", "stages/invert.py", "stages/decoder_rows.py", "stages/faces.py"),
 )
 PHOTO_CODE = (
     *("imaging", "models", "stages/curate.py", "stages/measure.py", "stages/paths.py", "stages/extract.py"),
