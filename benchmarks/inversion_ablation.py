@@ -70,6 +70,8 @@ def one_run(name, seed, args, settings):
         "--max-faces",
         args.max_faces,
     ]
+    # All parts see the faces as often, in as many steps: joint's landmarks do too.
+    train += ["--landmark-epochs", args.epochs, "--landmark-batch", args.batch]
     train += ["--batch", args.batch, "--seed", seed, *flags, *(("--morphs", args.morphs) if args.morphs else ())]
     run("train_decoder", *common, *train)
     run("evaluate_inversion", *common, "--faces", args.faces, "--metrics", at / "metrics")
