@@ -50,7 +50,7 @@ def distinct(table: pa.Table) -> pa.Table:
     first: dict[str, int] = {}
     for i, face_id in enumerate(table["face_id"].to_pylist()):
         first.setdefault(face_id, i)
-    return table.take(list(first.values()))
+    return table.take(pa.array(list(first.values()), pa.int64()))
 
 
 def vectors_of(rows: pa.Table, name: str) -> np.ndarray:

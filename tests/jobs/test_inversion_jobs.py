@@ -63,13 +63,13 @@ def made(ray_cluster: None, tmp_path_factory: pytest.TempPathFactory) -> Made:
         (out.root / "photos" / path).parent.mkdir(parents=True, exist_ok=True)
         (out.root / "photos" / path).write_bytes(data)
 
-    write_photographs(write, humans=90, per_species=2, pictures_per_human=1)
+    write_photographs(write, humans=80, per_species=2, pictures_per_human=1)
     # Of several files, of which some hold no human of a split, and one no human at all.
-    curate.main(curate.Config(photos=out.photos, faces=out.faces, split_percent=(70, 15, 15), part_photos=8))
+    curate.main(curate.Config(photos=out.photos, faces=out.faces, split_percent=(70, 15, 15), part_photos=16))
     augment.main(augment.Config(faces=out.faces, morphs=out.morphs, count=20, sheet=0, part_morphs=8))
     extract.main(extracted(out))
     extract.main(extracted(out, faces=out.morphs, features=out.morph_features, mean_of=out.features))
-    train_decoder.main(trained(out, landmark_epochs=8, epochs=3))
+    train_decoder.main(trained(out, landmark_epochs=6, epochs=2))
     evaluate_inversion.main(evaluated(out))
     return out
 
@@ -112,10 +112,10 @@ def test_each_part_is_a_checkpoint_that_learnt(made: Made) -> None:
 
 def test_the_same_training_again_does_nothing_and_another_is_refused(made: Made, caplog: Any) -> None:
     with caplog.at_level("INFO", logger="jobs"):
-        train_decoder.main(trained(made, landmark_epochs=8, epochs=3))
+        train_decoder.main(trained(made, landmark_epochs=6, epochs=2))
     assert caplog.text.count("nothing to do") == 4
     with pytest.raises(RefusedError, match=r"config\.objective\.learning_rate"):
-        train_decoder.main(trained(made, landmark_epochs=8, epochs=3, learning_rate=0.5))
+        train_decoder.main(trained(made, landmark_epochs=6, epochs=2, learning_rate=0.5))
 
 
 @pytest.mark.parametrize(
