@@ -49,13 +49,15 @@ def measure(metrics):
 
 
 def one_run(name, seed, args, settings):
-    """Train and evaluate one configuration with one seed, or read what it gave: method -> means."""
+    """Train and evaluate one configuration with one seed, or read what it gave: method -> means (None = not yet, with --measured)."""
     parts, flags = CONFIGS[name]
     at = Path(args.out, f"{name.replace(' ', '_')}-{seed}")
     kept, made = at / "measured.json", settings | {"flags": list(flags), "parts": parts}
     found = json.loads(kept.read_text()) if kept.exists() else {}
     if found.get("settings") == made:
         return found["rows"]
+    if args.measured:
+        return None
     started = time.monotonic()
     common = ["--features", args.features, "--checkpoint", at / "decoder", "--weights", args.weights]
     train = [
@@ -116,6 +118,9 @@ def main():
     parser.add_argument("--max-faces", type=int, default=0, help="faces that are trained on (0 = all)")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1])
     parser.add_argument("--only", nargs="+", default=list(CONFIGS), choices=list(CONFIGS), metavar="CONFIG")
+    parser.add_argument(
+        "--measured", action="store_true", help="tabulate the runs that are measured, and train nothing"
+    )
     parser.add_argument("--dry-run", action="store_true", help="say what would run, and stop")
     args = parser.parse_args()
     settings = {
@@ -130,8 +135,12 @@ def main():
     for name in args.only:
         found[name] = []
         for seed in args.seeds:
-            found[name].append(one_run(name, seed, args, settings))
-            print(name, seed, json.dumps(found[name][-1]), flush=True)
+            rows = one_run(name, seed, args, settings)
+            found[name] += [rows] if rows else []
+            print(name, seed, json.dumps(rows), flush=True)
+        if not found[name]:
+            del found[name]
+            continue
         text = write(found, settings | {"seeds": args.seeds})
     print(text)
 
