@@ -33,7 +33,7 @@ class Config(cli.Common):
     size: int = 224
     """Side of the textures: 224 (the paper's decoder), 112 or 56."""
     linear: bool = False
-    """Start pictures from a ridge regression by a linear path that the paper does not have (112 and 56 have it in their presets)."""
+    """Start pictures from a ridge regression by a linear path that the paper does not have (--preset 112 does)."""
     epochs: int = 40
     """Passes over the faces of pictures' parts."""
     landmark_epochs: int = 200

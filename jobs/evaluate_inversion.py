@@ -1,4 +1,4 @@
-"""Evaluate decoders of faces from vectors on held-out people, beside table 2's ablations and three baselines.
+"""Evaluate decoders of faces from vectors on held-out people, beside three baselines and the other parts that were trained.
 
     ray job submit --working-dir . -- python -m jobs.evaluate_inversion --faces s3://bucket/faces --features s3://bucket/features \
         --checkpoint s3://bucket/decoder --weights s3://bucket/weights --metrics s3://bucket/inversion_metrics

@@ -87,8 +87,10 @@ def of_features(config: Any, loaded: LoadedFace) -> Source:
             f" {theirs.model_sha256[:12]}, {theirs.dim}"
         )
     rows = tables.read(config.features, ("face_id", "domain", "split"), schema="features")
+    people = schema.where(rows, domain="human").num_rows
     rows = schema.where(rows, domain="human", **({"split": config.split} if config.split else {}))
     chosen = frozenset(at_most(dict.fromkeys(rows["face_id"].to_pylist(), ""), config.limit, config.seed))
+    log.info("%d of %d humans (--split %s, --limit %d)", len(chosen), people, config.split or "''", config.limit)
     if not chosen:
         raise UserError(f"{config.features} must have humans of split {config.split!r}, got none")
     stage = partial(InvertVectors, config.checkpoint, chosen, seed=config.seed, threads=threads())
@@ -98,10 +100,10 @@ def of_features(config: Any, loaded: LoadedFace) -> Source:
 
 def of_vectors(config: Any, loaded: LoadedFace) -> Source:
     """Plan the rows of a .npy file: row i is the face `row-i`."""
-    data = uris.read_bytes(config.vectors)
     try:
+        data = uris.read_bytes(config.vectors)
         vectors = np.load(io.BytesIO(data), allow_pickle=False)
-    except (ValueError, EOFError, zipfile.BadZipFile) as error:
+    except (ValueError, EOFError, OSError, zipfile.BadZipFile) as error:
         raise UserError(f"--vectors must be a .npy file of numbers [n, dim], got {config.vectors!r}: {error}") from None
     wanted = loaded.config.texture.input_dim
     if (
@@ -183,7 +185,7 @@ def run(config: Any) -> None:
     if config.dry_run:
         print(config, f"\nfingerprint {recipe.fingerprint}\n{len(source.plan)} parts")
         return
-    parts.run_parts(
+    done = parts.run_parts(
         config,
         config.generated,
         "generated",
@@ -193,6 +195,8 @@ def run(config: Any) -> None:
         version=schema.VERSION,
         columns=source.columns,
     )
+    if not done.counts["accepted"]:
+        log.warning("no vector could be decoded; the reject rows say why")
     log.info("contact sheet: %s", write_inversion_sheet(config.generated, config.faces, config.sheet_rows))
     if config.export:
         log.info("%d PNG files in %s/png", write_pngs(config.generated), config.generated)

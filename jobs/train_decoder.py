@@ -1,4 +1,4 @@
-"""Train the decoders of `001_…` on a features table, each part into its own checkpoint; killed and started again it goes on.
+"""Train decoders that make faces of their vectors, on a features table, each part into its own checkpoint; a killed one goes on.
 
     ray job submit --working-dir . -- python -m jobs.train_decoder --features s3://bucket/features --morphs s3://bucket/morph_features \
         --checkpoint s3://bucket/decoder
@@ -120,13 +120,23 @@ def train_one(config: Config, part: str, job: Job, chosen: Sets, running: manife
         workers=workers,
         mlflow=config.mlflow,
     )
-    log.info("%s: %d faces, %d epochs", part, rows * workers, epochs)
+    held = streams[f"val_{STREAM}"].count()
+    log.info(
+        "%s: %d faces in batches of %d, %d epochs; %d faces to validate the averaged weights on",
+        part,
+        rows * workers,
+        batch,
+        epochs,
+        held,
+    )
     with following(output):
         room = Room(config.min_workers, config.max_failures, config.num_to_keep)
         result = fit(config, plan, streams, running.fingerprint, room)
     card = partial(decoder_card, model, running.recipe)
     publish(output, decoder_loading.config_dict(model), card, result, running, **{FACES: job.faces})
-    log.info("%s: trained on %d images", output, plan.total_images * workers)
+    log.info(
+        "%s: trained on %d images; its pictures: %s", output, plan.total_images * workers, uris.join(output, "grids")
+    )
 
 
 def describe(config: Config, job: Job, recipes: dict[str, Recipe]) -> None:

@@ -52,7 +52,7 @@ HEADER = (
         "LPIPS*",
         "Fréchet*",
     ),
-    *("identity cosine", f"rank 1 of {GROUP}"),
+    *("identity cosine", "rank 1"),
 )
 
 
@@ -156,7 +156,8 @@ def sheets(rows: dict[str, pa.Table]) -> list[Figure]:
         few = [[pictures[name][i] for name in pictures] for i in range(min(SHEET_ACROSS, len(pictures["source"])))]
         out.append(
             Figure(
-                "The face, and what each method makes of its vector", codec.encode_png(grid(few, list(pictures), SIDE))
+                "The face, and what each method makes of its vector",
+                codec.encode_png(grid(few, [name.replace("_", " ") for name in pictures], SIDE)),
             )
         )
         lines = []

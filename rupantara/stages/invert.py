@@ -22,6 +22,10 @@ from rupantara.types import Vectors
 
 BATCH = 32
 NO_VECTOR = Rejected("generate", "no_vector", "the face is no human's, and its network makes no vector of it")
+MOST_SPREAD = 4.0
+"""Of a vector like those that a decoder was trained on, half of the numbers lie within 0.7 of their spreads from their means; where half
+lie beyond this it is another network's, or not scaled as its vectors are."""
+
 NOT_FINITE = "the vector must be finite, got NaN or infinity"
 Stage = Callable[[pa.Table], pa.Table]
 
@@ -54,6 +58,8 @@ class InvertVectors:
         torch.set_num_threads(threads)
         self._loaded = load_face(checkpoint) if isinstance(checkpoint, str) else checkpoint
         self._chosen, self._seed = chosen, seed
+        self.sources: dict[str, str] = {}
+        """Where faces come from, by face id, as far as it is known: told in their parameters."""
 
     def __call__(self, batch: pa.Table) -> pa.Table:
         """Invert the chosen rows of the batch."""
@@ -72,9 +78,10 @@ class InvertVectors:
             yield from self._batch(vectors[start : start + BATCH], face_ids[start : start + BATCH])
 
     def _batch(self, vectors: Vectors, face_ids: Sequence[str]) -> Iterator[dict[str, Any]]:
-        finite = np.array(np.isfinite(vectors).all(1))
+        reasons = [self._unusable(vector) for vector in vectors]
+        usable = np.array([reason is None for reason in reasons])
         try:
-            made = invert(self._loaded, np.where(finite[:, None], vectors, 0))
+            made = invert(self._loaded, np.where(usable[:, None], vectors, 0))
         except DegenerateError as error:
             if len(vectors) == 1:
                 yield self.rejected(face_ids[0], Rejected("generate", "degenerate_landmarks", str(error)).as_row())
@@ -85,8 +92,8 @@ class InvertVectors:
             return
         pictures = zip(to_pictures(made.textures), to_pictures(made.images), strict=True)
         for i, (face_id, (texture, image)) in enumerate(zip(face_ids, pictures, strict=True)):
-            if not finite[i]:
-                yield self.rejected(face_id, Rejected("generate", "not_finite", NOT_FINITE).as_row())
+            if (why := reasons[i]) is not None:
+                yield self.rejected(face_id, why.as_row())
                 continue
             parameters = self._parameters(face_id)
             points = rescale(made.points[i].numpy(), SIDE, self._loaded.config.texture.side)
@@ -94,9 +101,21 @@ class InvertVectors:
             for kind, picture in (("texture", texture), ("inversion", image)):
                 yield self._row(face_id, kind, parameters) | {"image": provenance.png(picture, kind, parameters)}
 
+    def _unusable(self, vector: np.ndarray) -> Rejected | None:
+        """Say why a vector cannot be decoded: not finite, or unlike those that the decoder was trained on."""
+        if not np.isfinite(vector).all():
+            return Rejected("generate", "not_finite", NOT_FINITE)
+        standard = self._loaded.model.texture.standardize(torch.from_numpy(np.array(vector[None], np.float32)))
+        spread = float(standard.abs().median())
+        if spread <= MOST_SPREAD:
+            return None
+        rule = f"half of the vector's numbers must lie within {MOST_SPREAD:g} spreads of their means in training"
+        return Rejected("generate", "unlike", f"{rule}, got {spread:.3g}")
+
     def _parameters(self, face_id: str) -> dict[str, Any]:
         loaded = self._loaded
-        return {"vector": loaded.config.vector, "face_id": face_id, "model_sha256": list(loaded.sha256)}
+        known = {"vector": loaded.config.vector, "face_id": face_id, "model_sha256": list(loaded.sha256)}
+        return known | ({"uri": self.sources[face_id]} if face_id in self.sources else {})
 
     def _row(self, face_id: str, kind: str, parameters: dict[str, Any]) -> dict[str, Any]:
         return {
@@ -132,6 +151,7 @@ class InvertPhotos:
     def __call__(self, batch: pa.Table) -> pa.Table:
         """Invert every face; what was rejected on the way stays a reject."""
         faces = self._curate(batch)
+        self._invert.sources = dict(zip(faces["face_id"].to_pylist(), faces["uri"].to_pylist(), strict=True))
         refused = faces.filter(faces["reject"].is_valid()).select(["face_id", "reject"]).to_pylist()
         lost = [self._invert.rejected(row["face_id"], row["reject"]) for row in refused]
         lost += [

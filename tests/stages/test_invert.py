@@ -1,5 +1,7 @@
 """Photographs to inversions: nothing is lost on the way."""
 
+import json
+
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -58,6 +60,14 @@ def test_one_face_without_a_warp_spoils_no_other() -> None:
     assert reasons == {"a": None, "b": None, "c": "degenerate_landmarks", "d": None, "e": None}
 
 
+def test_vectors_of_another_scale_are_rejected() -> None:
+    rows = np.random.default_rng(0).normal(size=(3, 6)).astype(np.float32)
+    rows[1] *= 100
+    found = InvertVectors(loaded())(vectors(rows, list("abc"))).to_pylist()
+    reasons = {row["face_ids"][0]: (row["reject"] or {}).get("reason") for row in found}
+    assert reasons == {"a": None, "b": "unlike", "c": None}
+
+
 def test_vectors_of_another_length_are_refused() -> None:
     with pytest.raises(UserError, match=r"decoder's 6 numbers \(any\), got 7"):
         InvertVectors(loaded())(vectors(np.zeros((2, 7), np.float32), ["a", "b"]))
@@ -66,7 +76,7 @@ def test_vectors_of_another_length_are_refused() -> None:
 def test_photographs_become_faces_and_what_is_refused_on_the_way_stays_a_row() -> None:
     faces = pa.Table.from_pylist(
         [
-            {"face_id": "person", "domain": "human"},
+            {"face_id": "person", "domain": "human", "uri": "photos/person.jpg"},
             {"face_id": "fox", "domain": "animal"},
             {"face_id": "blur", "reject": Rejected("curate", "blurred", "").as_row()},
         ],
@@ -80,6 +90,8 @@ def test_photographs_become_faces_and_what_is_refused_on_the_way_stays_a_row() -
     )
     stage = InvertPhotos(lambda: lambda _: faces, lambda: lambda _: features, lambda: InvertVectors(loaded()))
     made = stage(pa.table({}))
+    told = {json.loads(row["parameters"]).get("uri") for row in made.to_pylist() if row["face_ids"] == ["person"]}
+    assert told == {"photos/person.jpg"}
     assert int(made.schema.metadata[schema.ROWS_IN]) == 3
     found = {(row["face_ids"][0], row["kind"], (row["reject"] or {}).get("reason")) for row in made.to_pylist()}
     assert found == {
