@@ -41,7 +41,6 @@ def check_dim(loaded: LoadedFace, dim: int) -> None:
 @torch.inference_mode()
 def invert(loaded: LoadedFace, vectors: Vectors) -> Decoded:
     """Decode vectors [n, dim] to landmarks (px of SIDE), textures and faces; DegenerateError where no warp can be made."""
-    check_dim(loaded, vectors.shape[1])
     return loaded.model(torch.from_numpy(np.array(vectors, np.float32)))
 
 
@@ -73,7 +72,8 @@ class InvertVectors:
         return pa.Table.from_pylist(list(found), schema=schema.GENERATED)
 
     def rows(self, vectors: Vectors, face_ids: Sequence[str]) -> Iterator[dict[str, Any]]:
-        """Yield the rows of some vectors."""
+        """Yield the rows of some vectors; UserError where they are not of the decoder's length."""
+        check_dim(self._loaded, vectors.shape[1])
         for start in range(0, len(vectors), BATCH):
             yield from self._batch(vectors[start : start + BATCH], face_ids[start : start + BATCH])
 
