@@ -17,7 +17,13 @@ EXAMPLES = {
     "holiday/IMG_0001.jpg": Origin("human", "human", ""),
     "me.jpg": Origin("human", "human", ""),
     "humanimals/cat/x.jpg": Origin("human", "human", ""),
-    "subhuman/lfw/A_0001.jpg": Origin("human", "human", ""),
+    "sublfw/A_0001.jpg": Origin("human", "human", ""),
+    "lfw/A_Bee_0001.jpg": Origin("human", "human", "A_Bee"),
+    "LFW-deepfunneled/A_Bee/A_Bee_0001.jpg": Origin("human", "human", "A_Bee"),
+    "x/A_Bee/A_Bee_0001.jpg": Origin("human", "human", "A_Bee"),
+    "Ann/Anna_0001.jpg": Origin("human", "human", ""),
+    "25_0_1_20170116174525125.jpg.chip.jpg": Origin("human", "human", "", {"age": "25", "sex": "0", "group": "1"}),
+    "holiday/2024_1_2_001.jpg": Origin("human", "human", ""),
 }
 
 
