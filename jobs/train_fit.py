@@ -1,5 +1,6 @@
 """Ray Train as every training of this project sets it up."""
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +15,7 @@ from jobs.train_worker import Plan, train
 from rupantara.errors import UserError
 from rupantara.storage import uris
 
+log = logging.getLogger("jobs")
 SPIN = {"GOMP_SPINCOUNT": "5000000"}
 """Environment by which torch's threads wait for each other some milliseconds before they sleep. Ray's processes interrupt them often, and
 with the usual wait both then have to be woken: of a step at 256 x 256 on two cores that costs a fifth."""
@@ -62,7 +64,9 @@ def fit(
     """Run Ray Train; the same storage path and name resume."""
     # Its V2 classes, the ones that run, are hidden from type checkers behind a switch at import.
     rt: Any = ray.train
-    fs, path = uris.resolve(uris.join(plan.output, "_train"))
+    storage, name = uris.join(plan.output, "_train"), fingerprint[:12]
+    fs, path = uris.resolve(storage)
+    _say_if_resumed(plan, uris.join(storage, name))
     workers = max(1, config.workers)
     resources = {"CPU": config.cpus_per_worker}
     resources |= {"GPU": config.gpus_per_worker} if config.gpus_per_worker else {}
@@ -79,7 +83,7 @@ def fit(
             resources_per_worker=resources,
         ),
         run_config=rt.RunConfig(
-            name=fingerprint[:12],
+            name=name,
             storage_path=path,
             storage_filesystem=fs,
             failure_config=rt.FailureConfig(max_failures=room.max_failures, controller_failure_limit=2),
@@ -88,3 +92,11 @@ def fit(
         ),
     )
     return trainer.fit()
+
+
+def _say_if_resumed(plan: Plan, states: str) -> None:
+    """Log where an unfinished training goes on; Ray Train itself resumes, from the newest whole state."""
+    kept = {entry.path.split("/")[0] for entry in uris.list_files(states)}
+    done = max((int(name.removeprefix("epoch_")) for name in kept if name.startswith("epoch_")), default=0)
+    if done:
+        log.info("%s: going on after epoch %d of %d", plan.output, done, plan.epochs)

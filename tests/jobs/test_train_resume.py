@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import logging
 import sys
 from collections import defaultdict
 from collections.abc import Mapping
@@ -77,7 +78,7 @@ def make(folder: Path, device: torch.device) -> Watched:
 
 @pytest.mark.parametrize("workers", [1, 2])
 def test_workers_agree_in_every_step_and_a_failed_epoch_is_done_again_to_the_bit(
-    ray_cluster, tmp_path, workers: int
+    ray_cluster, tmp_path, caplog, workers: int
 ) -> None:
     rows = [face_row(f"h{i}", "human", i) for i in range(HUMANS)] + [face_row("vh", "human", 20, "val")]
     rows += [face_row(f"{s}{i}", s, i) for s in ("cat", "dog") for i in range(6)] + [face_row("vc", "cat", 20, "val")]
@@ -117,3 +118,8 @@ def test_workers_agree_in_every_step_and_a_failed_epoch_is_done_again_to_the_bit
         saved = torch.load(Path(folder, "state.pt"), weights_only=True)
     assert digest(saved["state"]) == logs[0][-1]["weights"]
     assert [row["images"] for row in saved["history"]] == [2 * BATCH * workers * STEPS * n for n in (1, 2)]
+    # Nothing is left to train: the second driver resumes from the last epoch, and says so.
+    with caplog.at_level(logging.INFO, "jobs"):
+        again = fit(Common(workers=workers, cpus_per_worker=0.5), plan, streams, "f" * 64, Room(max_failures=1))
+    assert f"going on after epoch {EPOCHS} of {EPOCHS}" in caplog.text
+    assert again.return_value == saved["history"][-1]
