@@ -107,7 +107,7 @@ def reconstructions(metrics, table, labels, probes):
     out = {}
     for method, rows in inversion.by_method(metrics).items():
         rows = rows.filter(np.isin(rows["face_id"].to_pylist(), ids))
-        female = probes.female(torch.from_numpy(schema.dense(rows["mobilefacenet"], 128)).double())
+        female = probes.female(torch.tensor(schema.dense(rows["mobilefacenet"], 128)).double())
         true, read = torch.tensor([own[i] for i in rows["face_id"].to_pylist()]).T
         out[inversion.TITLES.get(method, "photograph")] = {
             "right": share(female == true),
