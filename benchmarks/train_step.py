@@ -97,7 +97,8 @@ def under_ray(rows, steps, threads, make):
     import ray.data
 
     from jobs import cli
-    from jobs.train_fit import Room, fit
+    from jobs.train_fit import fit
+    from jobs.train_flags import Training
     from jobs.train_worker import Plan
 
     cli.connect()
@@ -109,7 +110,7 @@ def under_ray(rows, steps, threads, make):
     with tempfile.TemporaryDirectory() as folder:
         count = {name: len(columns["image"]) for name, columns in rows.items()}
         plan = Plan(make, BATCH, count, (), 2, steps, 0, threads, folder)
-        result = fit(cli.Common(workers=1), plan, datasets, "bench", Room())
+        result = fit(Training(workers=1), plan, datasets, "bench")
         ray.shutdown()
         return result.return_value["seconds"] / steps
 

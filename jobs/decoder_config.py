@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from jobs import cli
+from jobs.train_flags import Training
 from jobs.train_worker import CHUNK_ROWS
 from rupantara.errors import UserError
 from rupantara.models.face_decoder import PARTS
@@ -14,7 +15,7 @@ LOSSES = ("perceptual_weight", "identity_weight", "landmark_weight")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Config(cli.Common):
+class Config(Training):
     """Train decoders of faces from vectors."""
 
     features: str
@@ -68,16 +69,6 @@ class Config(cli.Common):
     """Memory of the running average of the weights, which is what is validated and kept."""
     bfloat16: bool = True
     """Run the pictures' networks in bfloat16 autocast; landmarks are decoded in float32."""
-    threads: int = 0
-    """Torch threads of each worker (0 = all of the machine)."""
-    min_workers: int = 0
-    """Let the training go on with as few as this many workers when machines leave (0 = never fewer)."""
-    max_failures: int = 2
-    """Failures of workers that are restarted from the last checkpoint."""
-    num_to_keep: int = 2
-    """Training states kept."""
-    mlflow: str = ""
-    """Address of an MLflow tracking server (needs the extra `mlflow`)."""
 
 
 def presets() -> dict[str, Config]:

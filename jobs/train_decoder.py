@@ -16,7 +16,7 @@ from jobs import cli, train_logs
 from jobs.decoder_config import Config, lengths, names_of, objective_of, presets, texture_of
 from jobs.decoder_data import Sets, datasets, warm_start
 from jobs.decoder_tables import Job, choose_for, open_tables, rows_of
-from jobs.train_fit import Room, check, fit
+from jobs.train_fit import check, fit
 from jobs.train_progress import following
 from jobs.train_publish import publish
 from jobs.train_worker import Plan
@@ -130,8 +130,7 @@ def train_one(config: Config, part: str, job: Job, chosen: Sets, running: manife
         held,
     )
     with following(output):
-        room = Room(config.min_workers, config.max_failures, config.num_to_keep)
-        result = fit(config, plan, streams, running.fingerprint, room)
+        result = fit(config, plan, streams, running.fingerprint)
     card = partial(decoder_card, model, running.recipe)
     publish(output, decoder_loading.config_dict(model), card, result, running, **{FACES: job.faces})
     log.info(

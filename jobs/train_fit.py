@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import ray
@@ -10,7 +9,8 @@ import ray.data
 import ray.train
 import ray.train.torch
 
-from jobs.cli import MALLOC, Common
+from jobs.cli import MALLOC
+from jobs.train_flags import Training
 from jobs.train_worker import Plan, train
 from rupantara.errors import UserError
 from rupantara.storage import uris
@@ -19,15 +19,6 @@ log = logging.getLogger("jobs")
 SPIN = {"GOMP_SPINCOUNT": "5000000"}
 """Environment by which torch's threads wait for each other some milliseconds before they sleep. Ray's processes interrupt them often, and
 with the usual wait both then have to be woken: of a step at 256 x 256 on two cores that costs a fifth."""
-
-
-@dataclass(frozen=True)
-class Room:
-    """How a training bears failures."""
-
-    min_workers: int = 0
-    max_failures: int = 2
-    num_to_keep: int = 2
 
 
 NOT_NEGATIVE = (
@@ -47,20 +38,18 @@ RULES: dict[str, tuple[str, Callable[[float], bool]]] = {
 """What settings of a training have to be, by name."""
 
 
-def check(config: Common) -> None:
+def check(config: Training) -> None:
     """Refuse settings that no training can have, of those that the job has."""
     for name, (rule, holds) in RULES.items():
         value = getattr(config, name, None)
         if value is not None and not holds(value):
             raise UserError(f"--{name.replace('_', '-')} {rule}, got {value:g}")
-    least, workers = getattr(config, "min_workers", 0), max(1, config.workers)
-    if least > workers:
-        raise UserError(f"--min-workers must be at most --workers, got {least} and {workers}")
+    workers = max(1, config.workers)
+    if config.min_workers > workers:
+        raise UserError(f"--min-workers must be at most --workers, got {config.min_workers} and {workers}")
 
 
-def fit(
-    config: Common, plan: Plan, streams: dict[str, ray.data.Dataset], fingerprint: str, room: Room
-) -> ray.train.Result:
+def fit(config: Training, plan: Plan, streams: dict[str, ray.data.Dataset], fingerprint: str) -> ray.train.Result:
     """Run Ray Train; the same storage path and name resume."""
     # Its V2 classes, the ones that run, are hidden from type checkers behind a switch at import.
     rt: Any = ray.train
@@ -78,7 +67,7 @@ def fit(
         datasets=streams,
         dataset_config=rt.DataConfig(datasets_to_split=list(plan.batch), execution_options=options),
         scaling_config=rt.ScalingConfig(
-            num_workers=(room.min_workers, workers) if 0 < room.min_workers < workers else workers,
+            num_workers=(config.min_workers, workers) if 0 < config.min_workers < workers else workers,
             use_gpu=config.gpus_per_worker > 0,
             resources_per_worker=resources,
         ),
@@ -86,8 +75,8 @@ def fit(
             name=name,
             storage_path=path,
             storage_filesystem=fs,
-            failure_config=rt.FailureConfig(max_failures=room.max_failures, controller_failure_limit=2),
-            checkpoint_config=rt.CheckpointConfig(num_to_keep=room.num_to_keep),
+            failure_config=rt.FailureConfig(max_failures=config.max_failures, controller_failure_limit=2),
+            checkpoint_config=rt.CheckpointConfig(num_to_keep=config.num_to_keep),
             worker_runtime_env={"env_vars": MALLOC | (SPIN if alone else {})},
         ),
     )

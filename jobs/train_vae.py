@@ -16,7 +16,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from jobs import cli, train_logs
 from jobs.train_data import Chosen, choose, datasets, warm_start
-from jobs.train_fit import Room, check, fit
+from jobs.train_fit import check, fit
+from jobs.train_flags import Training
 from jobs.train_progress import following
 from jobs.train_publish import publish
 from jobs.train_worker import Plan
@@ -42,7 +43,7 @@ AUTO = -1.0
 
 
 @dataclass(frozen=True, kw_only=True)
-class Config(cli.Common):
+class Config(Training):
     """Train the region VAE."""
 
     faces: str
@@ -110,16 +111,6 @@ class Config(cli.Common):
     """Lay convolutions out channels last; measured 8 % slower here on a CPU in bfloat16, faster on GPUs."""
     compiled: bool = False
     """Compile the blocks with torch.compile: for GPUs."""
-    threads: int = 0
-    """Torch threads of each worker (0 = all of the machine)."""
-    min_workers: int = 0
-    """Let the training go on with as few as this many workers when machines leave, and grow again (0 = never fewer)."""
-    max_failures: int = 2
-    """Failures of workers that are restarted from the last checkpoint."""
-    num_to_keep: int = 2
-    """Training states kept."""
-    mlflow: str = ""
-    """Address of an MLflow tracking server (needs the extra `mlflow`)."""
 
 
 DEFAULT_WEIGHT = {"perceptual_weight": 0.02, "identity_weight": 0.02}
@@ -328,8 +319,7 @@ def main(config: Config) -> None:
         mlflow=config.mlflow,
     )
     with following(config.checkpoint):
-        room = Room(config.min_workers, config.max_failures, config.num_to_keep)
-        result = fit(config, plan, streams, recipe.fingerprint, room)
+        result = fit(config, plan, streams, recipe.fingerprint)
     card = partial(model_card, model, running.recipe)
     publish(config.checkpoint, loading.config_dict(model), card, result, running)
     log.info("%s: trained on %d images", config.checkpoint, plan.total_images * workers)

@@ -14,7 +14,8 @@ import torch
 
 from jobs import cli, train_logs
 from jobs.train_data import choose, datasets
-from jobs.train_fit import Room, check, fit
+from jobs.train_fit import check, fit
+from jobs.train_flags import Training
 from jobs.train_progress import following
 from jobs.train_publish import publish
 from jobs.train_worker import Plan
@@ -41,7 +42,7 @@ FEATURES = "squeezenet"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Config(cli.Common):
+class Config(Training):
     """Train VAEs of the zoo."""
 
     faces: str
@@ -70,16 +71,6 @@ class Config(cli.Common):
     """Memory of the running average of the weights, which is what is validated and kept."""
     bfloat16: bool = False
     """Run the networks in bfloat16 autocast: for GPUs."""
-    threads: int = 0
-    """Torch threads of each worker (0 = all of the machine)."""
-    min_workers: int = 0
-    """Let the training go on with as few as this many workers when machines leave (0 = never fewer)."""
-    max_failures: int = 2
-    """Failures of workers that are restarted from the last checkpoint."""
-    num_to_keep: int = 2
-    """Training states kept."""
-    mlflow: str = ""
-    """Address of an MLflow tracking server (needs the extra `mlflow`)."""
 
 
 def presets() -> dict[str, Config]:
@@ -162,7 +153,6 @@ def train_one(config: Config, name: str, streams: dict[str, ray.data.Dataset], r
             plan,
             streams,
             running.fingerprint,
-            Room(config.min_workers, config.max_failures, config.num_to_keep),
         )
     card = partial(zoo_card, model, running.recipe)
     publish(output, zoo_loading.config_dict(model), card, result, running)

@@ -15,9 +15,9 @@ import ray.train
 import torch
 from ray import cloudpickle
 
-from jobs.cli import Common
 from jobs.train_data import choose, datasets
-from jobs.train_fit import Room, fit
+from jobs.train_fit import fit
+from jobs.train_flags import Training
 from jobs.train_worker import Plan
 from rupantara.stages.train_region_vae import DOMAINS, RegionVAETask
 from rupantara.training.region_vae import Networks, Objective
@@ -98,7 +98,8 @@ def test_workers_agree_in_every_step_and_a_failed_epoch_is_done_again_to_the_bit
         output=str(tmp_path / "out"),
         workers=workers,
     )
-    result = fit(Common(workers=workers, cpus_per_worker=0.5), plan, streams, "f" * 64, Room(max_failures=1))
+    flags = Training(workers=workers, cpus_per_worker=0.5, max_failures=1)
+    result = fit(flags, plan, streams, "f" * 64)
     logs = [
         [json.loads(line) for line in (tmp_path / f"{rank}.jsonl").read_text().splitlines()] for rank in range(workers)
     ]
@@ -120,6 +121,6 @@ def test_workers_agree_in_every_step_and_a_failed_epoch_is_done_again_to_the_bit
     assert [row["images"] for row in saved["history"]] == [2 * BATCH * workers * STEPS * n for n in (1, 2)]
     # Nothing is left to train: the second driver resumes from the last epoch, and says so.
     with caplog.at_level(logging.INFO, "jobs"):
-        again = fit(Common(workers=workers, cpus_per_worker=0.5), plan, streams, "f" * 64, Room(max_failures=1))
+        again = fit(flags, plan, streams, "f" * 64)
     assert f"going on after epoch {EPOCHS} of {EPOCHS}" in caplog.text
     assert again.return_value == saved["history"][-1]
