@@ -29,6 +29,7 @@ from rupantara.storage.uris import FileEntry
 CODE = ("imaging", "landmarks", "stages/curate.py", "stages/measure.py", "stages/paths.py", "schema.py")
 PART_BYTES = 128 * 2**20
 ANY = DEFAULT_RULES[-1]
+OTHERS = "of any other picture: each is taken for a person of its own, who has no other pictures"
 log = logging.getLogger("jobs")
 
 
@@ -183,7 +184,7 @@ def main(config: Config) -> None:
     log.info("%d files listed, %d of them not photographs by name", listing["listed"], listing["not_photographs"])
     log.info("%d known keypoints in %s", listing["known_keypoints"], ", ".join(listing["keypoint_files"]) or "no file")
     for rule, count in listing["by_rule"].items():
-        log.info("%d photographs fall under the rule %s", count, "of any other picture" if rule == ANY else rule)
+        log.info("%d photographs fall under the rule %s", count, OTHERS if rule == ANY else rule)
     rows = pa.concat_tables([part.rows for part in planned if part.rows is not None])
     if config.retry:
         uri_of = partial(shown_uri, config.photos)

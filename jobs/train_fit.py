@@ -1,5 +1,6 @@
 """Ray Train as every training of this project sets it up."""
 
+import json
 import logging
 from collections.abc import Callable
 from typing import Any
@@ -84,8 +85,10 @@ def fit(config: Training, plan: Plan, streams: dict[str, ray.data.Dataset], fing
 
 
 def _say_if_resumed(plan: Plan, states: str) -> None:
-    """Log where an unfinished training goes on; Ray Train itself resumes, from the newest whole state."""
-    kept = {entry.path.split("/")[0] for entry in uris.list_files(states)}
-    done = max((int(name.removeprefix("epoch_")) for name in kept if name.startswith("epoch_")), default=0)
-    if done:
-        log.info("%s: going on after epoch %d of %d", plan.output, done, plan.epochs)
+    """Log where an unfinished training goes on; Ray Train itself resumes, from the state that its snapshot names."""
+    snapshot = uris.join(states, "checkpoint_manager_snapshot.json")
+    if not uris.exists(snapshot):
+        return
+    latest = json.loads(uris.read_bytes(snapshot)).get("latest_checkpoint_result") or {}
+    if name := latest.get("checkpoint_dir_name"):
+        log.info("%s: going on after epoch %d of %d", plan.output, int(name.removeprefix("epoch_")), plan.epochs)

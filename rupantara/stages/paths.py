@@ -8,17 +8,18 @@ from functools import lru_cache
 from rupantara.errors import UserError
 
 DEFAULT_RULES = (
-    r"(^|/)(?i:lfw)([-_][^/]*)?/([^/]+/)?(?P<identity>[^/]+)_\d+\.\w+$",
-    r"(^|/)(?P<identity>[^/]+)/(?P=identity)_\d+\.\w+$",
+    r"(^|/)animals/(?P<species>[^/]+)/.+$",
+    r"(^|/)(?i:lfw)[^/]*/([^/]+/)*(?P<identity>[^/]+)_\d{4}\.\w+$",
+    r"(^|/)(?P<identity>[^\W\d_][^/\d_]*(_[^/\d_]+)+)/(?P=identity)_\d{4}\.\w+$",
     r"(^|/)(?i:utkface)/(?P<age>\d+)_(?P<sex>[01])_(?P<group>[0-4])_[^/]*$",
     r"(^|/)(?P<age>\d{1,3})_(?P<sex>[01])_(?P<group>[0-4])_\d{8,}[^/]*$",
     r"(^|/)human/drawn/(?P<identity>[^/]+)_\d+\.\w+$",
-    r"(^|/)animals/(?P<species>[^/]+)/.+$",
     r".",
 )
-"""The first rule that is found in the path decides; its named groups are `domain`, `species`, `identity`, and any other
-name is an attribute. LFW's `First_Last/First_Last_0001.jpg` and UTKFace's names are known in any folder. A species without a domain is an animal; without both the picture is taken for a human's. The last rule
-takes any folder of people."""
+"""The first rule that is found in the path below the photographs' folder decides; its named groups are `domain`, `species`,
+`identity`, and any other name is an attribute. A species without a domain is an animal; without both the picture is taken for a
+human's. LFW's people are known below a folder `lfw…`, and as `First_Last/First_Last_0001.jpg` anywhere; UTKFace's file names are known
+anywhere. The last rule takes any folder of people, each picture for a person of its own."""
 
 
 @dataclass(frozen=True)
