@@ -148,12 +148,7 @@ def train_one(config: Config, name: str, streams: dict[str, ray.data.Dataset], r
     )
     log.info("%s: %d faces, %d epochs", name, rows, config.epochs)
     with following(output):
-        result = fit(
-            config,
-            plan,
-            streams,
-            running.fingerprint,
-        )
+        result = fit(config, plan, streams, running.fingerprint)
     card = partial(zoo_card, model, running.recipe)
     publish(output, zoo_loading.config_dict(model), card, result, running)
     log.info("%s: trained on %d images", output, plan.total_images * max(1, config.workers))
