@@ -11,7 +11,7 @@ from rupantara.models.face_decoder import PARTS
 from rupantara.models.texture_decoder import PRESETS, TextureDecoderConfig
 from rupantara.training.decoders import DecoderObjective
 
-LOSSES = ("perceptual_weight", "identity_weight", "landmark_weight")
+LOSSES = ("perceptual_weight", "moment_weight", "identity_weight", "landmark_weight")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +35,9 @@ class Config(Training):
     """Side of the textures: 224 (the paper's decoder), 112 or 56."""
     linear: bool = False
     """Start pictures from a ridge regression by a linear path that the paper does not have (--preset 112 does)."""
+    kernel_centers: int = 0
+    """Make the linear path linear in the vector's likeness to this many train vectors, for what is not linear in the vector (0 = in
+    the vector itself)."""
     epochs: int = 40
     """Passes over the faces of pictures' parts."""
     landmark_epochs: int = 200
@@ -59,6 +62,9 @@ class Config(Training):
     """Let the rate also fall by half a cosine over the training."""
     perceptual_weight: float = 0.0
     """Weight of the perceptual loss of pictures (the paper has none); needs squeezenet in --weights."""
+    moment_weight: float = 0.0
+    """Weight of the distance of a batch's means and deviations from the photographs' (the paper has none): more contrast and variety,
+    less PSNR; needs squeezenet in --weights."""
     identity_weight: float = 0.0
     """Weight of the identity loss of pictures (the paper has none); needs mobilefacenet in --weights and the column arcface."""
     landmark_weight: float = DecoderObjective.landmark_weight
@@ -77,14 +83,24 @@ def presets() -> dict[str, Config]:
     small: dict[str, Any] = {"linear": True, "annealed": True}
     two_cores = {
         "size": 112,
+        "kernel_centers": 2048,
         "epochs": 3,
         "landmark_epochs": 20,
         "dropout": 0.7,
         "learning_rate": 5e-4,
-        "identity_weight": 0.2,
+        "identity_weight": 0.3,
+        "moment_weight": 0.3,
     }
-    two_cores |= {"perceptual_weight": 0.2, **small}
-    smoke = {"size": 56, "epochs": 2, "landmark_epochs": 4, "batch": 8, "landmark_batch": 8, **small}
+    two_cores |= {"perceptual_weight": 0.4, **small}
+    smoke = {
+        "size": 56,
+        "kernel_centers": 64,
+        "epochs": 2,
+        "landmark_epochs": 4,
+        "batch": 8,
+        "landmark_batch": 8,
+        **small,
+    }
     return {
         "default": base,
         "112": replace(base, preset="112", **two_cores),
@@ -110,6 +126,10 @@ def names_of(config: Config) -> tuple[str, ...]:
     negative = {n: getattr(config, n) for n in LOSSES if getattr(config, n) < 0}
     if negative:
         raise UserError(f"weights of losses must not be negative, got {negative}")
+    if config.kernel_centers < 0 or (config.kernel_centers and not config.linear):
+        raise UserError(
+            f"--kernel-centers must not be negative, and 0 without --linear, got {config.kernel_centers}, linear {config.linear}"
+        )
     if not 0 <= config.dropout < 1:
         raise UserError(f"--dropout must be at least 0 and below 1, got {config.dropout}")
     if not 0 <= config.beta1 < 1 or config.decay < 0:
@@ -122,10 +142,10 @@ def names_of(config: Config) -> tuple[str, ...]:
 def objective_of(config: Config, part: str) -> DecoderObjective:
     """Resolve a part's losses and the optimiser's settings."""
     fields = ("learning_rate", "beta1", "decay", "annealed", "gradient_clip", "ema_decay", "landmark_weight")
-    fields += ("perceptual_weight", "identity_weight", "bfloat16")
+    fields += ("perceptual_weight", "moment_weight", "identity_weight", "bfloat16")
     found = DecoderObjective(**{name: getattr(config, name) for name in fields})
     if part == "landmarks":
-        return replace(found, perceptual_weight=0.0, identity_weight=0.0, landmark_weight=0.0, bfloat16=False)
+        return replace(found, **dict.fromkeys(LOSSES, 0.0), bfloat16=False)
     return found if part == "joint" else replace(found, landmark_weight=0.0)
 
 
@@ -134,8 +154,9 @@ def texture_of(config: Config, dim: int) -> TextureDecoderConfig:
     chosen = replace(PRESETS[str(config.size)], input_dim=dim)
     if not config.linear:
         return replace(chosen, linear_rank=0, linear_side=0)
-    rank = min(chosen.linear_rank or 128, dim)
-    return replace(chosen, linear_rank=rank, linear_side=chosen.linear_side or min(112, chosen.side))
+    centers = config.kernel_centers
+    rank, side = min(chosen.linear_rank or 128, centers or dim), chosen.linear_side or min(112, chosen.side)
+    return replace(chosen, linear_rank=rank, linear_side=side, kernel_centers=centers)
 
 
 def lengths(config: Config, part: str) -> tuple[int, int]:

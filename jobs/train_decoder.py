@@ -35,7 +35,8 @@ from rupantara.training.decoders import DecoderObjective, Judging
 log = logging.getLogger("jobs")
 CODE = (
     *("models/face_decoder.py", "models/landmark_decoder.py", "models/texture_decoder.py", "models/spline_warp.py"),
-    *("models/radial_field.py", "models/squeezenet.py", "models/mobilefacenet.py", "losses/perceptual.py"),
+    *("models/kernel_features.py", "models/radial_field.py", "models/squeezenet.py", "models/mobilefacenet.py"),
+    *("losses/perceptual.py", "losses/moments.py"),
     *("landmarks/crop.py", "landmarks/texture.py", "landmarks/morph.py", "landmarks/spline.py", "imaging/codec.py"),
     *("training/decoders.py", "training/ridge.py", "training/state.py", "training/ema.py", "training/schedule.py"),
     *("training/balance.py", "stages/train_decoder.py", "stages/decoder_rows.py", "stages/faces.py"),
@@ -59,7 +60,10 @@ def recipe_of(config: Config, part: str, job: Job) -> Recipe:
     settings |= {"num_workers": max(1, config.workers), "objective": asdict(objective)}
     settings |= {"dropout": config.dropout} if part in ("landmarks", "joint") else {}
     settings |= {} if part == "landmarks" else {"texture": asdict(texture_of(config, job.vector.dim))}
-    named = {"squeezenet": objective.perceptual_weight, "mobilefacenet": objective.identity_weight}
+    named = {
+        "squeezenet": max(objective.perceptual_weight, objective.moment_weight),
+        "mobilefacenet": objective.identity_weight,
+    }
     hashes = {name: weights.sha256(config.weights, name) for name, weight in named.items() if weight > 0}
     hashes[config.vector] = job.vector.model_sha256
     inputs = {
@@ -81,9 +85,8 @@ class Make:
     def __call__(self, device: torch.device) -> DecoderTask:
         """Load the networks of the losses and build the model."""
         objective = self.objective
-        features = (
-            networks.load_features(self.weights, "squeezenet").to(device) if objective.perceptual_weight > 0 else None
-        )
+        seen = max(objective.perceptual_weight, objective.moment_weight) > 0
+        features = networks.load_features(self.weights, "squeezenet").to(device) if seen else None
         embed = networks.load_embed(self.weights).to(device) if objective.identity_weight > 0 else None
         judging = Judging(features.features if features else None, embed)
         return DecoderTask(self.model, objective, judging, self.warm, device)

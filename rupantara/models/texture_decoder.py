@@ -5,7 +5,8 @@ block's pooling and one of its convolutions in one) and the block's other convol
 a 1 x 1 convolution gives RGB. The paper counts 60,510,983 trainable parameters at 4,096 inputs and 224²; its dense layer's width is
 not given, and 204 channels of 7 x 7 come to 60.4 million.
 
-What differs, where `linear_rank` is set: the convolutions add to a linear path, which a reduced-rank ridge regression starts.
+What differs, where `linear_rank` is set: the convolutions add to a linear path, which a reduced-rank ridge regression starts, of the
+vector or, with `kernel_centers`, of its kernel features.
 """
 
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from rupantara.models.kernel_features import KernelFeatures
 from rupantara.models.landmark_decoder import POINTS, Standardize
 from rupantara.tensors import Images
 
@@ -26,6 +28,7 @@ class TextureDecoderConfig:
     """Sizes: a stage doubles the side, by `channels` maps and `convolutions` plain ones after the transposed one.
 
     `linear_rank` > 0 adds a linear path of that rank, a picture of `linear_side` px enlarged; 0 is the paper's network.
+    `kernel_centers` > 0 makes it linear in as many kernel features.
     """
 
     input_dim: int = 4096
@@ -34,6 +37,7 @@ class TextureDecoderConfig:
     convolutions: tuple[int, ...] = (2, 2, 2, 1, 1)
     linear_rank: int = 0
     linear_side: int = 0
+    kernel_centers: int = 0
 
     @property
     def side(self) -> int:
@@ -54,10 +58,10 @@ PRESETS = {
 
 
 class LinearPath(nn.Module):
-    """Standardized vector to a picture by two matrices; zero until `fit`."""
+    """Centred features of a vector to a picture by two matrices; zero until `fit`."""
 
     def __init__(self, input_dim: int, rank: int, side: int) -> None:
-        """Build for vectors [batch, input_dim] and pictures [batch, 3, side, side]."""
+        """Build for features [batch, input_dim] and pictures [batch, 3, side, side]."""
         super().__init__()
         self.side = side
         self.down = nn.Linear(input_dim, rank, bias=False)
@@ -72,10 +76,10 @@ class LinearPath(nn.Module):
         self.up.weight.copy_(up.T)
         self.up.bias.copy_(mean)
 
-    def forward(self, vectors: Tensor, side: int) -> Images:
-        """Decode standardized vectors to pictures of a side."""
-        with torch.autocast(vectors.device.type, enabled=False):
-            small = self.up(self.down(vectors.float())).unflatten(1, (3, self.side, self.side))
+    def forward(self, features: Tensor, side: int) -> Images:
+        """Decode features to pictures of a side."""
+        with torch.autocast(features.device.type, enabled=False):
+            small = self.up(self.down(features.float())).unflatten(1, (3, self.side, self.side))
             return (
                 small if self.side == side else F.interpolate(small, (side, side), mode="bicubic", align_corners=False)
             )
@@ -97,6 +101,8 @@ class TextureDecoder(nn.Module):
             raise ValueError(
                 f"linear_side must divide the side {config.side} where linear_rank is above 0, got {config.linear_side}"
             )
+        if config.kernel_centers and not config.linear_rank:
+            raise ValueError(f"kernel_centers needs linear_rank above 0, got {config.kernel_centers} and 0")
         self.config = config
         self.register_buffer("mean_points", torch.zeros(POINTS, 2))
         self.standardize = Standardize(config.input_dim)
@@ -112,9 +118,12 @@ class TextureDecoder(nn.Module):
             before = width
         last = nn.Conv2d(before, 3, 1)
         self.layers = nn.Sequential(*layers, last)
-        self.linear = None
+        self.linear, self.kernel = None, None
         if config.linear_rank:
-            self.linear = LinearPath(config.input_dim, config.linear_rank, config.linear_side)
+            if config.kernel_centers:
+                self.kernel = KernelFeatures(config.input_dim, config.kernel_centers)
+            features = config.kernel_centers or config.input_dim
+            self.linear = LinearPath(features, config.linear_rank, config.linear_side)
             # The convolutions start from adding nothing to the linear path.
             for parameter in last.parameters():
                 nn.init.zeros_(parameter)
@@ -124,4 +133,6 @@ class TextureDecoder(nn.Module):
         standard = self.standardize(vectors)
         maps = self.dense(standard).unflatten(1, (-1, START, START))
         made = self.layers(maps).float()
-        return torch.tanh(made) if self.linear is None else made + self.linear(standard, self.config.side)
+        if self.linear is None:
+            return torch.tanh(made)
+        return made + self.linear(standard if self.kernel is None else self.kernel(standard), self.config.side)

@@ -80,6 +80,29 @@ def test_the_identity_loss_turns_pictures_towards_their_vectors(part: str) -> No
     assert found[-1] < 0.7 * found[0]
 
 
+def test_perceptual_and_moment_losses_read_one_pass_of_the_network_and_each_is_off_at_0() -> None:
+    calls: list[int] = []
+
+    def features(images: torch.Tensor) -> list[torch.Tensor]:
+        calls.append(len(images))
+        return [nn.functional.avg_pool2d(images, 2), nn.functional.avg_pool2d(images, 4)]
+
+    model, rows = build("texture"), batch()
+    judging, found = Judging(features=features), {}
+    for perceptual, moment in ((0.0, 0.0), (0.5, 0.0), (0.0, 0.5), (0.5, 0.5)):
+        objective = DecoderObjective(perceptual_weight=perceptual, moment_weight=moment)
+        calls.clear()
+        parts = PictureLosses(model.eval(), "texture", objective, judging)(rows)
+        assert len(calls) == (2 if perceptual or moment else 0)
+        assert set(parts) - {"loss", "mae"} == {n for n, w in (("perceptual", perceptual), ("moment", moment)) if w}
+        found[perceptual, moment] = {name: float(value.detach()) for name, value in parts.items()}
+    both = found[0.5, 0.5]
+    assert both["loss"] == pytest.approx(both["mae"] + 0.5 * both["perceptual"] + 0.5 * both["moment"])
+    assert both["moment"] == found[0.0, 0.5]["moment"] and both["moment"] > 0
+    with pytest.raises(MissingError, match="moment loss needs its network"):
+        PictureLosses(model, "texture", DecoderObjective(moment_weight=0.1), Judging())
+
+
 def test_a_texture_s_identity_is_that_of_the_face_it_makes_and_a_whole_face_s_its_own() -> None:
     objective = DecoderObjective(identity_weight=1.0, identity_share=1.0)
     model, rows = build("texture"), batch()

@@ -1,0 +1,39 @@
+"""Kernel features: a vector by its likeness to some of the train split's, so that what is linear in them is not in the vector.
+
+Embeddings of identity lie on a sphere, in a cluster for each person: what is alike in many people, sex say, is spread over clusters that no
+hyperplane parts. Ridge regression on these features is kernel ridge regression by the Nyström method (Williams and Seeger, 2001).
+"""
+
+import torch
+from torch import Tensor, nn
+
+CONCENTRATION = 2.0
+"""How fast likeness falls with the cosine: that of the least squared error of textures on held-out faces (of 1, 2, 4, 8)."""
+
+
+class KernelFeatures(nn.Module):
+    """exp(CONCENTRATION (cosine - 1)) of standardized vectors with each of `centers` [count, dim], unit vectors; zeros until `fit`."""
+
+    centers: Tensor
+
+    def __init__(self, dim: int, count: int) -> None:
+        """Build for vectors [batch, dim]."""
+        super().__init__()
+        self.register_buffer("centers", torch.zeros(count, dim))
+
+    def fit(self, vectors: Tensor) -> None:
+        """Take as centers standardized vectors [count, dim] of the train split."""
+        self.centers.copy_(nn.functional.normalize(vectors, dim=1))
+
+    def forward(self, standard: Tensor) -> Tensor:
+        """Return features [batch, count], 0 to 1, float32, of standardized vectors [batch, dim]."""
+        with torch.autocast(standard.device.type, enabled=False):
+            cosines = nn.functional.normalize(standard.float(), dim=1) @ self.centers.T
+            return torch.exp(CONCENTRATION * (cosines - 1))
+
+    def whitening(self) -> Tensor:
+        """Return the inverse root [count, count] of the kernel among centers: a ridge penalty on features times it is the kernel's own."""
+        values, axes = torch.linalg.eigh(self(self.centers).double())
+        kept = values > values.max() * len(values) * torch.finfo(torch.float32).eps
+        inverse = torch.where(kept, values.clamp_min(1e-12).rsqrt(), torch.zeros_like(values))
+        return ((axes * inverse) @ axes.T).float()
