@@ -3,7 +3,7 @@
     python -m benchmarks.apparent_attributes --faces FACES --features FEATURES --decoders NAME=CHECKPOINT/texture …
 
 Adults (16 to 70) whose file names tell sex and age, as UTKFace's do: the judge is fitted on those of the train split and asked about
-those of validation and test. It is a logistic and a ridge regression on the principal components of the pixels inside the mean face's
+those of the test split. It is a logistic and a ridge regression on the principal components of the pixels inside the mean face's
 hull, 56 x 56, of photographs' own textures; no identity network has a part in it. It looks at the photographs, and at what each decoder,
 a ridge regression, and the nearest train face make of the vector; the vector's own row is the vote of the 15 labelled train faces
 nearest to it. `AUC` is the share of pairs of a woman and a man that are ordered rightly, wherever the threshold; `strength` how far
@@ -190,12 +190,14 @@ def main():
     parser.add_argument("--decoders", nargs="+", required=True, metavar="NAME=CHECKPOINT")
     args = parser.parse_args()
     decoders = dict(pair.split("=", 1) for pair in args.decoders)
-    (vector,) = {decoder_loading.read_config(uri).vector for uri in decoders.values()}
+    vector, *others = {decoder_loading.read_config(uri).vector for uri in decoders.values()}
+    if others:
+        parser.error(f"the decoders must be of one vector, got {', '.join([vector, *others])}")
     labels = labels_of(args.faces)
     columns = ("face_id", "domain", "split", vector, "texture")
     table = distinct(tables.read(args.features, columns, schema="features"))
     train, val = split(table, vector, ["train"]), split(table, vector, ["val"])
-    ids, vectors, pictures = split(table, vector, ["val", "test"])
+    ids, vectors, pictures = split(table, vector, ["test"])
     held, labelled = ([i for i, name in enumerate(names) if name in labels] for names in (ids, train[0]))
     told, known = (
         torch.tensor(rows).double()

@@ -30,7 +30,7 @@ class Config(Training):
     """Parts by comma, in this order: landmarks and texture (the paper's), single and joint (its ablations, which need the column
     crop)."""
     weights: str = ""
-    """Folder or bucket of pretrained networks, for the perceptual and identity losses."""
+    """Folder or bucket of pretrained networks, for the perceptual, moment and identity losses."""
     size: int = 224
     """Side of the textures: 224 (the paper's decoder), 112 or 56."""
     linear: bool = False
@@ -84,14 +84,14 @@ def presets() -> dict[str, Config]:
     two_cores = {
         "size": 112,
         "kernel_centers": 2048,
-        "epochs": 3,
+        "epochs": 2,
         "landmark_epochs": 20,
         "dropout": 0.7,
         "learning_rate": 5e-4,
-        "identity_weight": 0.3,
-        "moment_weight": 0.3,
+        "identity_weight": 0.2,
+        "moment_weight": 0.1,
     }
-    two_cores |= {"perceptual_weight": 0.4, **small}
+    two_cores |= {"perceptual_weight": 0.2, **small}
     smoke = {
         "size": 56,
         "kernel_centers": 64,

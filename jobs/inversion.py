@@ -33,7 +33,13 @@ from rupantara.storage.recipe import Recipe, code_version
 log = logging.getLogger("jobs")
 CODE = (
     *("models/face_decoder.py", "models/landmark_decoder.py", "models/texture_decoder.py", "models/spline_warp.py"),
-    *("models/radial_field.py", "landmarks", "generation/decoder_loading.py", "generation/provenance.py"),
+    *(
+        "models/radial_field.py",
+        "models/kernel_features.py",
+        "landmarks",
+        "generation/decoder_loading.py",
+        "generation/provenance.py",
+    ),
     *("training/balance.py", "imaging/codec.py", "stages/invert.py", "stages/decoder_rows.py", "stages/faces.py"),
 )
 PHOTO_CODE = (

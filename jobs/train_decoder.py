@@ -14,7 +14,8 @@ import torch
 
 from jobs import cli, train_logs
 from jobs.decoder_config import Config, lengths, names_of, objective_of, presets, texture_of
-from jobs.decoder_data import Sets, datasets, warm_start
+from jobs.decoder_data import Sets, datasets
+from jobs.decoder_start import warm_start
 from jobs.decoder_tables import Job, choose_for, open_tables, rows_of
 from jobs.train_fit import check, fit
 from jobs.train_progress import following
@@ -40,7 +41,13 @@ CODE = (
     *("landmarks/crop.py", "landmarks/texture.py", "landmarks/morph.py", "landmarks/spline.py", "imaging/codec.py"),
     *("training/decoders.py", "training/ridge.py", "training/state.py", "training/ema.py", "training/schedule.py"),
     *("training/balance.py", "stages/train_decoder.py", "stages/decoder_rows.py", "stages/faces.py"),
-    *("stages/networks.py", "jobs/decoder_data.py", "jobs/decoder_tables.py", "jobs/train_worker.py"),
+    *(
+        "stages/networks.py",
+        "jobs/decoder_data.py",
+        "jobs/decoder_start.py",
+        "jobs/decoder_tables.py",
+        "jobs/train_worker.py",
+    ),
 )
 FACES = "faces"
 """Entry of a decoder's manifest: the faces table whose splits it kept to."""
@@ -96,12 +103,11 @@ def train_one(config: Config, part: str, job: Job, chosen: Sets, running: manife
     """Train one part into its checkpoint."""
     cli.connect()
     output, workers, (batch, epochs) = uris.join(config.checkpoint, part), max(1, config.workers), lengths(config, part)
-    streams = datasets(job.tables, rows_of(config, part), chosen, config.seed)
     texture = None if part == "landmarks" else texture_of(config, job.vector.dim)
     # The joint model's pictures are faces, and what its linear path makes are textures.
-    fitted_on = datasets(job.tables, rows_of(config, "texture"), chosen, config.seed) if part == "joint" else streams
-    warm, texture = warm_start(fitted_on, job.mean, job.vector.dim, texture)
-    del fitted_on
+    rows = rows_of(config, "texture" if part == "joint" else part)
+    warm, texture = warm_start(job.tables, rows, chosen, config.seed, job.mean, texture)
+    streams = datasets(job.tables, rows_of(config, part), chosen, config.seed)
     model = FaceDecoderConfig(
         part,
         config.vector,
@@ -109,14 +115,14 @@ def train_one(config: Config, part: str, job: Job, chosen: Sets, running: manife
         dropout=config.dropout if part in ("landmarks", "joint") else 0.0,
         texture=texture or TextureDecoderConfig(input_dim=job.vector.dim),
     )
-    rows = streams[STREAM].count() // workers
+    count = streams[STREAM].count() // workers
     plan = Plan(
         make=Make(model, objective_of(config, part), config.weights, warm),
         batch={STREAM: batch},
-        rows={STREAM: rows},
+        rows={STREAM: count},
         validation=(STREAM,),
         epochs=epochs,
-        steps_per_epoch=rows // batch,
+        steps_per_epoch=count // batch,
         seed=config.seed,
         threads=config.threads,
         output=output,
@@ -127,7 +133,7 @@ def train_one(config: Config, part: str, job: Job, chosen: Sets, running: manife
     log.info(
         "%s: %d faces in batches of %d, %d epochs; %d faces to validate the averaged weights on",
         part,
-        rows * workers,
+        count * workers,
         batch,
         epochs,
         held,

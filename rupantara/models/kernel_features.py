@@ -1,4 +1,4 @@
-"""Kernel features: a vector by its likeness to some of the train split's, so that what is linear in them is not in the vector.
+"""Kernel features: a vector as its likeness to each of some of the train split's, so that a linear map of them is none of the vector.
 
 Embeddings of identity lie on a sphere, in a cluster for each person: what is alike in many people, sex say, is spread over clusters that no
 hyperplane parts. Ridge regression on these features is kernel ridge regression by the Nyström method (Williams and Seeger, 2001).
@@ -7,18 +7,16 @@ hyperplane parts. Ridge regression on these features is kernel ridge regression 
 import torch
 from torch import Tensor, nn
 
-CONCENTRATION = 2.0
-"""How fast likeness falls with the cosine: that of the least squared error of textures on held-out faces (of 1, 2, 4, 8)."""
-
 
 class KernelFeatures(nn.Module):
-    """exp(CONCENTRATION (cosine - 1)) of standardized vectors with each of `centers` [count, dim], unit vectors; zeros until `fit`."""
+    """exp(concentration (cosine - 1)) of standardized vectors with each of `centers` [count, dim], unit vectors; zeros until `fit`."""
 
     centers: Tensor
 
-    def __init__(self, dim: int, count: int) -> None:
-        """Build for vectors [batch, dim]."""
+    def __init__(self, dim: int, count: int, concentration: float) -> None:
+        """Build for vectors [batch, dim]; likeness falls the faster with the cosine the greater `concentration`."""
         super().__init__()
+        self.concentration = concentration
         self.register_buffer("centers", torch.zeros(count, dim))
 
     def fit(self, vectors: Tensor) -> None:
@@ -29,7 +27,7 @@ class KernelFeatures(nn.Module):
         """Return features [batch, count], 0 to 1, float32, of standardized vectors [batch, dim]."""
         with torch.autocast(standard.device.type, enabled=False):
             cosines = nn.functional.normalize(standard.float(), dim=1) @ self.centers.T
-            return torch.exp(CONCENTRATION * (cosines - 1))
+            return torch.exp(self.concentration * (cosines - 1))
 
     def whitening(self) -> Tensor:
         """Return the inverse root [count, count] of the kernel among centers: a ridge penalty on features times it is the kernel's own."""

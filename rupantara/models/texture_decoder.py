@@ -28,7 +28,8 @@ class TextureDecoderConfig:
     """Sizes: a stage doubles the side, by `channels` maps and `convolutions` plain ones after the transposed one.
 
     `linear_rank` > 0 adds a linear path of that rank, a picture of `linear_side` px enlarged; 0 is the paper's network.
-    `kernel_centers` > 0 makes it linear in as many kernel features.
+    `kernel_centers` > 0 makes it linear in as many kernel features; `kernel_concentration` 2 has the least squared error of
+    MobileFaceNet's textures (of 1, 2, 4).
     """
 
     input_dim: int = 4096
@@ -38,6 +39,7 @@ class TextureDecoderConfig:
     linear_rank: int = 0
     linear_side: int = 0
     kernel_centers: int = 0
+    kernel_concentration: float = 2.0
 
     @property
     def side(self) -> int:
@@ -48,7 +50,7 @@ class TextureDecoderConfig:
 PRESETS = {
     "224": TextureDecoderConfig(),
     "112": TextureDecoderConfig(
-        start_channels=96, channels=(192, 128, 64, 32), convolutions=(1, 1, 1, 1), linear_rank=128, linear_side=56
+        start_channels=96, channels=(192, 128, 64, 32), convolutions=(1, 1, 1, 1), linear_rank=256, linear_side=56
     ),
     "56": TextureDecoderConfig(
         start_channels=64, channels=(96, 64, 32), convolutions=(1, 1, 1), linear_rank=64, linear_side=28
@@ -58,7 +60,7 @@ PRESETS = {
 
 
 class LinearPath(nn.Module):
-    """Centred features of a vector to a picture by two matrices; zero until `fit`."""
+    """Features of a vector to a picture by two matrices and a bias; zero until `fit`."""
 
     def __init__(self, input_dim: int, rank: int, side: int) -> None:
         """Build for features [batch, input_dim] and pictures [batch, 3, side, side]."""
@@ -70,11 +72,11 @@ class LinearPath(nn.Module):
         nn.init.zeros_(self.up.bias)
 
     @torch.no_grad()
-    def fit(self, down: Tensor, up: Tensor, mean: Tensor) -> None:
-        """Take factors [input_dim, rank] and [rank, 3 side²] of coefficients, and the mean picture [3 side²]."""
+    def fit(self, down: Tensor, up: Tensor, bias: Tensor) -> None:
+        """Take factors [input_dim, rank] and [rank, 3 side²] of coefficients, and the bias [3 side²]."""
         self.down.weight.copy_(down.T)
         self.up.weight.copy_(up.T)
-        self.up.bias.copy_(mean)
+        self.up.bias.copy_(bias)
 
     def forward(self, features: Tensor, side: int) -> Images:
         """Decode features to pictures of a side."""
@@ -121,7 +123,7 @@ class TextureDecoder(nn.Module):
         self.linear, self.kernel = None, None
         if config.linear_rank:
             if config.kernel_centers:
-                self.kernel = KernelFeatures(config.input_dim, config.kernel_centers)
+                self.kernel = KernelFeatures(config.input_dim, config.kernel_centers, config.kernel_concentration)
             features = config.kernel_centers or config.input_dim
             self.linear = LinearPath(features, config.linear_rank, config.linear_side)
             # The convolutions start from adding nothing to the linear path.

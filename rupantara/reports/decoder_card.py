@@ -23,6 +23,12 @@ def decoder_card(config: FaceDecoderConfig, recipe: Recipe, metrics: Mapping[str
     """Describe a trained decoder."""
     rows = "\n".join(f"| {name} | {value:.5g} |" for name, value in metrics.items())
     side = "" if config.part == "landmarks" else f", {config.texture.side} x {config.texture.side}"
+    centers = 0 if config.part == "landmarks" else config.texture.kernel_centers
+    held = (
+        f" This file itself holds {centers} vectors of train faces (the kernel's centers): share it only where those could be shared."
+        if centers
+        else ""
+    )
     networks = "".join(f"\n- `{name}`: `{digest or 'unknown'}`" for name, digest in recipe.models.items())
     return f"""---
 library_name: rupantara
@@ -39,7 +45,7 @@ its losses, SHA-256:
 python -m jobs.generate --kind inversion --checkpoint FOLDER --features FEATURES --generated OUT
 ```
 
-Who holds a face's vector can see by this about what the face looks like: vectors deserve the protection that faces have.
+Who holds a face's vector can see by this about what the face looks like: vectors deserve the protection that faces have.{held}
 Pictures from it are synthetic. Its licence follows the photographs it was trained on (features table
 `{recipe.inputs.get("features", "")[:16]}`): where those are for research only, so is this model.
 

@@ -73,17 +73,23 @@ class RidgeSums:
         return self.basis().solve(penalty)
 
     def fit(
-        self, vectors: Rows, targets: Targets, rank: int, penalties: Sequence[float] = PENALTIES
+        self,
+        vectors: Rows,
+        targets: Targets,
+        rank: int,
+        penalties: Sequence[float] = PENALTIES,
+        tolerance: float = 0.0,
     ) -> tuple["Factors", float]:
         """Return the solution of a rank with the least error, at its whole rank, on rows that were not added, and its penalty.
 
-        ValueError where there are no such rows.
+        With a `tolerance` it is that of the least penalty whose error is at most so much above the least, as a share of it: a penalty
+        draws towards the mean. ValueError where there are no such rows.
         """
         if not len(vectors):
             raise ValueError("a penalty is chosen on rows that were not added, got none")
         basis = self.basis()
         errors = {p: float(((basis.predict(vectors, p) - targets) ** 2).mean()) for p in penalties}
-        best = min(errors, key=errors.__getitem__)
+        best = min(p for p, error in errors.items() if error <= (1 + tolerance) * min(errors.values()))
         return basis.reduced(best, rank), best
 
 

@@ -109,6 +109,8 @@ def test_each_part_is_a_checkpoint_that_learnt(made: Made) -> None:
         assert log[-1][loss] < 0.98 * log[0][loss], part
         assert manifest.require(f"{made.decoder}/{part}", decoder_loading.MODEL_TYPE).state == "complete"
         assert Path(made.decoder, part, "grids", "epoch_0000.png").exists()
+        card = Path(made.decoder, part, "README.md").read_text()
+        assert ("vectors of train faces (the kernel's centers)" in card) == (part != "landmarks")
 
 
 def test_the_same_training_again_does_nothing_and_another_is_refused(made: Made, caplog: Any) -> None:

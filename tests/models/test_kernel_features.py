@@ -4,9 +4,11 @@ import numpy as np
 import pytest
 import torch
 
-from rupantara.models.kernel_features import CONCENTRATION, KernelFeatures
+from rupantara.models.kernel_features import KernelFeatures
 from rupantara.models.texture_decoder import TextureDecoder, TextureDecoderConfig
 from rupantara.training.ridge import RidgeSums
+
+CONCENTRATION = 1.5
 
 
 def vectors(count: int, seed: int) -> torch.Tensor:
@@ -14,7 +16,7 @@ def vectors(count: int, seed: int) -> torch.Tensor:
 
 
 def fitted(centers: torch.Tensor) -> KernelFeatures:
-    kernel = KernelFeatures(centers.shape[1], len(centers))
+    kernel = KernelFeatures(centers.shape[1], len(centers), CONCENTRATION)
     kernel.fit(centers)
     return kernel
 
@@ -56,10 +58,11 @@ def test_a_decoder_s_path_reads_the_features_and_needs_a_rank() -> None:
     ).eval()
     assert decoder.kernel is not None and decoder.linear is not None
     decoder.kernel.fit(vectors(6, 0))
+    decoder.standardize.fit(torch.full((5,), 0.5), torch.full((5,), 3.0))
     down, up = torch.randn(6, 3), torch.randn(3, 3 * 14 * 14)
     decoder.linear.fit(down, up, torch.full((3 * 14 * 14,), 0.25))
     asked = vectors(2, 1)
-    wanted = (decoder.kernel(asked) @ down @ up + 0.25).unflatten(1, (3, 14, 14))
+    wanted = (decoder.kernel((asked - 0.5) / 3) @ down @ up + 0.25).unflatten(1, (3, 14, 14))
     torch.testing.assert_close(decoder(asked), wanted)
     with pytest.raises(ValueError, match="kernel_centers needs linear_rank"):
         TextureDecoder(TextureDecoderConfig(**sizes, kernel_centers=6))  # ty: ignore[invalid-argument-type]

@@ -159,7 +159,7 @@ def test_a_linear_path_starts_from_the_regression() -> None:
     down, up, *_ = sums.basis().reduced(1e-6, 4)
     warm = {"mean": vectors.mean(0), "deviations": sums.deviations, "mean_points": mean_points().numpy()}
     model = build("texture", replace(TINY, channels=(16,), convolutions=(1,)))
-    begin(model, warm | {"down": down, "up": up, "picture": targets.mean(0)})
+    begin(model, warm | {"down": down * sums.deviations[:, None], "up": up, "picture": targets.mean(0)})
     with torch.inference_mode():
         made = model.eval()(torch.from_numpy(vectors[:5])).flatten(1).numpy()
     np.testing.assert_allclose(made, targets[:5], atol=0.02 * np.abs(targets).max())

@@ -52,6 +52,10 @@ def test_the_penalty_is_the_one_that_predicts_unseen_rows_best() -> None:
     assert min(errors, key=errors.__getitem__) == 0.3
     predicted = (held - found.mean_vector) @ found.down @ found.up + found.mean_target
     assert ((predicted - wanted) ** 2).mean() == pytest.approx(errors[0.3], rel=1e-3)
+    for more in (1.01, 0.99):
+        tolerance = more * (errors[1e-4] / errors[0.3] - 1)
+        _, penalty = sums.fit(held, wanted, 30, (1e-4, 0.3, 1000.0), tolerance)
+        assert penalty == (1e-4 if more > 1 else 0.3)
 
 
 def test_without_unseen_rows_no_penalty_can_be_chosen() -> None:

@@ -1,0 +1,111 @@
+"""What a decoder of faces from vectors starts from: moments of the train split's vectors, and a regression for the linear path."""
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import ray.data
+import torch
+
+from jobs.decoder_data import Sets, datasets
+from rupantara.errors import UserError
+from rupantara.models.kernel_features import KernelFeatures
+from rupantara.models.landmark_decoder import Standardize
+from rupantara.models.texture_decoder import TextureDecoderConfig
+from rupantara.stages.decoder_rows import DecoderRows
+from rupantara.stages.train_decoder import STREAM, WarmStart
+from rupantara.training.ridge import RidgeSums
+
+log = logging.getLogger("jobs")
+MOST_FITTED = 30_000
+"""Rows at most that the linear path's regression is fitted on."""
+TOLERANCE = 0.01
+"""Of kernel features' penalties the least is taken whose error is within this share of the least: it keeps more of what tells people
+apart (decision 8)."""
+
+
+def warm_start(
+    uris: Sequence[str],
+    rows: DecoderRows,
+    chosen: Sets,
+    seed: int,
+    mean_points: Sequence[float],
+    config: TextureDecoderConfig | None,
+) -> tuple[WarmStart, TextureDecoderConfig | None]:
+    """Measure the chosen faces of the first table, no morphs: these blur what a linear path is to tell. `config` is None for landmarks.
+
+    Returns the config with as many kernel centers as there are rows, at most, and a rank of the path's inputs, at most. UserError
+    where there are fewer than two rows.
+    """
+    streams = datasets(uris[:1], rows, chosen, seed)
+    stream, held = streams[STREAM].limit(MOST_FITTED), streams[f"val_{STREAM}"]
+    moments: RidgeSums | None = None
+    for batch in stream.select_columns(["vector"]).iter_batches(batch_size=256):
+        moments = moments or RidgeSums.empty(batch["vector"].shape[1], 1)
+        moments.update(batch["vector"], np.zeros((len(batch["vector"]), 1), np.float32))
+    if moments is None or moments.count < 2:
+        count = moments.count if moments else 0
+        raise UserError(f"at least 2 of the faces trained on must be of {uris[0]} and no morphs, got {count}")
+    mean, deviations = moments.vectors / moments.count, moments.deviations
+    standardize = Standardize(len(mean))
+    standardize.fit(*(torch.from_numpy(x).float() for x in (mean, deviations)))
+    points = np.asarray(mean_points, np.float64).reshape(68, 2)
+    warm = {"mean_points": points, "mean": mean, "deviations": deviations}
+    if config and config.linear_rank:
+        centers = min(config.kernel_centers, moments.count)
+        if centers < config.kernel_centers:
+            log.warning("%d kernel centers instead of %d: there are no more faces", centers, config.kernel_centers)
+        config = replace(config, kernel_centers=centers, linear_rank=min(config.linear_rank, centers or len(mean)))
+        warm |= linear_start(stream, held, standardize, config)
+    return {name: np.asarray(value, np.float32) for name, value in warm.items()}, config
+
+
+def linear_start(
+    stream: ray.data.Dataset, held: ray.data.Dataset, standardize: Standardize, config: TextureDecoderConfig
+) -> dict[str, np.ndarray]:
+    """Fit a linear path on pictures; the penalty of its ridge regression is chosen on the first of the held-out rows."""
+    features, turn, found = _features(stream, standardize, config)
+    sums = RidgeSums.empty(config.kernel_centers or config.input_dim, 3 * config.linear_side**2)
+    for batch in stream.iter_batches(batch_size=256):
+        sums.update(features(batch["vector"]), _targets(batch, config.linear_side))
+    judged = next(iter(held.iter_batches(batch_size=512)))
+    factors, penalty = sums.fit(
+        features(judged["vector"]),
+        _targets(judged, config.linear_side),
+        config.linear_rank,
+        tolerance=TOLERANCE if config.kernel_centers else 0.0,
+    )
+    of = f"{config.kernel_centers} kernel features" if config.kernel_centers else "the vectors"
+    log.info("linear path of %s: rank %d, fitted on %d faces, penalty %g", of, config.linear_rank, sums.count, penalty)
+    picture = factors.mean_target - (factors.mean_vector @ factors.down) @ factors.up
+    return found | {"down": turn(factors.down), "up": factors.up, "picture": picture}
+
+
+def _features(
+    stream: ray.data.Dataset, standardize: Standardize, config: TextureDecoderConfig
+) -> tuple[Callable[[np.ndarray], np.ndarray], Callable[[np.ndarray], np.ndarray], dict[str, np.ndarray]]:
+    """Return what the regression is on, the path's own matrix of one fitted on that, and centers where there are any."""
+
+    def standard(vectors: np.ndarray) -> torch.Tensor:
+        return standardize(torch.from_numpy(np.array(vectors)))
+
+    if not config.kernel_centers:
+        return lambda vectors: standard(vectors).numpy(), lambda down: down, {}
+    # The rows are shuffled: the first are any.
+    first = stream.limit(config.kernel_centers).select_columns(["vector"])
+    centers = standard(next(iter(first.iter_batches(batch_size=config.kernel_centers)))["vector"])
+    kernel = KernelFeatures(config.input_dim, config.kernel_centers, config.kernel_concentration)
+    kernel.fit(centers)
+    whiten = kernel.whitening().numpy()
+    return lambda v: kernel(standard(v)).numpy() @ whiten, lambda down: whiten @ down, {"centers": centers.numpy()}
+
+
+def _targets(batch: Any, side: int) -> np.ndarray:
+    """Return pictures as rows, channel by channel, in [-1, 1], at a side."""
+    pictures = batch["image"]
+    factor = pictures.shape[1] // side
+    if factor > 1:
+        pictures = pictures.reshape(len(pictures), side, factor, side, factor, 3).mean((2, 4))
+    return (pictures.astype(np.float32) / 127.5 - 1).transpose(0, 3, 1, 2).reshape(len(pictures), -1)

@@ -1,0 +1,102 @@
+"""The start of a texture decoder: what it makes before any step is the regression, in the vector or in kernel features, of no morph."""
+
+from functools import partialmethod
+from typing import Any
+
+import numpy as np
+import pytest
+import ray.data
+import torch
+
+from jobs import decoder_start
+from jobs.decoder_data import Sets
+from jobs.decoder_start import warm_start
+from rupantara.errors import UserError
+from rupantara.models.texture_decoder import TextureDecoder, TextureDecoderConfig
+from rupantara.stages.train_decoder import begin
+from rupantara.training.ridge import RidgeSums
+
+DIM, SIDE, ROWS = 5, 14, 40
+SIZES: dict[str, Any] = {
+    "input_dim": DIM,
+    "start_channels": 4,
+    "channels": (4,),
+    "convolutions": (0,),
+    "linear_side": SIDE,
+}
+
+
+def rows(count: int, seed: int) -> list[dict]:
+    rng = np.random.default_rng(seed)
+    vectors = rng.normal(2.0, [0.5, 0.5, 1, 3, 3], (count, DIM)).astype(np.float32)
+    shade = 127 + 90 * np.sin(vectors[:, :3])[:, None, None]
+    pictures = np.broadcast_to(shade, (count, SIDE, SIDE, 3)) + rng.normal(0, 2, (count, SIDE, SIDE, 3))
+    return [{"vector": v, "image": p} for v, p in zip(vectors, pictures.round().astype(np.uint8), strict=True)]
+
+
+@pytest.fixture
+def tables(ray_cluster: None, monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, ...]]:
+    """Tables `own` and `morphs`, and `few` of one row; returns which were read."""
+    read: list[tuple[str, ...]] = []
+
+    def datasets(uris: Any, *_: Any) -> dict[str, ray.data.Dataset]:
+        read.append(tuple(uris))
+        count = 1 if uris[0] == "few" else ROWS
+        return {"face": ray.data.from_items(rows(count, 0)), "val_face": ray.data.from_items(rows(30, 1))}
+
+    monkeypatch.setattr(decoder_start, "datasets", datasets)
+    return read
+
+
+def started(uris: list[str], config: TextureDecoderConfig | None) -> tuple[Any, TextureDecoderConfig | None]:
+    sets: Any = (None, Sets(frozenset(), frozenset()))
+    return warm_start(uris, *sets, 0, [0.0] * 136, config)
+
+
+def test_before_any_step_it_makes_what_a_kernel_ridge_regression_does(tables: list, monkeypatch: Any) -> None:
+    monkeypatch.setattr(RidgeSums, "fit", partialmethod(RidgeSums.fit, penalties=(0.03,)))
+    warm, config = started(["own", "morphs"], TextureDecoderConfig(**SIZES, linear_rank=64, kernel_centers=64))
+    assert tables == [("own",)]
+    assert config is not None and config.kernel_centers == ROWS and config.linear_rank == ROWS
+    decoder = TextureDecoder(config).eval()
+    begin(decoder, warm)
+    asked = np.stack([row["vector"] for row in rows(8, 2)])
+    with torch.inference_mode():
+        made = decoder(torch.from_numpy(asked)).flatten(1).numpy()
+    x, y = (np.stack([row[k] for row in rows(ROWS, 0)]).astype(np.float64) for k in ("vector", "image"))
+    y = (y / 127.5 - 1).transpose(0, 3, 1, 2).reshape(ROWS, -1)
+
+    def unit(v: np.ndarray) -> np.ndarray:
+        standard = (v - x.mean(0)) / x.std(0)
+        return standard / np.linalg.norm(standard, axis=1, keepdims=True)
+
+    def likeness(v: np.ndarray) -> np.ndarray:
+        return np.exp(config.kernel_concentration * (unit(v) @ unit(x).T - 1))
+
+    gram, centre = likeness(x), np.eye(ROWS) - 1 / ROWS
+    values, axes = np.linalg.eigh(gram)
+    root = (axes * np.sqrt(np.maximum(values, 0))) @ axes.T
+    penalty = 0.03 * np.trace(root @ centre @ root) / ROWS
+    a = np.linalg.solve(gram @ centre @ gram + penalty * gram + 1e-9 * np.eye(ROWS), gram @ centre @ y)
+    wanted = likeness(asked) @ a + (y - gram @ a).mean(0)
+    np.testing.assert_allclose(made, wanted, atol=0.01)
+    assert np.abs(wanted - y.mean(0)).max() > 0.3
+
+
+def test_without_centers_it_is_linear_in_the_vector(tables: list) -> None:
+    warm, config = started(["own"], TextureDecoderConfig(**SIZES, linear_rank=8))
+    assert config is not None and config.linear_rank == DIM and "centers" not in warm
+    decoder = TextureDecoder(config).eval()
+    begin(decoder, warm)
+    v = torch.from_numpy(np.stack([row["vector"] for row in rows(3, 2)]))
+    with torch.inference_mode():
+        a, b, middle = decoder(v[:1]), decoder(v[1:2]), decoder(v[:2].mean(0, keepdim=True))
+    torch.testing.assert_close(middle, (a + b) / 2, atol=1e-4, rtol=0)
+    assert float((a - b).abs().max()) > 0.05
+
+
+def test_landmarks_are_measured_alone_and_one_face_is_too_few(tables: list) -> None:
+    warm, config = started(["own"], None)
+    assert config is None and set(warm) == {"mean", "deviations", "mean_points"}
+    with pytest.raises(UserError, match=r"at least 2 of the faces trained on must be of few and no morphs, got 1"):
+        started(["few", "morphs"], None)
