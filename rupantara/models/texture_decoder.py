@@ -28,8 +28,8 @@ class TextureDecoderConfig:
     """Sizes: a stage doubles the side, by `channels` maps and `convolutions` plain ones after the transposed one.
 
     `linear_rank` > 0 adds a linear path of that rank, a picture of `linear_side` px enlarged; 0 is the paper's network.
-    `kernel_centers` > 0 makes it linear in as many kernel features; `kernel_concentration` 2 has the least squared error of
-    MobileFaceNet's textures (of 1, 2, 4).
+    `kernel_centers` > 0 makes it linear in as many kernel features; `kernel_concentration` is how fast they fall with the
+    cosine (2 has a little less squared error than 1 of MobileFaceNet's textures; no others were tried).
     """
 
     input_dim: int = 4096
