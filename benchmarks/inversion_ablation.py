@@ -32,9 +32,9 @@ CONFIGS = {
     "paper": ("landmarks,texture,joint,single", _flags()),
     "and perceptual": ("landmarks,texture", _flags(perceptual="0.2")),
     "and identity": ("landmarks,texture", _flags(identity="0.2")),
-    "and moments": ("landmarks,texture", _flags(moment="0.1")),
+    "and moments": ("landmarks,texture", _flags(moment="0.02")),
     "and kernel": ("landmarks,texture", _flags(centers="2048")),
-    "and all": ("landmarks,texture", _flags("0.2", "0.1", "0.2", "2048")),
+    "and all": ("landmarks,texture", _flags("0.2", "0.02", "0.2", "2048")),
 }
 MEANS = ("psnr", "face_psnr", "ssim", "lpips_caffe_squeezenet", "identity", "nme")
 

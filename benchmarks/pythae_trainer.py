@@ -180,7 +180,7 @@ def main():
     print(json.dumps(result))
     from benchmarks.train_step import write
 
-    write(Path(__file__).with_suffix(".json"), args.size, result)
+    write(Path(__file__).with_suffix(".json"), result)
 
 
 if __name__ == "__main__":

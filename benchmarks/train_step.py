@@ -124,11 +124,11 @@ def apart(module, *arguments, python=sys.executable, environment=None):
     return float(done.stdout.splitlines()[-1])
 
 
-def write(path, size, result):
-    """Keep one result a size."""
+def write(path, result):
+    """Keep one result a size and number of threads."""
     found = json.loads(path.read_text()) if path.exists() else {}
-    kept = {k: v for k, v in found.items() if k.isdigit()}
-    path.write_text(json.dumps(kept | {str(size): result}, indent=1) + "\n")
+    name = f"{result['size']} px, threads {result['threads']}"
+    path.write_text(json.dumps(found | {name: result}, indent=1) + "\n")
 
 
 def parser_of(description):
@@ -176,7 +176,7 @@ def main():
         "ours_over_fp32_defaults": round(mean["fp32"] / mean["plain"], 2),
     }
     print(json.dumps(result))
-    write(Path(__file__).with_name("train_step.json"), args.size, result)
+    write(Path(__file__).with_name("train_step.json"), result)
 
 
 if __name__ == "__main__":

@@ -30,7 +30,7 @@ class Config(Training):
     """Parts by comma, in this order: landmarks and texture (the paper's), single and joint (its ablations, which need the column
     crop)."""
     weights: str = ""
-    """Folder or bucket of pretrained networks, for the perceptual, moment and identity losses."""
+    """Folder or bucket of pretrained networks, for the perceptual and identity losses."""
     size: int = 224
     """Side of the textures: 224 (the paper's decoder), 112 or 56."""
     linear: bool = False
@@ -64,7 +64,7 @@ class Config(Training):
     """Weight of the perceptual loss of pictures (the paper has none); needs squeezenet in --weights."""
     moment_weight: float = 0.0
     """Weight of the distance of a batch's means and deviations from the photographs' (the paper has none): more contrast and variety,
-    less PSNR; needs squeezenet in --weights."""
+    less PSNR."""
     identity_weight: float = 0.0
     """Weight of the identity loss of pictures (the paper has none); needs mobilefacenet in --weights and the column arcface."""
     landmark_weight: float = DecoderObjective.landmark_weight
@@ -84,12 +84,12 @@ def presets() -> dict[str, Config]:
     two_cores = {
         "size": 112,
         "kernel_centers": 2048,
-        "epochs": 2,
+        "epochs": 1,
         "landmark_epochs": 20,
         "dropout": 0.7,
         "learning_rate": 5e-4,
         "identity_weight": 0.2,
-        "moment_weight": 0.1,
+        "moment_weight": 0.02,
     }
     two_cores |= {"perceptual_weight": 0.2, **small}
     smoke = {

@@ -21,7 +21,7 @@ from rupantara.training.ridge import RidgeSums
 log = logging.getLogger("jobs")
 MOST_FITTED = 30_000
 """Rows at most that the linear path's regression is fitted on."""
-TOLERANCE = 0.01
+TOLERANCE = 0.02
 """Of kernel features' penalties the least is taken whose error is within this share of the least: it keeps more of what tells people
 apart (decision 8)."""
 
@@ -79,8 +79,8 @@ def linear_start(
     )
     of = f"{config.kernel_centers} kernel features" if config.kernel_centers else "the vectors"
     log.info("linear path of %s: rank %d, fitted on %d faces, penalty %g", of, config.linear_rank, sums.count, penalty)
-    picture = factors.mean_target - (factors.mean_vector @ factors.down) @ factors.up
-    return found | {"down": turn(factors.down), "up": factors.up, "picture": picture}
+    shift = -factors.mean_vector @ factors.down
+    return found | {"down": turn(factors.down), "shift": shift, "up": factors.up, "picture": factors.mean_target}
 
 
 def _features(

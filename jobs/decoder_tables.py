@@ -28,10 +28,10 @@ def open_tables(config: Config, names: tuple[str, ...]) -> Job:
     found = manifest.require(config.features, "features")
     vector, mean = vector_field(config.features, found.data[0].path, config.vector), found.extra.get(MEAN)
     objectives = [objective_of(config, name) for name in names]
-    judged = max(o.perceptual_weight + o.moment_weight + o.identity_weight for o in objectives) > 0
+    judged = max(o.perceptual_weight + o.identity_weight for o in objectives) > 0
     if judged and not config.weights:
         raise UserError(
-            "--perceptual-weight, --moment-weight and --identity-weight above 0 need --weights, the folder of their networks"
+            "--perceptual-weight and --identity-weight above 0 need --weights, the folder of their networks"
         )
     wanted = {PICTURE[name] for name in names if PICTURE[name]} | ({"texture"} if "joint" in names else set())
     wanted |= {IDENTITY} if any(o.identity_weight > 0 for o in objectives) else set()

@@ -67,10 +67,7 @@ def recipe_of(config: Config, part: str, job: Job) -> Recipe:
     settings |= {"num_workers": max(1, config.workers), "objective": asdict(objective)}
     settings |= {"dropout": config.dropout} if part in ("landmarks", "joint") else {}
     settings |= {} if part == "landmarks" else {"texture": asdict(texture_of(config, job.vector.dim))}
-    named = {
-        "squeezenet": max(objective.perceptual_weight, objective.moment_weight),
-        "mobilefacenet": objective.identity_weight,
-    }
+    named = {"squeezenet": objective.perceptual_weight, "mobilefacenet": objective.identity_weight}
     hashes = {name: weights.sha256(config.weights, name) for name, weight in named.items() if weight > 0}
     hashes[config.vector] = job.vector.model_sha256
     inputs = {
@@ -92,10 +89,11 @@ class Make:
     def __call__(self, device: torch.device) -> DecoderTask:
         """Load the networks of the losses and build the model."""
         objective = self.objective
-        seen = max(objective.perceptual_weight, objective.moment_weight) > 0
-        features = networks.load_features(self.weights, "squeezenet").to(device) if seen else None
+        seen = (
+            networks.load_features(self.weights, "squeezenet").to(device) if objective.perceptual_weight > 0 else None
+        )
         embed = networks.load_embed(self.weights).to(device) if objective.identity_weight > 0 else None
-        judging = Judging(features.features if features else None, embed)
+        judging = Judging(seen.features if seen else None, embed)
         return DecoderTask(self.model, objective, judging, self.warm, device)
 
 

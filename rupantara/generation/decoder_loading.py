@@ -48,7 +48,7 @@ def load(uri: str) -> Loaded:
     """Load one complete checkpoint for inference."""
     config, stored = read_config(uri), checkpoints.read(uri, MODEL_TYPE)
     model = face_decoder.build(config, torch.zeros(POINTS, 2))
-    model.load_state_dict(stored.tensors)
+    checkpoints.fill(uri, model, stored.tensors)
     return Loaded(model.eval().requires_grad_(False), config, stored.sha256)
 
 

@@ -42,5 +42,5 @@ def load(uri: str) -> Loaded:
     """Load a complete checkpoint for inference."""
     model = RegionVAE(read_config(uri))
     stored = checkpoints.read(uri, MODEL_TYPE)
-    model.load_state_dict(stored.tensors)
+    checkpoints.fill(uri, model, stored.tensors)
     return Loaded(model.eval().requires_grad_(False), stored.sha256, prior.read(uri))

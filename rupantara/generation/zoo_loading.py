@@ -34,5 +34,5 @@ def load(uri: str) -> Loaded:
     """Load a checkpoint, or a folder downloaded from the hub, for inference."""
     model = zoo.build(read_config(uri))
     stored = checkpoints.read(uri, MODEL_TYPE)
-    model.load_state_dict(stored.tensors)
+    checkpoints.fill(uri, model, stored.tensors)
     return Loaded(model.eval().requires_grad_(False), stored.sha256)

@@ -14,20 +14,14 @@ Features = Callable[[Images], list[Tensor]]
 def perceptual_distance(
     features: Features, outputs: Images, targets: Images, depths: Sequence[int] | None = None
 ) -> Tensor:
-    """Return the distance of each picture: [batch], by `activation_distance`."""
-    with torch.no_grad():
-        wanted = features(targets)
-    return activation_distance(features(outputs), wanted, depths)
-
-
-def activation_distance(
-    found: Sequence[Tensor], wanted: Sequence[Tensor], depths: Sequence[int] | None = None
-) -> Tensor:
-    """Return the distance of each picture by its activations: [batch].
+    """Return the distance of each picture: [batch].
 
     As in LPIPS (Zhang et al., 2018, eq. 1) without its learnt weights: activations are scaled to unit length over channels,
     squared differences summed over channels, averaged over positions and over the depths. 0 to 2.
     """
+    with torch.no_grad():
+        wanted = features(targets)
+    found = features(outputs)
     chosen = range(len(found)) if depths is None else depths
     distances = [((_unit(found[i]) - _unit(wanted[i])) ** 2).sum(1).mean((1, 2)) for i in chosen]
     return torch.stack(distances).mean(0)

@@ -6,9 +6,10 @@ a 1 x 1 convolution gives RGB. The paper counts 60,510,983 trainable parameters 
 not given, and 204 channels of 7 x 7 come to 60.4 million.
 
 What differs, where `linear_rank` is set: the convolutions add to a linear path, which a reduced-rank ridge regression starts, of the
-vector or, with `kernel_centers`, of its kernel features.
+vector or, with `kernel_centers`, of its kernel features; then the dense layer sees the path's coordinates beside the vector.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
@@ -60,28 +61,32 @@ PRESETS = {
 
 
 class LinearPath(nn.Module):
-    """Features of a vector to a picture by two matrices and a bias; zero until `fit`."""
+    """Features of a vector to coordinates of a rank, and those to a picture, each by a matrix and a bias; zeros until `fit`."""
 
     def __init__(self, input_dim: int, rank: int, side: int) -> None:
         """Build for features [batch, input_dim] and pictures [batch, 3, side, side]."""
         super().__init__()
         self.side = side
-        self.down = nn.Linear(input_dim, rank, bias=False)
-        self.up = nn.Linear(rank, 3 * side * side)
-        nn.init.zeros_(self.up.weight)
-        nn.init.zeros_(self.up.bias)
+        self.down, self.up = nn.Linear(input_dim, rank), nn.Linear(rank, 3 * side * side)
+        for parameter in self.up.parameters():
+            nn.init.zeros_(parameter)
 
     @torch.no_grad()
-    def fit(self, down: Tensor, up: Tensor, bias: Tensor) -> None:
-        """Take factors [input_dim, rank] and [rank, 3 side²] of coefficients, and the bias [3 side²]."""
-        self.down.weight.copy_(down.T)
-        self.up.weight.copy_(up.T)
-        self.up.bias.copy_(bias)
+    def fit(self, factors: Mapping[str, Tensor]) -> None:
+        """Take `down` [input_dim, rank], `shift` [rank], `up` [rank, 3 side²] and `picture` [3 side²]."""
+        for layer, weight, bias in ((self.down, "down", "shift"), (self.up, "up", "picture")):
+            layer.weight.copy_(factors[weight].T)
+            layer.bias.copy_(factors[bias])
 
-    def forward(self, features: Tensor, side: int) -> Images:
-        """Decode features to pictures of a side."""
+    def coordinates(self, features: Tensor) -> Tensor:
+        """Return coordinates [batch, rank], float32; as fitted they have mean 0 and deviation 1 over the rows fitted on."""
         with torch.autocast(features.device.type, enabled=False):
-            small = self.up(self.down(features.float())).unflatten(1, (3, self.side, self.side))
+            return self.down(features.float())
+
+    def forward(self, coordinates: Tensor, side: int) -> Images:
+        """Decode coordinates to pictures of a side."""
+        with torch.autocast(coordinates.device.type, enabled=False):
+            small = self.up(coordinates).unflatten(1, (3, self.side, self.side))
             return (
                 small if self.side == side else F.interpolate(small, (side, side), mode="bicubic", align_corners=False)
             )
@@ -108,7 +113,8 @@ class TextureDecoder(nn.Module):
         self.config = config
         self.register_buffer("mean_points", torch.zeros(POINTS, 2))
         self.standardize = Standardize(config.input_dim)
-        self.dense = nn.Linear(config.input_dim, config.start_channels * START**2)
+        seen = config.input_dim + (config.linear_rank if config.kernel_centers else 0)
+        self.dense = nn.Linear(seen, config.start_channels * START**2)
         layers: list[nn.Module] = [nn.ReLU()]
         before = config.start_channels
         for width, count in zip(config.channels, config.convolutions, strict=True):
@@ -133,8 +139,13 @@ class TextureDecoder(nn.Module):
     def forward(self, vectors: Tensor) -> Images:
         """Decode vectors [batch, input_dim] to textures [batch, 3, side, side]."""
         standard = self.standardize(vectors)
-        maps = self.dense(standard).unflatten(1, (-1, START, START))
-        made = self.layers(maps).float()
         if self.linear is None:
-            return torch.tanh(made)
-        return made + self.linear(standard if self.kernel is None else self.kernel(standard), self.config.side)
+            return torch.tanh(self._paint(standard))
+        if self.kernel is None:
+            return self._paint(standard) + self.linear(self.linear.coordinates(standard), self.config.side)
+        coordinates = self.linear.coordinates(self.kernel(standard))
+        return self._paint(torch.cat([standard, coordinates], dim=1)) + self.linear(coordinates, self.config.side)
+
+    def _paint(self, seen: Tensor) -> Images:
+        """Decode what the dense layer sees by the convolutions alone."""
+        return self.layers(self.dense(seen).unflatten(1, (-1, START, START))).float()

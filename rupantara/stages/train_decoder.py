@@ -23,8 +23,8 @@ SHOWN, GRID_SIDE = 10, 128
 """Faces in an epoch's grid, and their side, px."""
 
 WarmStart = Mapping[str, np.ndarray]
-"""What the driver measured of the train split: `mean`, `deviations` [dim], `mean_points` [68, 2]; with a linear path `down`, `up` and
-`picture` (its bias), of standardized vectors or of kernel features; with those `centers`, standardized."""
+"""What the driver measured of the train split: `mean`, `deviations` [dim], `mean_points` [68, 2]; with a linear path what its `fit`
+takes, of standardized vectors or of kernel features; with those `centers`, standardized."""
 
 
 class DecoderTask:
@@ -106,7 +106,7 @@ def begin(model: nn.Module, warm: WarmStart) -> None:
         if isinstance(part, TextureDecoder) and part.linear is not None:
             if part.kernel is not None:
                 part.kernel.fit(tensors["centers"])
-            part.linear.fit(tensors["down"], tensors["up"], tensors["picture"])
+            part.linear.fit(tensors)
 
 
 def _run(model: nn.Module, vectors: Tensor) -> tuple[Tensor | None, Tensor | None]:

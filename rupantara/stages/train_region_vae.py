@@ -48,8 +48,7 @@ class RegionVAETask:
         self.state = steps.start(model.to(device), objective)
         self._objective, self._networks, self._device = objective, networks, device
         if compiled:
-            for block in self.state.model.compilable():
-                block.compile()
+            _compile(self.state.model.compilable())
 
     def modules(self) -> dict[str, nn.Module]:
         """Return the losses, and the critic's if there is one."""
@@ -82,6 +81,15 @@ class RegionVAETask:
                     shown = len(faces.images)
             out |= {f"val_{name}_{key}": value for key, value in stats.compute().items()}
         return Validation(out, pictures)
+
+
+def _compile(blocks: Sequence[nn.Module]) -> None:
+    """Compile blocks in place. Those of one class share a cache: at torch's limit of 8 all further ones would run uncompiled."""
+    from torch._dynamo import config
+
+    config.recompile_limit = max(config.recompile_limit, 4 * len(blocks))  # ty: ignore[invalid-assignment]
+    for block in blocks:
+        block.compile()
 
 
 def _tensors(pca: Pca) -> Components:

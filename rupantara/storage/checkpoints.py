@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import safetensors.torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from rupantara.errors import UserError
 from rupantara.storage import manifest, uris
@@ -72,6 +72,19 @@ def read(uri: str, model_type: str) -> Checkpoint:
             f"{uri} is damaged or being replaced: its weights must have SHA-256 {expected[:12]}…, got {digest[:12]}…"
         )
     return Checkpoint(config, safetensors.torch.load(data), digest)
+
+
+def fill(uri: str, model: nn.Module, tensors: Mapping[str, Tensor]) -> None:
+    """Set a network's weights to a checkpoint's; UserError where they are not those of the network that its config names."""
+    wanted = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
+    found = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
+    if wanted != found:
+        odd = sorted(name for name in wanted.keys() | found.keys() if wanted.get(name) != found.get(name))
+        raise UserError(
+            f"{uri}/{WEIGHTS} must hold the {len(wanted)} tensors of the network in its {CONFIG}, got {len(found)}, of which"
+            f" {len(odd)} differ, first {odd[0]}: train it again, or use the version of rupantara that made it"
+        )
+    model.load_state_dict(tensors)
 
 
 def write(uri: str, config: Mapping[str, Any], tensors: Mapping[str, Tensor], card: str) -> tuple[list[DataFile], str]:

@@ -1,9 +1,8 @@
 """One optimiser step of the decoders of `001_…`: landmarks by squared error (eq. 1), pictures by absolute error (eq. 2).
 
-On top of the paper's errors, each off at weight 0: a perceptual distance; the distance of a batch's moments, in pixels and in the
-perceptual network's activations, for variety that the errors average away; and the consistency of identity, one less the cosine between
-the vector of the face and that of the picture made of it (a texture is first warped to the face's true landmarks, so that the two
-decoders stay apart).
+On top of the paper's errors, each off at weight 0: a perceptual distance; the distance of a batch's moments, for variety
+that the errors average away; and the consistency of identity, one less the cosine between the vector of the face and that of the picture
+made of it (a texture is first warped to the face's true landmarks, so that the two decoders stay apart).
 """
 
 from collections.abc import Mapping
@@ -19,7 +18,7 @@ from rupantara.landmarks.crop import arcface_crop
 from rupantara.landmarks.texture import SIDE, rescale
 from rupantara.losses.identity import Embed
 from rupantara.losses.moments import moment_distance
-from rupantara.losses.perceptual import Features, activation_distance
+from rupantara.losses.perceptual import Features, perceptual_distance
 from rupantara.models.face_decoder import FaceDecoder, lay
 from rupantara.models.texture_decoder import LinearPath, TextureDecoder
 from rupantara.tensors import Images, PointSets
@@ -118,7 +117,6 @@ class PictureLosses(nn.Module):
         super().__init__()
         for name, weight, network in (
             ("perceptual", objective.perceptual_weight, judging.features),
-            ("moment", objective.moment_weight, judging.features),
             ("identity", objective.identity_weight, judging.embed),
         ):
             if weight > 0 and network is None:
@@ -139,16 +137,12 @@ class PictureLosses(nn.Module):
             made = self.model(batch.vectors)
         parts["mae"] = (made - batch.images).abs().mean()
         loss = parts["mae"] + objective.landmark_weight * parts.get("landmark_mse", torch.zeros_like(parts["mae"]))
-        if max(objective.perceptual_weight, objective.moment_weight) > 0 and judging.features is not None:
-            with torch.no_grad():
-                wanted = judging.features(batch.images)
-            found = judging.features(made)
-            if objective.perceptual_weight > 0:
-                parts["perceptual"] = activation_distance(found, wanted).mean()
-                loss = loss + objective.perceptual_weight * parts["perceptual"]
-            if objective.moment_weight > 0:
-                parts["moment"] = moment_distance([made, *found], [batch.images, *wanted])
-                loss = loss + objective.moment_weight * parts["moment"]
+        if objective.perceptual_weight > 0 and judging.features is not None:
+            parts["perceptual"] = perceptual_distance(judging.features, made, batch.images).mean()
+            loss = loss + objective.perceptual_weight * parts["perceptual"]
+        if objective.moment_weight > 0:
+            parts["moment"] = moment_distance(made, batch.images)
+            loss = loss + objective.moment_weight * parts["moment"]
         if objective.identity_weight > 0 and judging.embed is not None:
             parts["identity"] = self._identity(judging.embed, made, batch).mean()
             loss = loss + objective.identity_weight * parts["identity"]

@@ -82,3 +82,18 @@ def test_damaged_weights_and_other_models_are_refused(tmp_path: Path) -> None:
     (tmp_path / "other/model.safetensors").write_bytes(safetensors.torch.save({}))
     with pytest.raises(UserError, match="must have model_type zoo_vae, got 'bert'"):
         zoo_loading.load(str(tmp_path / "other"))
+
+
+def test_weights_of_another_network_are_refused_by_name(tmp_path: Path) -> None:
+    save(tmp_path / "ours", "beta")
+    config, weights = (tmp_path / "ours" / name for name in (checkpoints.CONFIG, checkpoints.WEIGHTS))
+    bare = tmp_path / "bare"
+    bare.mkdir()
+    (bare / config.name).write_bytes(config.read_bytes())
+    tensors = safetensors.torch.load_file(weights)
+    first = min(tensors)
+    for changed in ({k: v for k, v in tensors.items() if k != first}, tensors | {first: tensors[first][:1]}):
+        safetensors.torch.save_file(changed, bare / weights.name)
+        said = f"must hold the {len(tensors)} tensors of the network .* got {len(changed)}, of which 1 differ, first {first}"
+        with pytest.raises(UserError, match=said):
+            zoo_loading.load(str(bare))

@@ -59,10 +59,15 @@ def test_a_decoder_s_path_reads_the_features_and_needs_a_rank() -> None:
     assert decoder.kernel is not None and decoder.linear is not None
     decoder.kernel.fit(vectors(6, 0))
     decoder.standardize.fit(torch.full((5,), 0.5), torch.full((5,), 3.0))
-    down, up = torch.randn(6, 3), torch.randn(3, 3 * 14 * 14)
-    decoder.linear.fit(down, up, torch.full((3 * 14 * 14,), 0.25))
+    down, up, shift = torch.randn(6, 3), torch.randn(3, 3 * 14 * 14), torch.randn(3)
+    decoder.linear.fit({"down": down, "shift": shift, "up": up, "picture": torch.full((3 * 14 * 14,), 0.25)})
     asked = vectors(2, 1)
-    wanted = (decoder.kernel((asked - 0.5) / 3) @ down @ up + 0.25).unflatten(1, (3, 14, 14))
+    coordinates = decoder.kernel((asked - 0.5) / 3) @ down + shift
+    wanted = (coordinates @ up + 0.25).unflatten(1, (3, 14, 14))
     torch.testing.assert_close(decoder(asked), wanted)
+    seen: list[torch.Tensor] = []
+    decoder.dense.register_forward_pre_hook(lambda _, given: seen.append(given[0]))
+    decoder(asked)
+    torch.testing.assert_close(seen[0], torch.cat([(asked - 0.5) / 3, coordinates], dim=1))
     with pytest.raises(ValueError, match="kernel_centers needs linear_rank"):
         TextureDecoder(TextureDecoderConfig(**sizes, kernel_centers=6))  # ty: ignore[invalid-argument-type]

@@ -80,7 +80,7 @@ def test_the_identity_loss_turns_pictures_towards_their_vectors(part: str) -> No
     assert found[-1] < 0.7 * found[0]
 
 
-def test_perceptual_and_moment_losses_read_one_pass_of_the_network_and_each_is_off_at_0() -> None:
+def test_perceptual_and_moment_losses_add_by_their_weights_and_each_is_off_at_0() -> None:
     calls: list[int] = []
 
     def features(images: torch.Tensor) -> list[torch.Tensor]:
@@ -88,19 +88,20 @@ def test_perceptual_and_moment_losses_read_one_pass_of_the_network_and_each_is_o
         return [nn.functional.avg_pool2d(images, 2), nn.functional.avg_pool2d(images, 4)]
 
     model, rows = build("texture"), batch()
-    judging, found = Judging(features=features), {}
-    for perceptual, moment in ((0.0, 0.0), (0.5, 0.0), (0.0, 0.5), (0.5, 0.5)):
+    found = {}
+    for perceptual, moment in ((0.0, 0.0), (0.5, 0.0), (0.0, 0.5), (0.5, 0.25)):
         objective = DecoderObjective(perceptual_weight=perceptual, moment_weight=moment)
         calls.clear()
+        judging = Judging(features=features) if perceptual else Judging()
         parts = PictureLosses(model.eval(), "texture", objective, judging)(rows)
-        assert len(calls) == (2 if perceptual or moment else 0)
+        assert len(calls) == (2 if perceptual else 0)
         assert set(parts) - {"loss", "mae"} == {n for n, w in (("perceptual", perceptual), ("moment", moment)) if w}
         found[perceptual, moment] = {name: float(value.detach()) for name, value in parts.items()}
-    both = found[0.5, 0.5]
-    assert both["loss"] == pytest.approx(both["mae"] + 0.5 * both["perceptual"] + 0.5 * both["moment"])
+    both = found[0.5, 0.25]
+    assert both["loss"] == pytest.approx(both["mae"] + 0.5 * both["perceptual"] + 0.25 * both["moment"])
     assert both["moment"] == found[0.0, 0.5]["moment"] and both["moment"] > 0
-    with pytest.raises(MissingError, match="moment loss needs its network"):
-        PictureLosses(model, "texture", DecoderObjective(moment_weight=0.1), Judging())
+    with pytest.raises(MissingError, match="perceptual loss needs its network"):
+        PictureLosses(model, "texture", DecoderObjective(perceptual_weight=0.1), Judging())
 
 
 def test_a_texture_s_identity_is_that_of_the_face_it_makes_and_a_whole_face_s_its_own() -> None:
@@ -159,7 +160,8 @@ def test_a_linear_path_starts_from_the_regression() -> None:
     down, up, *_ = sums.basis().reduced(1e-6, 4)
     warm = {"mean": vectors.mean(0), "deviations": sums.deviations, "mean_points": mean_points().numpy()}
     model = build("texture", replace(TINY, channels=(16,), convolutions=(1,)))
-    begin(model, warm | {"down": down * sums.deviations[:, None], "up": up, "picture": targets.mean(0)})
+    warm |= {"down": down * sums.deviations[:, None], "shift": np.zeros(4), "up": up, "picture": targets.mean(0)}
+    begin(model, warm)
     with torch.inference_mode():
         made = model.eval()(torch.from_numpy(vectors[:5])).flatten(1).numpy()
     np.testing.assert_allclose(made, targets[:5], atol=0.02 * np.abs(targets).max())
