@@ -61,7 +61,7 @@ PRESETS = {
 
 
 class LinearPath(nn.Module):
-    """Features of a vector to coordinates of a rank, and those to a picture, each by a matrix and a bias; zeros until `fit`."""
+    """Features of a vector to coordinates of a rank, and those to a picture, each by a matrix and a bias; pictures of 0 until `fit`."""
 
     def __init__(self, input_dim: int, rank: int, side: int) -> None:
         """Build for features [batch, input_dim] and pictures [batch, 3, side, side]."""
@@ -79,7 +79,7 @@ class LinearPath(nn.Module):
             layer.bias.copy_(factors[bias])
 
     def coordinates(self, features: Tensor) -> Tensor:
-        """Return coordinates [batch, rank], float32; as fitted they have mean 0 and deviation 1 over the rows fitted on."""
+        """Return coordinates [batch, rank], float32: at first of mean 0 and deviation 1 over the rows fitted on (less over others)."""
         with torch.autocast(features.device.type, enabled=False):
             return self.down(features.float())
 

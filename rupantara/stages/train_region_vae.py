@@ -84,12 +84,12 @@ class RegionVAETask:
 
 
 def _compile(blocks: Sequence[nn.Module]) -> None:
-    """Compile blocks in place. Those of one class share a cache: at torch's limit of 8 all further ones would run uncompiled."""
+    """Compile blocks in place, each for its own shapes. Those of one class share a cache: torch's limit of 8 would leave most uncompiled."""
     from torch._dynamo import config
 
     config.recompile_limit = max(config.recompile_limit, 4 * len(blocks))  # ty: ignore[invalid-assignment]
     for block in blocks:
-        block.compile()
+        block.compile(dynamic=False)
 
 
 def _tensors(pca: Pca) -> Components:

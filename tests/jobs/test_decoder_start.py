@@ -83,6 +83,19 @@ def test_before_any_step_it_makes_what_a_kernel_ridge_regression_does(tables: li
     assert np.abs(wanted - y.mean(0)).max() > 0.3
 
 
+def test_coordinates_have_mean_0_and_deviation_1_over_the_faces_fitted_on(tables: list) -> None:
+    warm, config = started(["own"], TextureDecoderConfig(**SIZES, linear_rank=3, kernel_centers=64))
+    assert config is not None
+    decoder = TextureDecoder(config).eval()
+    begin(decoder, warm)
+    assert decoder.kernel is not None and decoder.linear is not None
+    fitted = torch.from_numpy(np.stack([row["vector"] for row in rows(ROWS, 0)]))
+    with torch.inference_mode():
+        found = decoder.linear.coordinates(decoder.kernel(decoder.standardize(fitted)))
+    torch.testing.assert_close(found.mean(0), torch.zeros(3), atol=1e-3, rtol=0)
+    torch.testing.assert_close(found.std(0, correction=0), torch.ones(3), atol=1e-2, rtol=0)
+
+
 def test_without_centers_it_is_linear_in_the_vector(tables: list) -> None:
     warm, config = started(["own"], TextureDecoderConfig(**SIZES, linear_rank=8))
     assert config is not None and config.linear_rank == DIM and "centers" not in warm

@@ -1,0 +1,56 @@
+"""The region VAE's task compiled: every block, also where there are more than torch would compile of one class."""
+
+from functools import partialmethod
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from rupantara.models.blocks import ResBlock
+from rupantara.models.region_vae import RegionVAEConfig
+from rupantara.stages.train_region_vae import DOMAINS, RegionVAETask, blank_rows
+from rupantara.training.region_vae import Networks, Objective
+
+SMALL = RegionVAEConfig(
+    size=64,
+    channels=(8, 16, 24, 32, 40),
+    decoder_channels=(8, 16, 24, 32, 40),
+    global_dim=8,
+    region_dim=4,
+    region_encoder_channels=(8, 16, 24),
+    region_side=24,
+    region_channels=8,
+    species=("fox",),
+    base_rank=4,
+    region_base_rank=4,
+)
+
+
+def losses_of(seen: set[tuple], *, compiled: bool) -> dict[str, torch.Tensor]:
+    """Take a step; blocks that do not take the same, which torch compiles once, are told apart in `seen`."""
+    torch.manual_seed(0)
+    task = RegionVAETask(SMALL, Objective(bfloat16=False), Networks(), None, torch.device("cpu"), compiled=compiled)
+    if not compiled:
+        for block in task.state.model.compilable():
+            block.register_forward_pre_hook(lambda m, x: seen.add((type(m), x[0].shape, str(m))))
+    torch.manual_seed(1)
+    return task.step(task.modules(), {name: blank_rows(2, SMALL.size, name) for name in DOMAINS}, 100)
+
+
+def test_every_block_is_compiled_and_the_step_is_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    from torch._dynamo import config, utils
+
+    monkeypatch.setattr(config, "recompile_limit", 8)
+    # Dynamo's own work is tested; inductor would take minutes.
+    compile_module: Any = partialmethod(nn.Module.compile, backend="eager")
+    monkeypatch.setattr(nn.Module, "compile", compile_module)
+    seen: set[tuple] = set()
+    plain = losses_of(seen, compiled=False)
+    torch._dynamo.reset()
+    before = utils.counters["stats"]["unique_graphs"]
+    compiled = losses_of(seen, compiled=True)
+    assert sum(kind is ResBlock for kind, *_ in seen) > 8
+    assert utils.counters["stats"]["unique_graphs"] - before == len(seen)
+    for name, value in plain.items():
+        torch.testing.assert_close(compiled[name], value, rtol=1e-3, atol=1e-5)
