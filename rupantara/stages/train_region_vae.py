@@ -84,7 +84,7 @@ class RegionVAETask:
 
 
 def _compile(blocks: Sequence[nn.Module]) -> None:
-    """Compile blocks in place, each for its own shapes. Those of one class share a cache: torch's limit of 8 would leave most uncompiled."""
+    """Compile blocks in place, each for its own shapes. One class shares a cache: at torch's limit of 8 most would run uncompiled."""
     from torch._dynamo import config
 
     config.recompile_limit = max(config.recompile_limit, 4 * len(blocks))  # ty: ignore[invalid-assignment]
