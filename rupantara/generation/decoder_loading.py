@@ -40,14 +40,18 @@ def read_config(uri: str) -> FaceDecoderConfig:
     values: dict[str, Any] = _tuples(
         {k: v for k, v in checkpoints.read_config(uri, MODEL_TYPE).items() if k != "model_type"}
     )
-    values["texture"] = TextureDecoderConfig(**_tuples(values["texture"]))
-    return FaceDecoderConfig(**values)
+
+    def parsed() -> FaceDecoderConfig:
+        values["texture"] = TextureDecoderConfig(**_tuples(values["texture"]))
+        return FaceDecoderConfig(**values)
+
+    return checkpoints.parse(uri, parsed)
 
 
 def load(uri: str) -> Loaded:
     """Load one complete checkpoint for inference."""
     config, stored = read_config(uri), checkpoints.read(uri, MODEL_TYPE)
-    model = face_decoder.build(config, torch.zeros(POINTS, 2))
+    model = checkpoints.parse(uri, lambda: face_decoder.build(config, torch.zeros(POINTS, 2)))
     checkpoints.fill(uri, model, stored.tensors)
     return Loaded(model.eval().requires_grad_(False), config, stored.sha256)
 
@@ -57,7 +61,10 @@ def parts_of(uri: str) -> dict[str, str]:
     found = {part: uris.join(uri, part) for part in PARTS}
     found = {part: at for part, at in found.items() if checkpoints.model_type(at) == MODEL_TYPE}
     if not found:
-        raise MissingError(f"{uri!r} must be an output of jobs.train_decoder: it holds none of {', '.join(PARTS)}")
+        hint = "; it is one part: name the folder above" if checkpoints.model_type(uri) == MODEL_TYPE else ""
+        raise MissingError(
+            f"{uri!r} must be an output of jobs.train_decoder: it holds none of {', '.join(PARTS)}{hint}"
+        )
     return found
 
 
@@ -79,6 +86,9 @@ def load_face(uri: str) -> LoadedFace:
             f"{uri!r} must hold complete decoders of landmarks and texture, got none of {', '.join(missing)}"
         )
     landmarks, texture = load(found["landmarks"]), load(found["texture"])
+    for part, one in (("landmarks", landmarks), ("texture", texture)):
+        if one.config.part != part:
+            raise UserError(f"{found[part]!r} must hold a decoder of the part {part}, got one of {one.config.part}")
     of = [(one.config.vector, one.config.vector_sha256, one.config.texture.input_dim) for one in (landmarks, texture)]
     if of[0] != of[1]:
         raise UserError(f"the decoders in {uri!r} must be of the same vectors, got {of[0]} and {of[1]}")

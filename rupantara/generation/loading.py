@@ -30,7 +30,7 @@ def read_config(uri: str) -> RegionVAEConfig:
     """Read the config of a complete checkpoint."""
     raw, known = checkpoints.read_config(uri, MODEL_TYPE), {f.name for f in fields(RegionVAEConfig)}
     values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in raw.items() if k in known}
-    return RegionVAEConfig(**values)
+    return checkpoints.parse(uri, lambda: RegionVAEConfig(**values))
 
 
 def model_sha256(uri: str) -> str:
@@ -40,7 +40,8 @@ def model_sha256(uri: str) -> str:
 
 def load(uri: str) -> Loaded:
     """Load a complete checkpoint for inference."""
-    model = RegionVAE(read_config(uri))
+    config = read_config(uri)
+    model = checkpoints.parse(uri, lambda: RegionVAE(config))
     stored = checkpoints.read(uri, MODEL_TYPE)
     checkpoints.fill(uri, model, stored.tensors)
     return Loaded(model.eval().requires_grad_(False), stored.sha256, prior.read(uri))

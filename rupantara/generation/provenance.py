@@ -21,7 +21,7 @@ def png(picture: Picture, kind: str, parameters: dict[str, Any]) -> bytes:
     """Encode as PNG whose metadata says that it is synthetic, and how it was made."""
     text = {
         "Software": f"rupantara {__version__}",
-        "Description": f"Synthetic picture ({kind}), made by a trained model; it shows no real face.",
+        "Description": f"Synthetic picture ({kind}), made by a trained model; no photograph.",
         "DigitalSourceType": SOURCE_TYPE,
         "Parameters": json.dumps(parameters, sort_keys=True),
     }

@@ -27,12 +27,13 @@ def config_dict(config: ZooConfig) -> dict[str, Any]:
 def read_config(uri: str) -> ZooConfig:
     """Read the config of a checkpoint, or of a folder downloaded from the hub."""
     raw = checkpoints.read_config(uri, MODEL_TYPE)
-    return ZooConfig(raw["name"], raw["latent_dim"], tuple(raw["channels"]))
+    return checkpoints.parse(uri, lambda: ZooConfig(raw["name"], raw["latent_dim"], tuple(raw["channels"])))
 
 
 def load(uri: str) -> Loaded:
     """Load a checkpoint, or a folder downloaded from the hub, for inference."""
-    model = zoo.build(read_config(uri))
+    config = read_config(uri)
+    model = checkpoints.parse(uri, lambda: zoo.build(config))
     stored = checkpoints.read(uri, MODEL_TYPE)
     checkpoints.fill(uri, model, stored.tensors)
     return Loaded(model.eval().requires_grad_(False), stored.sha256)

@@ -37,7 +37,7 @@ license: other
 ---
 # {TITLES[config.part]}{side}
 
-Makes {MAKES[config.part]}, of a `{config.vector}` vector of {config.texture.input_dim} numbers. Networks that made the vectors or stand in
+Makes {MAKES[config.part]}, of a vector `{config.vector}` of {config.texture.input_dim} numbers. Networks that made the vectors or stand in
 its losses, SHA-256:
 {networks}
 

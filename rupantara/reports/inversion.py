@@ -241,10 +241,10 @@ def section(uri: str) -> Section:
     about: dict[str, Any] = found.extra
     count, baselines = rows["source"].num_rows, about["baselines"]
     text = [
-        f"{count} held-out people (split {found.recipe.config['split']}, one face each, none of them in the train split), from their"
-        f" {about['vector']} vectors alone, at {about['side']} x {about['side']}; landmarks in pixels of 224 x 224. ± is half of a 95 %"
-        f" interval over people. Baselines are fitted on {baselines['train_faces']:.0f} train faces without morphs, the ridge regressions'"
-        f" penalties chosen on the validation split. {trained_text(about['recipes'])}",
+        f"{count} held-out people (split {found.recipe.config['split']}, one face each, none of them in the train split as far as"
+        f" paths name people), from their {about['vector']} vectors alone, at {about['side']} x {about['side']}; landmarks in pixels of"
+        f" 224 x 224. ± is half of a 95 % interval over people. Baselines are fitted on {baselines['train_faces']:.0f} train faces without"
+        f" morphs, the ridge regressions' penalties chosen on the validation split. {trained_text(about['recipes'])}",
         "NME is the mean distance of the 68 points over that of the outer corners of the eyes. The decoders' texture covers the whole crop,"
         " and so do the errors: background, hair and clothes, which a face's vector does not tell, are in them. PSNR of the face is inside"
         " the hull of its true landmarks.",

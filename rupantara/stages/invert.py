@@ -105,6 +105,8 @@ class InvertVectors:
         """Say why a vector cannot be decoded: not finite, or unlike those that the decoder was trained on."""
         if not np.isfinite(vector).all():
             return Rejected("generate", "not_finite", NOT_FINITE)
+        if not vector.any():
+            return Rejected("generate", "zero", "a vector must not be all zeros: they stand for no face")
         standard = self._loaded.model.texture.standardize(torch.from_numpy(np.array(vector[None], np.float32)))
         spread = float(standard.abs().median())
         if spread <= MOST_SPREAD:

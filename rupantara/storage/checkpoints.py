@@ -5,9 +5,9 @@ A folder downloaded from the hub without our manifest is read too; then there is
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import safetensors.torch
 from torch import Tensor, nn
@@ -17,6 +17,8 @@ from rupantara.storage import manifest, uris
 from rupantara.storage.manifest import DataFile
 
 CONFIG, WEIGHTS, CARD = "config.json", "model.safetensors", "README.md"
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -48,7 +50,12 @@ def read_config(uri: str, model_type: str) -> dict[str, Any]:
     """Read the config of a complete checkpoint of this type, or of a bare download."""
     if not of_hub(uri):
         manifest.require(uri, model_type)
-    config = json.loads(uris.read_bytes(uris.join(uri, CONFIG)))
+    try:
+        config = json.loads(uris.read_bytes(uris.join(uri, CONFIG)))
+    except ValueError as error:
+        raise UserError(f"{uri}/{CONFIG} must be JSON: {error}") from error
+    if not isinstance(config, dict):
+        raise UserError(f"{uri}/{CONFIG} must be a JSON object, got a {type(config).__name__}")
     if config.get("model_type") != model_type:
         raise UserError(f"{uri}/{CONFIG} must have model_type {model_type}, got {config.get('model_type')!r}")
     return config
@@ -72,6 +79,15 @@ def read(uri: str, model_type: str) -> Checkpoint:
             f"{uri} is damaged or being replaced: its weights must have SHA-256 {expected[:12]}…, got {digest[:12]}…"
         )
     return Checkpoint(config, safetensors.torch.load(data), digest)
+
+
+def parse(uri: str, make: Callable[[], T]) -> T:
+    """Return what `make` makes of a checkpoint's config; UserError where it cannot be made of it."""
+    try:
+        return make()
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        said = f"no {error}" if isinstance(error, KeyError) else str(error)
+        raise UserError(f"{uri}/{CONFIG} must be of a network of this version of rupantara: {said}") from error
 
 
 def fill(uri: str, model: nn.Module, tensors: Mapping[str, Tensor]) -> None:

@@ -84,6 +84,23 @@ def test_damaged_weights_and_other_models_are_refused(tmp_path: Path) -> None:
         zoo_loading.load(str(tmp_path / "other"))
 
 
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        (b"", "config.json must be JSON: Expecting value"),
+        (b"[]", "config.json must be a JSON object, got a list"),
+        (b'{"model_type": "zoo_vae", "name": "beta"}', "of this version of rupantara: no 'latent_dim'"),
+        (b'{"model_type": "zoo_vae", "name": "beta", "latent_dim": 3, "channels": 5}', "'int' object is not iterable"),
+    ],
+)
+def test_a_config_that_cannot_be_read_is_refused_in_one_line(tmp_path: Path, config: bytes, message: str) -> None:
+    (tmp_path / checkpoints.CONFIG).write_bytes(config.replace(b"zoo_vae", zoo_loading.MODEL_TYPE.encode()))
+    (tmp_path / checkpoints.WEIGHTS).write_bytes(b"")
+    with pytest.raises(UserError, match=message) as error:
+        zoo_loading.load(str(tmp_path))
+    assert "\n" not in str(error.value)
+
+
 def test_weights_of_another_network_are_refused_by_name(tmp_path: Path) -> None:
     save(tmp_path / "ours", "beta")
     config, weights = (tmp_path / "ours" / name for name in (checkpoints.CONFIG, checkpoints.WEIGHTS))

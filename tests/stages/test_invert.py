@@ -51,7 +51,7 @@ def test_a_face_s_picture_does_not_depend_on_its_batch() -> None:
 
 
 def test_one_face_without_a_warp_spoils_no_other() -> None:
-    rows = np.zeros((5, 6), np.float32)
+    rows = np.full((5, 6), 1e-39, np.float32)
     rows[2, 0] = 10.0
     found = InvertVectors(loaded(spread=3e38))(vectors(rows, list("abcde"))).to_pylist()
     reasons = {
@@ -60,12 +60,13 @@ def test_one_face_without_a_warp_spoils_no_other() -> None:
     assert reasons == {"a": None, "b": None, "c": "degenerate_landmarks", "d": None, "e": None}
 
 
-def test_vectors_of_another_scale_are_rejected() -> None:
-    rows = np.random.default_rng(0).normal(size=(3, 6)).astype(np.float32)
+def test_vectors_of_another_scale_and_of_zeros_are_rejected() -> None:
+    rows = np.random.default_rng(0).normal(size=(4, 6)).astype(np.float32)
     rows[1] *= 100
-    found = InvertVectors(loaded())(vectors(rows, list("abc"))).to_pylist()
+    rows[3] = 0
+    found = InvertVectors(loaded())(vectors(rows, list("abcd"))).to_pylist()
     reasons = {row["face_ids"][0]: (row["reject"] or {}).get("reason") for row in found}
-    assert reasons == {"a": None, "b": "unlike", "c": None}
+    assert reasons == {"a": None, "b": "unlike", "c": None, "d": "zero"}
 
 
 def test_vectors_of_another_length_are_refused() -> None:
@@ -85,7 +86,7 @@ def test_photographs_become_faces_and_what_is_refused_on_the_way_stays_a_row() -
     features = pa.table(
         {
             "face_id": ["person", "fox"],
-            "any": pa.array([[0.0] * 6, None], pa.list_(pa.float32(), 6)),
+            "any": pa.array([[0.5] * 6, None], pa.list_(pa.float32(), 6)),
         }
     )
     stage = InvertPhotos(lambda: lambda _: faces, lambda: lambda _: features, lambda: InvertVectors(loaded()))
