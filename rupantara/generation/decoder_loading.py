@@ -50,10 +50,9 @@ def read_config(uri: str) -> FaceDecoderConfig:
 
 def load(uri: str) -> Loaded:
     """Load one complete checkpoint for inference."""
-    config, stored = read_config(uri), checkpoints.read(uri, MODEL_TYPE)
-    model = checkpoints.parse(uri, lambda: face_decoder.build(config, torch.zeros(POINTS, 2)))
-    checkpoints.fill(uri, model, stored.tensors)
-    return Loaded(model.eval().requires_grad_(False), config, stored.sha256)
+    config = read_config(uri)
+    model, sha256 = checkpoints.restore(uri, MODEL_TYPE, lambda: face_decoder.build(config, torch.zeros(POINTS, 2)))
+    return Loaded(model, config, sha256)
 
 
 def parts_of(uri: str) -> dict[str, str]:

@@ -41,7 +41,5 @@ def model_sha256(uri: str) -> str:
 def load(uri: str) -> Loaded:
     """Load a complete checkpoint for inference."""
     config = read_config(uri)
-    model = checkpoints.parse(uri, lambda: RegionVAE(config))
-    stored = checkpoints.read(uri, MODEL_TYPE)
-    checkpoints.fill(uri, model, stored.tensors)
-    return Loaded(model.eval().requires_grad_(False), stored.sha256, prior.read(uri))
+    model, sha256 = checkpoints.restore(uri, MODEL_TYPE, lambda: RegionVAE(config))
+    return Loaded(model, sha256, prior.read(uri))

@@ -33,7 +33,4 @@ def read_config(uri: str) -> ZooConfig:
 def load(uri: str) -> Loaded:
     """Load a checkpoint, or a folder downloaded from the hub, for inference."""
     config = read_config(uri)
-    model = checkpoints.parse(uri, lambda: zoo.build(config))
-    stored = checkpoints.read(uri, MODEL_TYPE)
-    checkpoints.fill(uri, model, stored.tensors)
-    return Loaded(model.eval().requires_grad_(False), stored.sha256)
+    return Loaded(*checkpoints.restore(uri, MODEL_TYPE, lambda: zoo.build(config)))

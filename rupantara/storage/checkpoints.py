@@ -19,6 +19,7 @@ from rupantara.storage.manifest import DataFile
 CONFIG, WEIGHTS, CARD = "config.json", "model.safetensors", "README.md"
 
 T = TypeVar("T")
+Net = TypeVar("Net", bound=nn.Module)
 
 
 @dataclass(frozen=True)
@@ -85,13 +86,22 @@ def parse(uri: str, make: Callable[[], T]) -> T:
     """Return what `make` makes of a checkpoint's config; UserError where it cannot be made of it."""
     try:
         return make()
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, RuntimeError, TypeError, ValueError) as error:
         said = f"no {error}" if isinstance(error, KeyError) else str(error)
         raise UserError(f"{uri}/{CONFIG} must be of a network of this version of rupantara: {said}") from error
 
 
-def fill(uri: str, model: nn.Module, tensors: Mapping[str, Tensor]) -> None:
-    """Set a network's weights to a checkpoint's; UserError where they are not those of the network that its config names."""
+def restore(uri: str, model_type: str, make: Callable[[], Net]) -> tuple[Net, str]:
+    """Make the network of a checkpoint's config and return it for inference, with the checkpoint's weights and their SHA-256.
+
+    UserError where it cannot be made, or where the weights are not its own.
+    """
+    model, stored = parse(uri, make), read(uri, model_type)
+    _fill(uri, model, stored.tensors)
+    return model.eval().requires_grad_(False), stored.sha256
+
+
+def _fill(uri: str, model: nn.Module, tensors: Mapping[str, Tensor]) -> None:
     wanted = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
     found = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
     if wanted != found:
