@@ -8,6 +8,7 @@ from functools import cache
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from rupantara.landmarks.regions import MIRRORED_PARTS, PART_REGION, PARTS
@@ -26,33 +27,58 @@ def _centres(count: int, like: Tensor) -> Tensor:
 
 def cut_regions(images: Images, boxes: PartBoxes, side: int) -> Crops:
     """Cut the five region crops [batch, 5, 3, side, side] out of images."""
-    by_region: list[Tensor] = []
+    grids: list[Tensor] = []
     for part, span in enumerate(SPANS):
         columns = round((span[1] - span[0]) * side)
-        crop = _sample(images, boxes[:, part], _centres(columns, images), _centres(side, images))
-        if PART_REGION[part] < len(by_region):
-            by_region[-1] = torch.cat([by_region[-1], crop], dim=3)
+        grid = _grid(*_within(boxes[:, part], _centres(columns, images), _centres(side, images)))
+        if PART_REGION[part] < len(grids):
+            grids[-1] = torch.cat([grids[-1], grid], dim=2)
         else:
-            by_region.append(crop)
-    return torch.stack(by_region, dim=1)
+            grids.append(grid)
+    return _pick(images, torch.cat(grids, dim=1)).unflatten(2, (len(grids), side)).transpose(1, 2)
 
 
-def _sample(images: Tensor, box: Tensor, u: Tensor, v: Tensor) -> Tensor:
-    """Read images [b, c, h, w] at the fractions u (columns) x v (rows) of one box each."""
-    x = box[:, None, 0] + (box[:, None, 2] - box[:, None, 0]) * u
-    y = box[:, None, 1] + (box[:, None, 3] - box[:, None, 1]) * v
-    return _read(images, x, y)
+def _within(boxes: Tensor, u: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
+    """Return where in the image the fractions u (columns) and v (rows) of boxes [..., 4] are: [..., columns] and [..., rows]."""
+    (left, top), (width, height) = _corner_and_extent(boxes)
+    return left + width * u, top + height * v
+
+
+def _fractions(boxes: Tensor, size: int) -> tuple[Tensor, Tensor]:
+    """Return which fractions of boxes [..., 4] an image's columns and rows are, beyond 0 to 1 outside the box: [..., size] each."""
+    at = _centres(size, boxes)
+    (left, top), (width, height) = _corner_and_extent(boxes)
+    return (at - left) / width, (at - top) / height
+
+
+def _corner_and_extent(boxes: Tensor) -> tuple[Tensor, Tensor]:
+    """Return left and top, and width and height, [2, ..., 1] each."""
+    left, top, right, bottom = boxes[..., None].unbind(-2)
+    return torch.stack([left, top]), torch.stack([right - left, bottom - top])
+
+
+def _grid(x: Tensor, y: Tensor) -> Tensor:
+    """Return the places of columns x [n, columns] and rows y [n, rows], image fractions, as `grid_sample` takes them."""
+    return torch.stack(torch.broadcast_tensors(2 * x[:, None] - 1, 2 * y[:, :, None] - 1), dim=-1)
+
+
+def _pick(images: Tensor, grid: Tensor) -> Tensor:
+    """Read images [n, c, h, w] bilinearly, border replicated: the way for few places of large images without a gradient."""
+    with torch.autocast(images.device.type, enabled=False):
+        picked = F.grid_sample(images.float(), grid, padding_mode="border", align_corners=False)
+    return picked.to(images.dtype)
 
 
 def _read(images: Tensor, x: Tensor, y: Tensor) -> Tensor:
-    """Read images at image fractions x [b, columns] and y [b, rows], bilinearly, border replicated.
+    """Read images [n, c, h, w] at columns x [n, columns] and rows y [n, rows], image fractions, as `_pick` does on their grid.
 
-    As two matrix products: several times faster than `grid_sample`, forward and backward, on grids that are separable.
+    As two matrix products, in the images' own precision: several times faster than `grid_sample` for small images with a gradient.
     """
+    n, channels, height, width = images.shape
     with torch.autocast(images.device.type, enabled=False):
-        rows, columns = _taps(y, images.shape[-2]), _taps(x, images.shape[-1])
-        read = rows[:, None] @ images.float() @ columns[:, None].transpose(2, 3)
-    return read.to(images.dtype)
+        rows, columns = _taps(y, height).to(images.dtype), _taps(x, width).to(images.dtype)
+        across = images.reshape(n, channels * height, width) @ columns.transpose(1, 2)
+        return rows[:, None] @ across.unflatten(1, (channels, height))
 
 
 def _taps(at: Tensor, length: int) -> Tensor:
@@ -66,12 +92,7 @@ def part_weights(boxes: PartBoxes, size: int) -> Tensor:
 
     The level lines are superellipses: a rectangle's corners would show on a face.
     """
-    at = _centres(size, boxes)
-
-    def off(low: Tensor, high: Tensor) -> Tensor:
-        return (2 * (at - low[..., None]) / (high - low)[..., None] - 1).abs() ** ROUNDNESS
-
-    across, down = off(boxes[..., 0], boxes[..., 2]), off(boxes[..., 1], boxes[..., 3])
+    across, down = ((2 * at - 1).abs() ** ROUNDNESS for at in _fractions(boxes, size))
     radius = (down[..., :, None] + across[..., None, :]) ** (1 / ROUNDNESS)
     risen = ((1 - radius) / FEATHER).clamp(0, 1)
     return risen * risen * (3 - 2 * risen)
@@ -79,14 +100,12 @@ def part_weights(boxes: PartBoxes, size: int) -> Tensor:
 
 def place_parts(maps: Tensor, boxes: PartBoxes, size: int) -> Tensor:
     """Put region maps [batch, 5, c, s, s] at their boxes: [batch, 6, c, size, size], one layer a part, unmasked."""
-    at = _centres(size, maps).expand(len(maps), size)
-    layers = []
-    for part, (start, stop) in enumerate(SPANS):
-        box = boxes[:, part]
-        u = ((at - box[:, None, 0]) / (box[:, None, 2] - box[:, None, 0])).clamp(0, 1) * (stop - start) + start
-        v = ((at - box[:, None, 1]) / (box[:, None, 3] - box[:, None, 1])).clamp(0, 1)
-        layers.append(_read(maps[:, PART_REGION[part]], u, v))
-    return torch.stack(layers, dim=1)
+    u, v = (at.clamp(0, 1) for at in _fractions(boxes, size))
+    start, stop = boxes.new_tensor(SPANS)[:, :, None].unbind(1)
+    u = start + (stop - start) * u
+    return _read(maps[:, list(PART_REGION)].flatten(0, 1), u.flatten(0, 1), v.flatten(0, 1)).unflatten(
+        0, boxes.shape[:2]
+    )
 
 
 def blend_parts(layers: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
@@ -123,19 +142,19 @@ def harmonize(layers: Tensor, boxes: PartBoxes, under: Images) -> Tensor:
     The difference at the edge is continued inwards by Laplace's equation, as in seamless cloning (Perez et al., 2003, eq. 4):
     colour and light follow the host, texture stays. On its own picture nothing changes.
     """
-    parts = [_harmonized(layers[:, part], boxes[:, part], under) for part in range(len(PARTS))]
-    return torch.stack(parts, dim=1)
+    parts = boxes.shape[1]
+    return _harmonized(layers.flatten(0, 1), boxes.flatten(0, 1), under.repeat_interleave(parts, 0)).view_as(layers)
 
 
-def _harmonized(layer: Tensor, box: Tensor, under: Tensor) -> Tensor:
-    """Harmonize one layer [b, c, h, w] a picture, each with its box [b, 4]."""
+def _harmonized(layers: Tensor, boxes: Tensor, under: Tensor) -> Tensor:
+    """Harmonize layers [n, c, h, w], each by its box [n, 4] with its picture."""
     rim, inwards = _harmonic()
-    at, size = _centres(RIM, layer), layer.shape[-1]
-    solve, full = torch.from_numpy(inwards).to(layer.device), _centres(size, layer).expand(len(layer), size)
-    gap = (_sample(under, box, at, at) - _sample(layer, box, at, at)).flatten(2)[:, :, rim]
-    field = (gap.float() @ solve.T).unflatten(2, (RIM, RIM))
-    u, v = ((full - box[:, None, i]) / (box[:, None, i + 2] - box[:, None, i]) for i in (0, 1))
-    return layer + HARMONY * _read(field, u.clamp(0, 1), v.clamp(0, 1)).to(layer.dtype)
+    at, size = _centres(RIM, layers), layers.shape[-1]
+    places = _within(boxes, at, at)
+    gap = (_read(under, *places) - _read(layers, *places)).flatten(2)[:, :, rim]
+    field = (gap.float() @ torch.from_numpy(inwards).to(layers.device).T).unflatten(2, (RIM, RIM))
+    u, v = (at.clamp(0, 1) for at in _fractions(boxes, size))
+    return layers + HARMONY * _read(field, u, v).to(layers.dtype)
 
 
 HYBRID_SCALE = (1.2, 1.5, 1.25, 1.0, 1.15)
@@ -168,15 +187,9 @@ def transplant(images: Images, boxes: PartBoxes, donors: Images, donor_boxes: Pa
     # One layer for each part that is laid on, not for all of all pictures: most stay as they are.
     rows, parts = torch.nonzero(chosen[:, list(PART_REGION)], as_tuple=True)
     size = images.shape[-1]
-    at = _centres(size, images).expand(len(rows), size)
     box, source = boxes[rows, parts], donor_boxes[rows, parts]
-    x, y = (
-        source[:, None, i]
-        + (source[:, None, i + 2] - source[:, None, i])
-        * ((at - box[:, None, i]) / (box[:, None, i + 2] - box[:, None, i]))
-        for i in (0, 1)
-    )
-    laid = _harmonized(_read(donors[rows], x, y), box, images[rows])
+    places = _within(source, *_fractions(box, size))
+    laid = _harmonized(_pick(donors[rows], _grid(*places)), box, images[rows])
     weights = (
         part_weights(box, size) * chosen[rows, torch.tensor(PART_REGION, device=parts.device)[parts], None, None]
     )[:, None]

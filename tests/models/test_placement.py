@@ -88,6 +88,15 @@ def test_reading_is_torch_s_bilinear_sampling_with_replicated_borders(seed, heig
     torch.testing.assert_close(*gradients, atol=1e-5, rtol=1e-5)
 
 
+def test_maps_in_bfloat16_are_placed_in_bfloat16_and_within_one_percent():
+    maps = torch.randn(2, 5, 4, 8, 8)
+    boxes = human_boxes(2)
+    exact = placement.place_parts(maps, boxes, 32)
+    found = placement.place_parts(maps.bfloat16(), boxes, 32)
+    assert found.dtype == torch.bfloat16
+    assert float((found.float() - exact).norm() / exact.norm()) < 0.01
+
+
 def test_taps_by_hand():
     """Pixel centres of four lie at 1/8, 3/8, 5/8, 7/8: on one, between two, beyond both ends."""
     taps = placement._taps(torch.tensor([[0.375, 0.5, 0.125, -1.0, 0.05, 1.0]]), 4)[0]
