@@ -109,6 +109,8 @@ def run(main: Callable[[C], None], presets: Mapping[str, C], description: str) -
         sys.exit(2)
     default = presets[name]
     program = f"python -m {sys.modules['__main__'].__spec__.name}" if sys.modules["__main__"].__spec__ else None
+    if len(presets) > 1:
+        description += f"\nPresets: {', '.join(presets)}."
     config = _absolute(_parse(default, program, description))
     _check_counts(config)
     started = time.monotonic()

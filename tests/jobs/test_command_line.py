@@ -15,7 +15,7 @@ from rupantara.synthetic import write_photographs
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 JOBS = ("curate", "train_vae", "extract", "build_bank", "generate", "enhance", "reverse_map", "evaluate", "demo")
-JOBS += ("train_zoo", "compare_vaes", "vary", "push_to_hub")
+JOBS += ("train_zoo", "compare_vaes", "vary", "push_to_hub", "train_decoder", "evaluate_inversion")
 
 
 def job(*arguments: str, timeout: int = 300) -> subprocess.CompletedProcess[str]:
@@ -33,6 +33,11 @@ def test_help_explains_every_option(name):
     text = " ".join(answer.stdout.split())
     assert "--seed INT" in text
     assert "Seed of every random choice" in text
+
+
+def test_help_names_the_presets_where_there_are_several():
+    assert "Presets: default, 112, smoke." in job("jobs.train_decoder", "--help").stdout
+    assert "Presets:" not in job("jobs.evaluate_inversion", "--help").stdout
 
 
 def test_wrong_options_are_usage_errors_without_a_traceback():
