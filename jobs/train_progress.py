@@ -53,8 +53,10 @@ def following(output: str) -> Generator[None]:
 
 
 def _follow(output: str, stop: threading.Event) -> None:
-    shown, epochs = "", 0
-    while not stop.wait(3.0):
+    shown, epochs, over = "", 0, False
+    while not over:
+        # Once more after the end: the last epochs may be younger than the last look.
+        over = stop.wait(3.0)
         line = (
             json.loads(uris.read_bytes(uris.join(output, PROGRESS))) if uris.exists(uris.join(output, PROGRESS)) else ""
         )

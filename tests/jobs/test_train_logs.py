@@ -8,7 +8,7 @@ import pytest
 from tensorboardX.crc32c import crc32c
 from tensorboardX.proto.event_pb2 import Event
 
-from jobs import train_logs
+from jobs import train_logs, train_progress
 from rupantara.errors import UserError
 
 HISTORY = [
@@ -59,3 +59,13 @@ def test_mlflow_that_is_not_installed_is_named_before_anything_runs(monkeypatch)
     train_logs.check("")
     with pytest.raises(UserError, match=r"--mlflow http://there needs the package mlflow: pip install"):
         train_logs.check("http://there")
+
+
+def test_the_last_epochs_are_said_though_the_training_is_over(tmp_path, caplog) -> None:
+    with caplog.at_level("INFO", logger="jobs"), train_progress.following(str(tmp_path)):
+        rows = ({"epoch": epoch, "val_face_landmark_mse": 20.0 - epoch} for epoch in range(2))
+        (tmp_path / "log.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    assert [record.message for record in caplog.records] == [
+        "epoch 1: validation landmarks 20.0 px²",
+        "epoch 2: validation landmarks 19.0 px²",
+    ]
