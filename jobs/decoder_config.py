@@ -85,11 +85,12 @@ def presets() -> dict[str, Config]:
         "size": 112,
         "kernel_centers": 2048,
         "epochs": 1,
+        "batch": 16,
         "landmark_epochs": 20,
         "dropout": 0.7,
         "learning_rate": 5e-4,
         "identity_weight": 0.2,
-        "moment_weight": 0.02,
+        "moment_weight": 0.03,
     }
     two_cores |= {"perceptual_weight": 0.2, **small}
     smoke = {

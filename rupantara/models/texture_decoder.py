@@ -60,6 +60,25 @@ PRESETS = {
 """The paper's size, one that two CPU cores train, and one for tests."""
 
 
+SMOOTH = {3: (1.0, 2.0, 1.0), 4: (1.0, 3.0, 3.0, 1.0)}
+"""Weights along one axis of the kernels that convolutions start from; the transposed one's enlarges bilinearly."""
+
+
+@torch.no_grad()
+def start_smooth(layer: nn.Conv2d | nn.ConvTranspose2d) -> None:
+    """Start from random mixtures of channels (He et al., 2015) by one smooth kernel: [out, in, 3, 3], or [in, out, 4, 4] at stride 2.
+
+    From kernels that are random at every place, what is made of one cell of the first maps is a pattern, which a short training keeps:
+    it comes again in every cell, as hatching where pictures vary most.
+    """
+    axis = torch.tensor(SMOOTH[layer.kernel_size[0]])
+    kernel = axis[:, None] * axis / axis.square().sum()
+    # A pixel is reached by every weight of a plain kernel, by one of four of a transposed one at stride 2.
+    reached = layer.in_channels / (4 if isinstance(layer, nn.ConvTranspose2d) else 1)
+    mixtures = torch.randn(layer.weight.shape[:2]) * (2 / reached) ** 0.5
+    layer.weight.copy_(mixtures[:, :, None, None] * kernel)
+
+
 class LinearPath(nn.Module):
     """Features of a vector to coordinates of a rank, and those to a picture, each by a matrix and a bias; pictures of 0 until `fit`."""
 
@@ -124,6 +143,9 @@ class TextureDecoder(nn.Module):
                 layers += [nn.Conv2d(width, width, 3, padding=1), nn.ReLU()]
             layers.append(nn.BatchNorm2d(width))
             before = width
+        for layer in layers:
+            if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d):
+                start_smooth(layer)
         last = nn.Conv2d(before, 3, 1)
         self.layers = nn.Sequential(*layers, last)
         self.linear, self.kernel = None, None
