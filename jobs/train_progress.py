@@ -42,7 +42,7 @@ class Progress:
 def following(output: str) -> Generator[None]:
     """Log what the workers leave, until the block ends."""
     stop = threading.Event()
-    thread = threading.Thread(target=_follow, args=(output, stop), daemon=True)
+    thread = threading.Thread(target=_follow, args=(output, stop, _epochs(output)), daemon=True)
     thread.start()
     try:
         yield
@@ -52,8 +52,14 @@ def following(output: str) -> Generator[None]:
         uris.delete(uris.join(output, PROGRESS))
 
 
-def _follow(output: str, stop: threading.Event) -> None:
-    shown, epochs, over = "", 0, False
+def _epochs(output: str) -> list[bytes]:
+    """Return the lines of the log, one an epoch."""
+    return uris.read_bytes(uris.join(output, LOG)).splitlines() if uris.exists(uris.join(output, LOG)) else []
+
+
+def _follow(output: str, stop: threading.Event, said: list[bytes]) -> None:
+    """Log progress and new epochs; `said` are those of before, by this training if it was resumed, else by one that it overwrites."""
+    shown, over = "", False
     while not over:
         # Once more after the end: the last epochs may be younger than the last look.
         over = stop.wait(3.0)
@@ -63,11 +69,12 @@ def _follow(output: str, stop: threading.Event) -> None:
         if line != shown:
             shown = line
             log.info("%s", line)
-        rows = uris.read_bytes(uris.join(output, LOG)).splitlines() if uris.exists(uris.join(output, LOG)) else []
-        for row in map(json.loads, rows[epochs:]):
+        rows = _epochs(output)
+        known = len(said) if rows[: len(said)] == said else 0
+        for row in map(json.loads, rows[known:]):
             measured = [
                 f"PSNR {value:.2f} dB {name.split('_')[1]}" for name, value in row.items() if name.endswith("_psnr")
             ]
             measured += [f"landmarks {value:.1f} px²" for name, value in row.items() if name.endswith("_landmark_mse")]
             log.info("epoch %d: validation %s", row["epoch"] + 1, ", ".join(measured))
-        epochs = max(epochs, len(rows))
+        said = rows

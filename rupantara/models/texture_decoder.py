@@ -2,8 +2,8 @@
 
 A dense layer to maps of 7 x 7, then for each of VGG's blocks, last one first, a transposed convolution that doubles the side (the
 block's pooling and one of its convolutions in one) and the block's other convolutions, with batch normalisation after each block;
-a 1 x 1 convolution gives RGB. The paper counts 60,510,983 trainable parameters at 4,096 inputs and 224²; its dense layer's width is
-not given, and 204 channels of 7 x 7 come to 60.4 million.
+a 1 x 1 convolution gives RGB. The convolutions start from smooth kernels. The paper counts 60,510,983 trainable parameters at 4,096
+inputs and 224²; its dense layer's width is not given, and 204 channels of 7 x 7 come to 60.4 million.
 
 What differs, where `linear_rank` is set: the convolutions add to a linear path, which a reduced-rank ridge regression starts, of the
 vector or, with `kernel_centers`, of its kernel features; then the dense layer sees the path's coordinates beside the vector.
@@ -66,16 +66,15 @@ SMOOTH = {3: (1.0, 2.0, 1.0), 4: (1.0, 3.0, 3.0, 1.0)}
 
 @torch.no_grad()
 def start_smooth(layer: nn.Conv2d | nn.ConvTranspose2d) -> None:
-    """Start from random mixtures of channels (He et al., 2015) by one smooth kernel: [out, in, 3, 3], or [in, out, 4, 4] at stride 2.
+    """Start from random mixtures of channels by one smooth kernel, as large (root mean square) as the weights are that it replaces.
 
     From kernels that are random at every place, what is made of one cell of the first maps is a pattern, which a short training keeps:
-    it comes again in every cell, as hatching where pictures vary most.
+    it comes again in every cell, as hatching where pictures vary most. Batch normalisation sets the scale of maps after each block.
     """
     axis = torch.tensor(SMOOTH[layer.kernel_size[0]])
-    kernel = axis[:, None] * axis / axis.square().sum()
-    # A pixel is reached by every weight of a plain kernel, by one of four of a transposed one at stride 2.
-    reached = layer.in_channels / (4 if isinstance(layer, nn.ConvTranspose2d) else 1)
-    mixtures = torch.randn(layer.weight.shape[:2]) * (2 / reached) ** 0.5
+    kernel = axis[:, None] * axis
+    kernel = kernel / kernel.square().mean().sqrt()
+    mixtures = torch.randn(layer.weight.shape[:2]) * layer.weight.square().mean().sqrt()
     layer.weight.copy_(mixtures[:, :, None, None] * kernel)
 
 

@@ -61,11 +61,16 @@ def test_mlflow_that_is_not_installed_is_named_before_anything_runs(monkeypatch)
         train_logs.check("http://there")
 
 
-def test_the_last_epochs_are_said_though_the_training_is_over(tmp_path, caplog) -> None:
-    with caplog.at_level("INFO", logger="jobs"), train_progress.following(str(tmp_path)):
-        rows = ({"epoch": epoch, "val_face_landmark_mse": 20.0 - epoch} for epoch in range(2))
+@pytest.mark.parametrize("before", [[], [30.0], [30.0, 29.0], [20.0]], ids=["new", "overwritten", "as many", "resumed"])
+def test_the_last_epochs_are_said_though_the_training_is_over_and_those_of_before_are_not(
+    before, tmp_path, caplog
+) -> None:
+    def write(values: list[float]) -> None:
+        rows = ({"epoch": epoch, "val_face_landmark_mse": value} for epoch, value in enumerate(values))
         (tmp_path / "log.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows))
-    assert [record.message for record in caplog.records] == [
-        "epoch 1: validation landmarks 20.0 px²",
-        "epoch 2: validation landmarks 19.0 px²",
-    ]
+
+    write(before)
+    with caplog.at_level("INFO", logger="jobs"), train_progress.following(str(tmp_path)):
+        write([20.0, 19.0])
+    expected = ["epoch 1: validation landmarks 20.0 px²", "epoch 2: validation landmarks 19.0 px²"]
+    assert [record.message for record in caplog.records] == (expected[1:] if before == [20.0] else expected)

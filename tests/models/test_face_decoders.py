@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from rupantara.models.landmark_decoder import LandmarkDecoder, Standardize
-from rupantara.models.texture_decoder import PRESETS, START, TextureDecoder, TextureDecoderConfig, start_smooth
+from rupantara.models.texture_decoder import PRESETS, START, TextureDecoder, TextureDecoderConfig
 
 
 def trainable(module: nn.Module) -> int:
@@ -65,31 +65,25 @@ def test_textures_are_pictures_and_every_parameter_gets_a_gradient():
     assert all(p.grad is not None for p in decoder.parameters())
 
 
-UP, PLAIN = nn.ConvTranspose2d(64, 48, 4, 2, 1), nn.Conv2d(64, 48, 3, padding=1)
+def test_convolutions_start_as_mixtures_of_channels_by_one_smooth_kernel_of_their_own_size():
+    decoder = TextureDecoder(TextureDecoderConfig(16, 24, (32, 24), (1, 1)))
+    kinds = {nn.ConvTranspose2d: [1.0, 3, 3, 1], nn.Conv2d: [1.0, 2, 1]}
+    layers = [layer for layer in list(decoder.layers)[:-1] if isinstance(layer, tuple(kinds))]
+    assert [type(layer) for layer in layers] == [nn.ConvTranspose2d, nn.Conv2d] * 2
+    for layer in layers:
+        profile, kernels = torch.tensor(kinds[type(layer)]), layer.weight.detach().flatten(0, 1)
+        expected = profile[:, None] * profile
+        torch.testing.assert_close(kernels / kernels[:, :1, :1], expected.expand_as(kernels), atol=1e-3, rtol=1e-3)
+        # torch's own weights are even within one over the root of the inputs that it counts (of a transposed layer, its outputs).
+        counted = layer.weight[0].numel()
+        assert float(kernels.square().mean().sqrt() * (3 * counted) ** 0.5) == pytest.approx(1, rel=0.15)
 
 
-@pytest.mark.parametrize(("layer", "axis"), [(UP, [1.0, 3, 3, 1]), (PLAIN, [1.0, 2, 1])], ids=["up", "plain"])
-def test_convolutions_start_as_mixtures_of_channels_by_one_smooth_kernel_and_keep_the_scale(layer, axis):
-    torch.manual_seed(0)
-    start_smooth(layer)
-    kernels = layer.weight.detach().flatten(0, 1)
-    profile = torch.tensor(axis)
-    expected = profile[:, None] * profile
-    torch.testing.assert_close(kernels / kernels[:, :1, :1], expected.expand_as(kernels), atol=1e-3, rtol=1e-3)
-    # The ReLU after it takes half of the energy, for which there is the factor 2.
-    made = layer(torch.randn(2, 64, 24, 24)).detach()[..., 4:-4, 4:-4]
-    assert 1.6 < float(made.square().mean()) < 2.4
-
-
-def test_what_an_untrained_decoder_makes_of_one_cell_has_no_pattern():
-    torch.manual_seed(0)
+def test_what_an_untrained_decoder_makes_of_even_maps_is_even():
     decoder = TextureDecoder(TextureDecoderConfig(16, 8, (16, 12, 8), (1, 1, 1))).eval()
-    cell = torch.zeros(1, 8, START, START)
-    cell[0, :, 3, 3] = torch.rand(8)
     with torch.inference_mode():
-        maps = decoder.layers[:-1](cell) - decoder.layers[:-1](torch.zeros_like(cell))
-    rough = nn.functional.avg_pool2d(maps, 2).repeat_interleave(2, 2).repeat_interleave(2, 3) - maps
-    assert float(rough.square().sum() / maps.square().sum()) < 0.02
+        maps = decoder.layers[:-1](torch.rand(1, 8, 1, 1).expand(1, 8, START, START))[..., 16:40, 16:40]
+    assert float(maps.var((2, 3)).sum() / maps.square().mean((2, 3)).sum()) < 1e-8
 
 
 def test_sizes_that_do_not_fit_are_named():

@@ -88,6 +88,21 @@ def test_reading_is_torch_s_bilinear_sampling_with_replicated_borders(seed, heig
     torch.testing.assert_close(*gradients, atol=1e-5, rtol=1e-5)
 
 
+def test_a_cut_is_its_parts_read_one_by_one_the_left_ear_on_the_left_and_boxes_may_leave_the_picture():
+    images, boxes = torch.rand(3, 3, 40, 32), torch.rand(3, 6, 2)
+    boxes = torch.cat([boxes - 0.3, boxes + 0.2], dim=2)
+    crops = placement.cut_regions(images, boxes, 12)
+    for part, region in enumerate(placement.PART_REGION):
+        start, stop = (round(12 * end) for end in placement.SPANS[part])
+        box = boxes[:, part]
+        x, y = (
+            box[:, i, None] + (box[:, i + 2] - box[:, i])[:, None] * (torch.arange(n) + 0.5) / n
+            for i, n in ((0, stop - start), (1, 12))
+        )
+        torch.testing.assert_close(crops[:, region, :, :, start:stop], placement._read(images, x, y), atol=1e-5, rtol=0)
+    assert [placement.SPANS[PARTS.index(name)] for name in ("left_ear", "right_ear")] == [(0.0, 0.5), (0.5, 1.0)]
+
+
 def test_maps_in_bfloat16_are_placed_in_bfloat16_and_within_one_percent():
     maps = torch.randn(2, 5, 4, 8, 8)
     boxes = human_boxes(2)
