@@ -66,15 +66,17 @@ SMOOTH = {3: (1.0, 2.0, 1.0), 4: (1.0, 3.0, 3.0, 1.0)}
 
 @torch.no_grad()
 def start_smooth(layer: nn.Conv2d | nn.ConvTranspose2d) -> None:
-    """Start from random mixtures of channels by one smooth kernel, as large (root mean square) as the weights are that it replaces.
+    """Start from random mixtures of channels by one smooth kernel: [out, in, 3, 3], or [in, out, 4, 4] at stride 2.
 
     From kernels that are random at every place, what is made of one cell of the first maps is a pattern, which a short training keeps:
-    it comes again in every cell, as hatching where pictures vary most. Batch normalisation sets the scale of maps after each block.
+    it comes again in every cell, as hatching where pictures vary most. The size is that of He et al. (2015), which is right for maps of
+    independent places; of smooth ones more comes out, and batch normalisation after each block sets the scale.
     """
     axis = torch.tensor(SMOOTH[layer.kernel_size[0]])
-    kernel = axis[:, None] * axis
-    kernel = kernel / kernel.square().mean().sqrt()
-    mixtures = torch.randn(layer.weight.shape[:2]) * layer.weight.square().mean().sqrt()
+    kernel = axis[:, None] * axis / axis.square().sum()
+    # A pixel is reached by every weight of a plain kernel, by one of four of a transposed one at stride 2.
+    reached = layer.in_channels / (4 if isinstance(layer, nn.ConvTranspose2d) else 1)
+    mixtures = torch.randn(layer.weight.shape[:2]) * (2 / reached) ** 0.5
     layer.weight.copy_(mixtures[:, :, None, None] * kernel)
 
 
