@@ -83,14 +83,13 @@ def presets() -> dict[str, Config]:
     small: dict[str, Any] = {"linear": True, "annealed": True}
     two_cores = {
         "size": 112,
-        "kernel_centers": 2048,
+        "kernel_centers": 8192,
         "epochs": 1,
         "batch": 16,
         "landmark_epochs": 20,
         "dropout": 0.7,
-        "learning_rate": 5e-4,
-        "identity_weight": 0.2,
-        "moment_weight": 0.03,
+        "learning_rate": 1e-3,
+        "identity_weight": 0.3,
     }
     two_cores |= {"perceptual_weight": 0.2, **small}
     smoke = {

@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import ray.data
@@ -16,7 +16,7 @@ from rupantara.models.landmark_decoder import Standardize
 from rupantara.models.texture_decoder import TextureDecoderConfig
 from rupantara.stages.decoder_rows import DecoderRows
 from rupantara.stages.train_decoder import STREAM, WarmStart
-from rupantara.training.ridge import RidgeSums
+from rupantara.training.ridge import PENALTIES, RidgeSums
 
 log = logging.getLogger("jobs")
 MOST_FITTED = 30_000
@@ -56,7 +56,7 @@ def warm_start(
     if config and config.linear_rank:
         centers = min(config.kernel_centers, moments.count)
         if centers < config.kernel_centers:
-            log.warning("%d kernel centers instead of %d: there are no more faces", centers, config.kernel_centers)
+            log.info("all of the %d faces are kernel centers (at most %d)", centers, config.kernel_centers)
         config = replace(config, kernel_centers=centers, linear_rank=min(config.linear_rank, centers or len(mean)))
         warm |= linear_start(stream, held, standardize, config)
     return {name: np.asarray(value, np.float32) for name, value in warm.items()}, config
@@ -66,40 +66,54 @@ def linear_start(
     stream: ray.data.Dataset, held: ray.data.Dataset, standardize: Standardize, config: TextureDecoderConfig
 ) -> dict[str, np.ndarray]:
     """Fit a linear path on pictures; the penalty of its ridge regression is chosen on the first of the held-out rows."""
-    features, turn, found = _features(stream, standardize, config)
+    features, centers = _features(stream, standardize, config)
     sums = RidgeSums.empty(config.kernel_centers or config.input_dim, 3 * config.linear_side**2)
     for batch in stream.iter_batches(batch_size=256):
         sums.update(features(batch["vector"]), _targets(batch, config.linear_side))
     judged = next(iter(held.iter_batches(batch_size=512)))
-    factors, penalty = sums.fit(
-        features(judged["vector"]),
-        _targets(judged, config.linear_side),
-        config.linear_rank,
-        tolerance=TOLERANCE if config.kernel_centers else 0.0,
-    )
+    basis, tolerance = sums.basis(), TOLERANCE if config.kernel_centers else 0.0
+    penalty = basis.choose(features(judged["vector"]), _targets(judged, config.linear_side), PENALTIES, tolerance)
+    factors = basis.reduced(penalty, config.linear_rank)
     of = f"{config.kernel_centers} kernel features" if config.kernel_centers else "the vectors"
     log.info("linear path of %s: rank %d, fitted on %d faces, penalty %g", of, config.linear_rank, sums.count, penalty)
     shift = -factors.mean_vector @ factors.down
-    return found | {"down": turn(factors.down), "shift": shift, "up": factors.up, "picture": factors.mean_target}
+    start = {"down": factors.down, "shift": shift, "up": factors.up, "picture": factors.mean_target}
+    if centers:
+        start |= {"down": centers.whitening @ factors.down, "centers": centers.vectors}
+        if config.kernel_centers == sums.count:
+            start["excess"] = basis.excess(centers.features, penalty)
+    return start
+
+
+class _Centers(NamedTuple):
+    """Centers, standardized [count, dim], their whitened features and what whitens [count, count]."""
+
+    vectors: np.ndarray
+    features: np.ndarray
+    whitening: np.ndarray
 
 
 def _features(
     stream: ray.data.Dataset, standardize: Standardize, config: TextureDecoderConfig
-) -> tuple[Callable[[np.ndarray], np.ndarray], Callable[[np.ndarray], np.ndarray], dict[str, np.ndarray]]:
-    """Return what the regression is on, the path's own matrix of one fitted on that, and centers where there are any."""
+) -> tuple[Callable[[np.ndarray], np.ndarray], _Centers | None]:
+    """Return what the regression is on, of vectors, and centers where there are any."""
 
     def standard(vectors: np.ndarray) -> torch.Tensor:
         return standardize(torch.from_numpy(np.array(vectors)))
 
     if not config.kernel_centers:
-        return lambda vectors: standard(vectors).numpy(), lambda down: down, {}
+        return lambda vectors: standard(vectors).numpy(), None
     # The rows are shuffled: the first are any.
     first = stream.limit(config.kernel_centers).select_columns(["vector"])
     centers = standard(next(iter(first.iter_batches(batch_size=config.kernel_centers)))["vector"])
-    kernel = KernelFeatures(config.input_dim, config.kernel_centers, config.kernel_concentration)
+    kernel = KernelFeatures(config.input_dim, config.kernel_centers, config.kernel_concentration).eval()
     kernel.fit(centers)
-    whiten = kernel.whitening().numpy()
-    return lambda v: kernel(standard(v)).numpy() @ whiten, lambda down: whiten @ down, {"centers": centers.numpy()}
+    whitening = kernel.whitening().numpy()
+
+    def features(vectors: np.ndarray) -> np.ndarray:
+        return kernel(standard(vectors)).numpy() @ whitening
+
+    return features, _Centers(centers.numpy(), kernel(centers).numpy() @ whitening, whitening)
 
 
 def _targets(batch: Any, side: int) -> np.ndarray:

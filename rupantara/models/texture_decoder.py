@@ -30,7 +30,7 @@ class TextureDecoderConfig:
 
     `linear_rank` > 0 adds a linear path of that rank, a picture of `linear_side` px enlarged; 0 is the paper's network.
     `kernel_centers` > 0 makes it linear in as many kernel features; `kernel_concentration` is how fast they fall with the
-    cosine (2 has a little less squared error than 1 of MobileFaceNet's textures; no others were tried).
+    cosine (of MobileFaceNet's vectors 3 and 4 have the least squared error of textures, 3 shows sex better; 2, 6 and 8 were tried).
     """
 
     input_dim: int = 4096
@@ -40,7 +40,7 @@ class TextureDecoderConfig:
     linear_rank: int = 0
     linear_side: int = 0
     kernel_centers: int = 0
-    kernel_concentration: float = 2.0
+    kernel_concentration: float = 3.0
 
     @property
     def side(self) -> int:

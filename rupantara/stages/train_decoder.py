@@ -24,7 +24,7 @@ SHOWN, GRID_SIDE = 10, 128
 
 WarmStart = Mapping[str, np.ndarray]
 """What the driver measured of the train split: `mean`, `deviations` [dim], `mean_points` [68, 2]; with a linear path what its `fit`
-takes, of standardized vectors or of kernel features; with those `centers`, standardized."""
+takes, of standardized vectors or of kernel features; with those `centers`, standardized, and, if they are all of the rows, `excess`."""
 
 
 class DecoderTask:
@@ -105,7 +105,7 @@ def begin(model: nn.Module, warm: WarmStart) -> None:
             part.standardize.fit(tensors["mean"], tensors["deviations"])
         if isinstance(part, TextureDecoder) and part.linear is not None:
             if part.kernel is not None:
-                part.kernel.fit(tensors["centers"])
+                part.kernel.fit(tensors["centers"], tensors.get("excess"))
             part.linear.fit(tensors)
 
 

@@ -1,6 +1,5 @@
 """The start of a texture decoder: what it makes before any step is the regression, in the vector or in kernel features, of no morph."""
 
-from functools import partialmethod
 from typing import Any
 
 import numpy as np
@@ -14,7 +13,6 @@ from jobs.decoder_start import warm_start
 from rupantara.errors import UserError
 from rupantara.models.texture_decoder import TextureDecoder, TextureDecoderConfig
 from rupantara.stages.train_decoder import begin
-from rupantara.training.ridge import RidgeSums
 
 DIM, SIDE, ROWS = 5, 14, 40
 SIZES: dict[str, Any] = {
@@ -54,7 +52,7 @@ def started(uris: list[str], config: TextureDecoderConfig | None) -> tuple[Any, 
 
 
 def test_before_any_step_it_makes_what_a_kernel_ridge_regression_does(tables: list, monkeypatch: Any) -> None:
-    monkeypatch.setattr(RidgeSums, "fit", partialmethod(RidgeSums.fit, penalties=(0.03,)))
+    monkeypatch.setattr(decoder_start, "PENALTIES", (0.03,))
     warm, config = started(["own", "morphs"], TextureDecoderConfig(**SIZES, linear_rank=64, kernel_centers=64))
     assert tables == [("own",)]
     assert config is not None and config.kernel_centers == ROWS and config.linear_rank == ROWS
@@ -94,6 +92,21 @@ def test_coordinates_have_mean_0_and_deviation_1_over_the_faces_fitted_on(tables
         found = decoder.linear.coordinates(decoder.kernel(decoder.standardize(fitted)))
     torch.testing.assert_close(found.mean(0), torch.zeros(3), atol=1e-3, rtol=0)
     torch.testing.assert_close(found.std(0, correction=0), torch.ones(3), atol=1e-2, rtol=0)
+
+
+@pytest.mark.parametrize("centers", [ROWS, ROWS // 2])
+def test_in_training_only_faces_that_are_centers_are_left_out(tables: list, centers: int) -> None:
+    warm, config = started(["own"], TextureDecoderConfig(**SIZES, linear_rank=8, kernel_centers=centers))
+    assert config is not None and ("excess" in warm) == (centers == ROWS)
+    decoder = TextureDecoder(config)
+    begin(decoder, warm)
+    assert decoder.kernel is not None and "kernel.excess" not in decoder.state_dict()
+    own, others = (
+        decoder.standardize(torch.from_numpy(np.stack([row["vector"] for row in rows(8, seed)]))) for seed in (0, 2)
+    )
+    torch.testing.assert_close(decoder.kernel(others), decoder.kernel.eval()(others))
+    known, unknown = decoder.kernel(own), decoder.kernel.train()(own)
+    assert bool((known != unknown).any()) == (centers == ROWS)
 
 
 def test_without_centers_it_is_linear_in_the_vector(tables: list) -> None:

@@ -51,6 +51,36 @@ def test_a_ridge_on_whitened_features_is_kernel_ridge_regression() -> None:
     assert np.abs(found - y.mean(0)).max() > 0.05
 
 
+def regressed(x: torch.Tensor, y: np.ndarray, absolute: float) -> tuple[KernelFeatures, np.ndarray, RidgeSums, float]:
+    """Return features of centers `x`, their whitening, sums, and the penalty in units of theirs that is `absolute` a row."""
+    kernel = fitted(x).eval()
+    whiten = kernel.whitening().numpy()
+    sums = RidgeSums.empty(len(x), y.shape[1])
+    sums.update(kernel(x).numpy() @ whiten, y)
+    return kernel, whiten, sums, absolute / len(x) / float(sums.basis().values.mean())
+
+
+@pytest.mark.parametrize("absolute", [0.003, 0.3])
+def test_in_training_a_center_is_predicted_as_by_a_regression_without_it(absolute: float) -> None:
+    x = vectors(40, 4)
+    y = torch.sin(x @ vectors(3, 5).T).numpy()
+    kernel, whiten, sums, penalty = regressed(x, y, absolute)
+    excess = sums.basis().excess(kernel(x).numpy() @ whiten, penalty)
+    kernel.fit(x, torch.from_numpy(excess).float())
+    fit = sums.solve(penalty)
+    known = fit.predict(kernel(x).numpy() @ whiten)
+    unknown = fit.predict(kernel.train()(x).numpy() @ whiten)
+    asked = vectors(5, 6)
+    torch.testing.assert_close(kernel(asked), kernel.eval()(asked))
+    apart = []
+    for i in range(len(x)):
+        others = np.arange(len(x)) != i
+        one, own, sums, penalty = regressed(x[others], y[others], absolute)
+        apart.append(sums.solve(penalty).predict(one(x[i : i + 1]).numpy() @ own)[0])
+    np.testing.assert_allclose(unknown, np.stack(apart), atol=2e-3)
+    assert np.abs(known - np.stack(apart)).max() > 0.1
+
+
 def test_a_decoder_s_path_reads_the_features_and_needs_a_rank() -> None:
     sizes = {"input_dim": 5, "start_channels": 4, "channels": (4,), "convolutions": (0,)}
     decoder = TextureDecoder(
