@@ -114,7 +114,7 @@ class Basis:
 
     def _absolute(self, penalty: float) -> float:
         """Return the penalty that is added to the eigenvalues: at least what vectors of 32 bits can tell."""
-        least = float(self.values.max()) * len(self.values) * np.finfo(np.float32).eps
+        least = float(self.values.max() * len(self.values) * np.finfo(np.float32).eps)
         return max(penalty * float(self.values.mean()), least) or 1.0
 
     def excess(self, vectors: Rows, penalty: float) -> np.ndarray:
