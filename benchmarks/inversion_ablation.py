@@ -34,7 +34,7 @@ CONFIGS = {
     "and identity": ("landmarks,texture", _flags(identity="0.2")),
     "and moments": ("landmarks,texture", _flags(moment="0.02")),
     "and kernel": ("landmarks,texture", _flags(centers="8192")),
-    "and all": ("landmarks,texture", _flags("0.2", "0", "0.2", "8192")),
+    "as in the preset": ("landmarks,texture", _flags("0.2", "0", "0.3", "8192")),
 }
 MEANS = ("psnr", "face_psnr", "ssim", "lpips_caffe_squeezenet", "identity", "nme")
 

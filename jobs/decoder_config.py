@@ -36,8 +36,8 @@ class Config(Training):
     linear: bool = False
     """Start pictures from a ridge regression by a linear path that the paper does not have (--preset 112 does)."""
     kernel_centers: int = 0
-    """Make the linear path linear in the vector's likeness to this many train vectors, for what is not linear in the vector (0 = in
-    the vector itself)."""
+    """Make the linear path linear in the vector's likeness to at most this many train vectors, for what is not linear in the vector
+    (0 = in the vector itself). Where they are all, each is in training as if left out of the regression."""
     epochs: int = 40
     """Passes over the faces of pictures' parts."""
     landmark_epochs: int = 200

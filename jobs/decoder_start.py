@@ -82,6 +82,10 @@ def linear_start(
         start |= {"down": centers.whitening @ factors.down, "centers": centers.vectors}
         if config.kernel_centers == sums.count:
             start["excess"] = basis.excess(centers.features, penalty)
+        else:
+            log.info(
+                "%d of %d faces are kernel centers: none is left out of its own fit", config.kernel_centers, sums.count
+            )
     return start
 
 

@@ -11,13 +11,13 @@ import torch
 from torch import Tensor, nn
 
 SAME = 1 - 1e-5
-"""Cosine from which on a vector is a center."""
+"""Cosine from which on a vector is taken for a center."""
 
 
 class KernelFeatures(nn.Module):
     """exp(concentration (cosine - 1)) of standardized vectors with each of `centers` [count, dim], unit vectors; zeros until `fit`.
 
-    In training mode a vector's likeness to itself is less by the center's `excess`.
+    In training mode the likeness of a vector to the center that it is is less by that center's `excess`.
     """
 
     centers: Tensor
@@ -28,7 +28,7 @@ class KernelFeatures(nn.Module):
         super().__init__()
         self.concentration = concentration
         self.register_buffer("centers", torch.zeros(count, dim))
-        self.register_buffer("excess", torch.zeros(count), persistent=False)
+        self.register_buffer("excess", torch.zeros(count))
 
     def fit(self, vectors: Tensor, excess: Tensor | None = None) -> None:
         """Take as centers standardized vectors [count, dim] of the train split, and their excess [count] (none: 0)."""
@@ -45,7 +45,7 @@ class KernelFeatures(nn.Module):
     def whitening(self) -> Tensor:
         """Return the inverse root [count, count] of the kernel among centers: a ridge penalty on features times it is the kernel's own."""
         values, axes = torch.linalg.eigh(self(self.centers).double())
-        # Roundings of the features, which are as good as random, move eigenvalues by about so much.
+        # Roundings of the features move eigenvalues by less than this.
         kept = values > values.max() * len(values) ** 0.5 * torch.finfo(torch.float32).eps
         inverse = torch.where(kept, values.clamp_min(1e-12).rsqrt(), torch.zeros_like(values))
         return ((axes * inverse) @ axes.T).float()

@@ -113,18 +113,19 @@ class Basis:
         return (1 / (self.values + self._absolute(penalty))).astype(np.float32)
 
     def _absolute(self, penalty: float) -> float:
-        """Return the penalty that is added to the eigenvalues: at least what vectors of 32 bits can tell."""
-        least = float(self.values.max() * len(self.values) * np.finfo(np.float32).eps)
+        """Return the penalty that is added to the eigenvalues: at least the rounding of 32 bits, in which predictions are made."""
+        least = float(self.values.max() * np.finfo(np.float32).eps)
         return max(penalty * float(self.values.mean()), least) or 1.0
 
     def excess(self, vectors: Rows, penalty: float) -> np.ndarray:
         """Return n l h / (1 - h) of each of the n rows that were added, [n]: h is its leverage, l the penalty.
 
         The residual of a kernel ridge regression is n l times the row's own coefficient, and 1 - h times the residual of a fit
-        without the row; so a likeness of the row to itself that is less by this predicts of it what that fit would (Allen, 1974).
+        without the row; so a likeness of the row to itself that is less by this predicts of it what that fit would (Allen, 1974), with
+        the same means and scales of vectors, penalty and rank's directions.
         """
         turned = ((vectors - self.mean_vector).astype(np.float32) @ self.axes).astype(np.float64)
-        leverage = 1 / len(vectors) + (turned**2 * self._inverse(penalty)).sum(1) / len(vectors)
+        leverage = 1 / len(vectors) + (turned**2 / (self.values + self._absolute(penalty))).sum(1) / len(vectors)
         return len(vectors) * self._absolute(penalty) * leverage / np.maximum(1 - leverage, 1e-6)
 
     def choose(

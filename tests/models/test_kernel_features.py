@@ -51,6 +51,13 @@ def test_a_ridge_on_whitened_features_is_kernel_ridge_regression() -> None:
     assert np.abs(found - y.mean(0)).max() > 0.05
 
 
+def test_centers_that_are_there_twice_do_not_spoil_the_whitening() -> None:
+    x = vectors(12, 7).repeat(2, 1)
+    kernel = fitted(x).eval()
+    features = kernel(x) @ kernel.whitening()
+    torch.testing.assert_close(features @ features.T, kernel(x), atol=1e-3, rtol=0)
+
+
 def regressed(x: torch.Tensor, y: np.ndarray, absolute: float) -> tuple[KernelFeatures, np.ndarray, RidgeSums, float]:
     """Return features of centers `x`, their whitening, sums, and the penalty in units of theirs that is `absolute` a row."""
     kernel = fitted(x).eval()

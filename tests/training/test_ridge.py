@@ -35,6 +35,25 @@ def test_it_is_the_closed_form_of_the_centred_rows_whatever_the_batches(size: in
     np.testing.assert_allclose(found.predict(x[:3]), y.mean(0) + cx[:3] @ wanted, atol=5e-3)
 
 
+def test_a_small_penalty_is_itself_where_few_directions_vary_much() -> None:
+    rng = np.random.default_rng(2)
+    spread = 0.9 ** np.arange(400)
+    x = (rng.normal(size=(900, 400)) * spread * 3).astype(np.float32)
+    y = (x @ rng.normal(size=(400, 2)) + rng.normal(size=(900, 2))).astype(np.float32)
+    cx, cy = (v.astype(np.float64) - v.astype(np.float64).mean(0) for v in (x, y))
+    covariance = cx.T @ cx / len(x)
+    for penalty in (0.001, 0.003):
+        system = covariance + penalty * np.trace(covariance) / 400 * np.eye(400)
+        wanted = np.linalg.solve(system, cx.T @ cy / len(x))
+        np.testing.assert_allclose(_sums(x, y).solve(penalty).coefficients, wanted, atol=2e-3)
+
+
+def test_rows_that_do_not_vary_are_predicted_as_their_mean() -> None:
+    y = np.arange(6, dtype=np.float32).reshape(3, 2)
+    found = _sums(np.ones((3, 4), np.float32), y).solve(0.001).predict(np.full((1, 4), 5.0, np.float32))
+    np.testing.assert_allclose(found[0], y.mean(0), atol=1e-3)
+
+
 def test_deviations_are_numpy_s() -> None:
     x, y = _rows(1)
     np.testing.assert_allclose(_sums(x, y).deviations, x.std(0), rtol=1e-5)
