@@ -21,7 +21,7 @@ from rupantara.training.ridge import PENALTIES, RidgeSums
 log = logging.getLogger("jobs")
 MOST_FITTED = 30_000
 """Rows at most that the linear path's regression is fitted on."""
-TOLERANCE = 0.02
+TOLERANCE = 0.01
 """Of kernel features' penalties the least is taken whose error is within this share of the least: it keeps more of what tells people
 apart (decision 8)."""
 
