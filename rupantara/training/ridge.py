@@ -78,15 +78,10 @@ class RidgeSums:
         targets: Targets,
         rank: int,
         penalties: Sequence[float] = PENALTIES,
-        tolerance: float = 0.0,
     ) -> tuple["Factors", float]:
-        """Return the solution of a rank with the least error, at its whole rank, on rows that were not added, and its penalty.
-
-        With a `tolerance` it is that of the least penalty whose error is at most so much above the least, as a share of it: a penalty
-        draws towards the mean. ValueError where there are no such rows.
-        """
+        """Return the solution of a rank by the penalty that `Basis.choose` finds, and that penalty."""
         basis = self.basis()
-        best = basis.choose(vectors, targets, penalties, tolerance)
+        best = basis.choose(vectors, targets, penalties)
         return basis.reduced(best, rank), best
 
 
@@ -131,7 +126,11 @@ class Basis:
     def choose(
         self, vectors: Rows, targets: Targets, penalties: Sequence[float] = PENALTIES, tolerance: float = 0.0
     ) -> float:
-        """Return the penalty of the least error on rows that were not added, as `RidgeSums.fit` does."""
+        """Return the penalty of the least error, at the whole rank, on rows that were not added.
+
+        With a `tolerance` it is the least penalty whose error is at most so much above the least, as a share of it: a penalty draws
+        towards the mean. ValueError where there are no such rows.
+        """
         if not len(vectors):
             raise ValueError("a penalty is chosen on rows that were not added, got none")
         errors = {p: float(((self.predict(vectors, p) - targets) ** 2).mean()) for p in penalties}
