@@ -25,7 +25,7 @@ class Config(Training):
     checkpoint: str
     """Output folder: a checkpoint PART/ for each part, with log.jsonl, tensorboard/ and grids/."""
     vector: str = "arcface"
-    """Column of the vectors that faces are decoded from: arcface, vggface, or any other vectors of the table."""
+    """Column of the vectors that faces are decoded from: arcface, arcface_features, vggface, or any other vectors of the table."""
     parts: str = "landmarks,texture"
     """Parts by comma, in this order: landmarks and texture (the paper's), single and joint (its ablations, which need the column
     crop)."""

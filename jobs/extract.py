@@ -48,10 +48,10 @@ class Config(cli.Common):
     checkpoint: str = ""
     """Checkpoint of jobs.train_vae, for region_vae."""
     weights: str = ""
-    """Folder or s3:// prefix of pretrained networks, for arcface (mobilefacenet.npz), vggface and e4e."""
+    """Folder or s3:// prefix of pretrained networks, for arcface and arcface_features (mobilefacenet.npz), vggface and e4e."""
     extractors: tuple[str, ...] = ()
-    """region_vae, arcface, vggface, e4e, vggface_random, texture, crop; each may be followed by :batch_size=N, :precision=bf16,
-    :store=float16, :seed=N, :size=N (a picture's side). Empty = region_vae with --checkpoint, arcface with --weights."""
+    """region_vae, arcface, arcface_features, vggface, e4e, vggface_random, texture, crop; each may be followed by :batch_size=N,
+    :precision=bf16, :store=float16, :seed=N, :size=N (a picture's side). Empty = region_vae with --checkpoint, arcface with --weights."""
     mean_of: str = ""
     """Features table whose mean landmarks textures are warped to (for morphs: that of their faces); empty = the mean of the
     train split of --faces."""
@@ -73,7 +73,7 @@ def specs_of(config: Config) -> list[Spec]:
     for spec in specs:
         if spec.name == "region_vae" and not config.checkpoint:
             raise UserError("the extractor region_vae needs --checkpoint")
-        if spec.name in ("arcface", "vggface", "e4e") and not config.weights:
+        if spec.name in ("arcface", "arcface_features", "vggface", "e4e") and not config.weights:
             raise UserError(f"the extractor {spec.name} needs --weights")
     return specs
 

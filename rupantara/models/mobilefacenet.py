@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from rupantara.landmarks.crop import ARCFACE_SIDE, ARCFACE_TEMPLATE
 
-SIDE, DIM = ARCFACE_SIDE, 128
+SIDE, DIM, FEATURES_DIM = ARCFACE_SIDE, 128, 512
 TEMPLATE = ARCFACE_TEMPLATE
 """Where the five keypoints lie in the input, px."""
 
@@ -61,16 +61,19 @@ class MobileFaceNet(nn.Module):
             blocks += [Bottleneck(channels, expanded, channels, 1) for _ in range(count)]
             inside = channels
         self.blocks = nn.Sequential(*blocks)
-        self.last = _conv_prelu(inside, 512, 1)
-        self.global_dw = _conv(512, 512, 7, groups=512)
-        self.embed = nn.Linear(512, DIM)
+        self.last = _conv_prelu(inside, FEATURES_DIM, 1)
+        self.global_dw = _conv(FEATURES_DIM, FEATURES_DIM, 7, groups=FEATURES_DIM)
+        self.embed = nn.Linear(FEATURES_DIM, DIM)
         self.norm = nn.BatchNorm1d(DIM, eps=0.0)
+
+    def features(self, faces: Tensor) -> Tensor:
+        """Return what the last layer, which is linear, sees: [batch, 512], not normalised; the scaling to [-1, 1] is inside."""
+        x = self.stem_dw(self.stem((faces - 127.5) * 0.0078125))
+        return self.global_dw(self.last(self.blocks(x))).flatten(1)
 
     def forward(self, faces: Tensor) -> Tensor:
         """Embed faces; the scaling to [-1, 1] is inside."""
-        x = self.stem_dw(self.stem((faces - 127.5) * 0.0078125))
-        x = self.global_dw(self.last(self.blocks(x)))
-        return self.norm(self.embed(x.flatten(1)))
+        return self.norm(self.embed(self.features(faces)))
 
 
 def published_names() -> list[tuple[str, str]]:

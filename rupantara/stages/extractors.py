@@ -84,19 +84,24 @@ class RegionVAECodes:
 
 
 class ArcFace:
-    """Identity by MobileFaceNet with ArcFace's own alignment: `arcface`, 128-d, unit length."""
+    """Identity by MobileFaceNet with ArcFace's own alignment: `arcface`, 128-d, unit length.
+
+    As `arcface_features` what the network's last layer, which is linear, sees: 512-d, as the network gives it. As VGG-Face's fc7 is for
+    `001_…`, it is of before the network leaves out what does not tell people apart: sex and age, say, and light.
+    """
 
     domains: tuple[str, ...] = ("human",)
 
     def __init__(self, spec: Spec, source: Source) -> None:
         """Load `mobilefacenet.npz`."""
         data = weights.load(source.weights, "mobilefacenet")
-        self._dtype = DTYPES[spec.precision]
+        self._dtype, self._identity = DTYPES[spec.precision], spec.name == "arcface"
         model = mobilefacenet.from_published(np.load(io.BytesIO(data), allow_pickle=False))
         self._model, self._device = model.to(source.device, self._dtype), source.device
         digest = weights.CATALOGUE["mobilefacenet"].sha256
+        dim = mobilefacenet.DIM if self._identity else mobilefacenet.FEATURES_DIM
         made = schema.vector_field(
-            "arcface", mobilefacenet.DIM, model_sha256=digest, normalized=True, dtype=STORED[spec.store]
+            spec.name, dim, model_sha256=digest, normalized=self._identity, dtype=STORED[spec.store]
         )
         self.columns = [made]
 
@@ -105,7 +110,9 @@ class ArcFace:
         pairs = zip(faces.pictures, faces.keypoints, strict=True)
         chips = np.stack([arcface_chip(picture, points) for picture, points in pairs])
         images = torch.from_numpy(chips).to(self._device).permute(0, 3, 1, 2).to(self._dtype)
-        return [unit(self._model(images).float().cpu().numpy())]
+        if self._identity:
+            return [unit(self._model(images).float().cpu().numpy())]
+        return [self._model.features(images).float().cpu().numpy()]
 
 
 def arcface_chip(picture: Picture, keypoints: np.ndarray) -> Picture:
@@ -188,6 +195,7 @@ def ffhq_chip(picture: Picture, keypoints: np.ndarray) -> Picture:
 EXTRACTORS: dict[str, Callable[[Spec, Source], Extractor]] = {
     "region_vae": RegionVAECodes,
     "arcface": ArcFace,
+    "arcface_features": ArcFace,
     "vggface": VGGFaceEmbedding,
     "e4e": E4E,
     "vggface_random": VGGFaceEmbedding,
@@ -202,7 +210,7 @@ def model_sha256(spec: Spec, source: Source) -> str:
     """Return what identifies an extractor's network, without loading it where possible."""
     if spec.name == "region_vae":
         return loading.model_sha256(source.checkpoint)
-    if spec.name == "arcface":
+    if spec.name in ("arcface", "arcface_features"):
         return hashlib.sha256(weights.load(source.weights, "mobilefacenet")).hexdigest()
     if spec.name == "vggface":
         return hashlib.sha256(weights.load(source.weights, find_vggface(source.weights))).hexdigest()

@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from rupantara.models.mobilefacenet import DIM, SIDE, STAGES, from_published, published_names
+from rupantara.models.mobilefacenet import DIM, FEATURES_DIM, SIDE, STAGES, from_published, published_names
 from tests.conftest import WEIGHTS
 from tests.models.ncnn import interpret, last
 
@@ -81,6 +81,14 @@ def _same(found: Tensor, expected: Tensor) -> None:
 def test_random_tensors_under_the_published_names_give_what_the_layer_list_gives() -> None:
     net, faces = _published_style(1), _faces(2, 1)
     _same(from_published(net.arrays)(faces), last(interpret("\n".join(net.lines), net.arrays, faces)))
+
+
+def test_the_features_are_what_the_layer_list_gives_before_its_inner_product() -> None:
+    net, faces = _published_style(1), _faces(2, 1)
+    expected = interpret("\n".join(net.lines), net.arrays, faces)["conv_6dw7_7_batchnorm"].flatten(1)
+    found = from_published(net.arrays).features(faces)
+    assert found.shape == expected.shape == (2, FEATURES_DIM)
+    assert float((found - expected).abs().max() / expected.abs().max()) < 2e-5
 
 
 def test_the_published_network_gives_what_its_own_param_file_says() -> None:

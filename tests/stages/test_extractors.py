@@ -194,6 +194,25 @@ def test_arcface_gives_unit_vectors_nearer_within_a_person_than_between(faces: D
     assert (cosine.argmax(1) == np.arange(len(people))).all() and np.diag(cosine).min() > 0.8
 
 
+def test_arcface_features_are_what_the_last_layer_makes_arcface_of(faces: Decoded) -> None:
+    if not (WEIGHTS / "mobilefacenet.npz").exists():
+        pytest.skip(f"the published network is not in {WEIGHTS}")
+    source = Source(weights=str(WEIGHTS))
+    made = {name: extractors.EXTRACTORS[name](Spec(name), source) for name in ("arcface", "arcface_features")}
+    about = [field.metadata for extractor in made.values() for field in extractor.columns]
+    assert about[0][b"model_sha256"] == about[1][b"model_sha256"] and about[0] != about[1]
+    people = [i for i, domain in enumerate(DOMAINS) if domain == "human"]
+    columns = {name: run(extractor, 3, faces)[0] for name, extractor in made.items()}
+    assert [value.is_valid for value in columns["arcface_features"]] == [domain == "human" for domain in DOMAINS]
+    identity, features = (
+        schema.dense(columns[n].take(people), d) for n, d in (("arcface", 128), ("arcface_features", 512))
+    )
+    network = mobilefacenet.from_published(dict(np.load(WEIGHTS / "mobilefacenet.npz")))
+    with torch.inference_mode():
+        again = network.norm(network.embed(torch.from_numpy(np.array(features)))).numpy()
+    np.testing.assert_allclose(extractors.unit(again), identity, atol=1e-5)
+
+
 @pytest.fixture
 def small_vggface(monkeypatch: pytest.MonkeyPatch) -> None:
     """The same network with a 16th of the channels: the published one takes seconds and 0.5 GB to draw."""
