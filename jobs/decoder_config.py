@@ -78,7 +78,10 @@ class Config(Training):
 
 
 def presets() -> dict[str, Config]:
-    """Return the paper's decoder; 112 for two cores, with a linear path and the losses on top; smoke for tests."""
+    """Return the paper's decoder; 112 for two cores, with a linear path and the losses on top; smoke for tests.
+
+    112_features is 112 of `arcface_features`, which are linear in what a texture shows as the vectors of identity are not (decision 8).
+    """
     base = Config(features=cli.REQUIRED, checkpoint=cli.REQUIRED, workers=1)
     small: dict[str, Any] = {"linear": True, "annealed": True}
     two_cores = {
@@ -92,6 +95,7 @@ def presets() -> dict[str, Config]:
         "identity_weight": 0.3,
     }
     two_cores |= {"perceptual_weight": 0.2, **small}
+    features = {"vector": "arcface_features", "kernel_centers": 0}
     smoke = {
         "size": 56,
         "kernel_centers": 64,
@@ -104,6 +108,7 @@ def presets() -> dict[str, Config]:
     return {
         "default": base,
         "112": replace(base, preset="112", **two_cores),
+        "112_features": replace(base, preset="112_features", **(two_cores | features)),
         "smoke": replace(base, preset="smoke", **smoke),
     }
 

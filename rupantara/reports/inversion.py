@@ -230,6 +230,10 @@ def judged_text(about: dict[str, Any], group: int) -> list[str]:
     ]
     if about["vector"] == "arcface":
         text.append("The vectors are MobileFaceNet's own: what is measured is what was given.")
+    if about["vector"] == "arcface_features":
+        text.append(
+            "The vectors are what MobileFaceNet's last layer makes its own of: what is measured follows from what was given."
+        )
     if about["recipes"].get("texture", {}).get("objective", {}).get("identity_weight", 0) > 0:
         text.append("The texture decoder was trained to keep that cosine, which favours it.")
     return text
