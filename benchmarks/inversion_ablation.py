@@ -1,12 +1,12 @@
 """Table 2 of `001_…`: single decoder, without warp, joint loss, full; and what each loss on top of the paper's is worth. Over seeds.
 
     python -m benchmarks.inversion_ablation --faces FACES --features FEATURES --morphs MORPH_FEATURES --weights WEIGHTS --out FOLDER \
-        [--size 56] [--epochs 3] [--max-faces 6000] [--seeds 0 1] [--dry-run]
+        [--vector arcface_features] [--size 56] [--epochs 3] [--max-faces 6000] [--seeds 0 1] [--dry-run]
 
 Each training and evaluation is the job itself; a run that is measured is not begun again, and an unfinished one goes on. All four of
-table 2 are trained by the paper's errors alone, on the same faces for as long; "and kernel" is the linear path on kernel features. Means
-over seeds with the 95 % interval of their mean (Student's t). Prints Markdown; writes benchmarks/inversion_ablation.json and .md after
-every configuration.
+table 2 are the paper's networks, of the preset's sizes, trained by the paper's errors alone, on the same faces for as long; the others
+are "full" over a linear path, with a loss on top. Means over seeds with the 95 % interval of their mean (Student's t). Prints Markdown;
+writes benchmarks/inversion_ablation.json and .md after every configuration.
 """
 
 import argparse
@@ -22,19 +22,23 @@ from rupantara import schema
 from rupantara.reports import inversion
 from rupantara.storage.recipe import code_version
 
+PATH = "0"
+"""A path linear in the vector, without kernel centers."""
 
-def _flags(perceptual="0", moment="0", identity="0", centers="0"):
+
+def _flags(perceptual="0", moment="0", identity="0", centers=""):
     weights = ("--perceptual-weight", perceptual, "--moment-weight", moment, "--identity-weight", identity)
-    return (*weights, "--kernel-centers", centers)
+    return (*weights, "--kernel-centers", centers or "0", "--linear" if centers else "--no-linear")
 
 
 CONFIGS = {
     "paper": ("landmarks,texture,joint,single", _flags()),
-    "and perceptual": ("landmarks,texture", _flags(perceptual="0.2")),
-    "and identity": ("landmarks,texture", _flags(identity="0.2")),
-    "and moments": ("landmarks,texture", _flags(moment="0.02")),
+    "and path": ("landmarks,texture", _flags(centers=PATH)),
+    "and path, perceptual": ("landmarks,texture", _flags(perceptual="0.2", centers=PATH)),
+    "and path, identity": ("landmarks,texture", _flags(identity="0.3", centers=PATH)),
+    "and path, both": ("landmarks,texture", _flags("0.2", "0", "0.3", PATH)),
+    "and path, moments": ("landmarks,texture", _flags(moment="0.02", centers=PATH)),
     "and kernel": ("landmarks,texture", _flags(centers="8192")),
-    "as in the preset": ("landmarks,texture", _flags("0.2", "0", "0.3", "8192")),
 }
 MEANS = ("psnr", "face_psnr", "ssim", "lpips_caffe_squeezenet", "identity", "nme")
 
@@ -59,7 +63,7 @@ def measure(metrics):
 def one_run(name, seed, args, settings):
     """Train and evaluate one configuration with one seed, or read what it gave: method -> means (None = not yet, with --measured)."""
     parts, flags = CONFIGS[name]
-    at = Path(args.out, f"{name.replace(' ', '_')}-{seed}")
+    at = Path(args.out, f"{name.replace(',', '').replace(' ', '_')}-{seed}")
     kept, made = at / "measured.json", settings | {"flags": list(flags), "parts": parts}
     found = json.loads(kept.read_text()) if kept.exists() else {}
     if found.get("settings") == made:
@@ -81,7 +85,7 @@ def one_run(name, seed, args, settings):
         args.max_faces,
     ]
     # All parts see the faces as often, in as many steps: joint's landmarks do too.
-    train += ["--landmark-epochs", args.epochs, "--landmark-batch", args.batch]
+    train += ["--vector", args.vector, "--landmark-epochs", args.epochs, "--landmark-batch", args.batch]
     train += ["--batch", args.batch, "--seed", seed, *flags, *(("--morphs", args.morphs) if args.morphs else ())]
     run("train_decoder", *common, *train)
     run("evaluate_inversion", *common, "--faces", args.faces, "--metrics", at / "metrics")
@@ -120,6 +124,7 @@ def main():
     parser.add_argument("--morphs", default="")
     parser.add_argument("--weights", required=True)
     parser.add_argument("--out", required=True)
+    parser.add_argument("--vector", default="arcface_features")
     parser.add_argument("--size", type=int, default=56)
     parser.add_argument("--epochs", type=int, default=3)
     parser.add_argument("--batch", type=int, default=32)
@@ -132,7 +137,7 @@ def main():
     parser.add_argument("--dry-run", action="store_true", help="say what would run, and stop")
     args = parser.parse_args()
     settings = {
-        **{name: getattr(args, name) for name in ("size", "epochs", "batch", "max_faces")},
+        **{name: getattr(args, name) for name in ("vector", "size", "epochs", "batch", "max_faces")},
         "code": [code_version(train_decoder.CODE), code_version(evaluate_inversion.CODE)],
     }
     if args.dry_run:
