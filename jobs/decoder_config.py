@@ -95,7 +95,7 @@ def presets() -> dict[str, Config]:
         "identity_weight": 0.3,
     }
     two_cores |= {"perceptual_weight": 0.2, **small}
-    features = {"vector": "arcface_features", "kernel_centers": 0}
+    features = {"vector": "arcface_features", "kernel_centers": 0, "dropout": 0.3}
     smoke = {
         "size": 56,
         "kernel_centers": 64,

@@ -155,7 +155,7 @@ def test_features_are_decoded_by_a_path_linear_in_them_and_identity_by_one_in_li
     assert (features.vector, identity.vector) == ("arcface_features", "arcface")
     found, expected = texture_of(features, 512), texture_of(identity, 128)
     assert (found.linear_rank, found.kernel_centers) == (256, 0) and expected.kernel_centers == 8192
-    assert replace(features, preset="112", vector="arcface", kernel_centers=8192) == identity
+    assert replace(features, preset="112", vector="arcface", kernel_centers=8192, dropout=0.7) == identity
 
 
 def test_morphs_about_another_mean_face_are_refused(made: Made, tmp_path: Path) -> None:
