@@ -8,7 +8,7 @@ hull, 56 x 56, of photographs' own textures; no identity network has a part in i
 a ridge regression, and the nearest train face make of the vector; the vector's own row is the vote of the 15 labelled train faces
 nearest to it. `AUC` is the share of pairs of a woman and a man that are ordered rightly, wherever the threshold; `strength` how far
 women's and men's logits lie apart, over the same of the photographs: errors by pixel draw towards the mean. Prints Markdown; writes
-benchmarks/apparent_attributes.json.
+benchmarks/apparent_attributes.json, a result a column of vectors.
 """
 
 import argparse
@@ -219,7 +219,7 @@ def main():
     median = mean_error((known[:, 1].median() - told[:, 1]).abs())
     kinds = {"faces": (args.faces, "faces"), "features": (args.features, "features")}
     kinds |= {name: (uri, decoder_loading.MODEL_TYPE) for name, uri in decoders.items()}
-    out = {"fingerprints": {name: manifest.require(*at).fingerprint for name, at in kinds.items()}, "vector": vector}
+    out: dict = {"fingerprints": {name: manifest.require(*at).fingerprint for name, at in kinds.items()}}
     out |= {"labelled_train_faces": len(labelled), "faces": len(held), "median_age_error": median, "rows": rows}
     print(
         "| textures, to the judge | right sex | of women | of men | AUC | strength | error of the age, years |\n"
@@ -233,7 +233,9 @@ def main():
     print(
         f"\n{len(held)} adults; {len(labelled)} labelled train faces; error of the train faces' median age: {in_years(median)}"
     )
-    Path(__file__).with_suffix(".json").write_text(json.dumps(out, indent=1) + "\n")
+    path = Path(__file__).with_suffix(".json")
+    kept = json.loads(path.read_text()) if path.exists() else {}
+    path.write_text(json.dumps(kept | {vector: out}, indent=1) + "\n")
 
 
 if __name__ == "__main__":
