@@ -5,8 +5,8 @@
 
 Each training and evaluation is the job itself; a run that is measured is not begun again, and an unfinished one goes on. All four of
 table 2 are the paper's networks, of the preset's sizes, trained by the paper's errors alone and at its rate, on the same faces for as
-long; the others are "full" over a linear path, with a loss on top. Means over seeds with the 95 % interval of their mean (Student's t). Prints Markdown;
-writes benchmarks/inversion_ablation.json and .md after every configuration.
+long; the others are "full" over a linear path, with a loss on top. Means over seeds with the 95 % interval of their mean (Student's t).
+Prints Markdown; writes benchmarks/inversion_ablation.json and .md after every configuration.
 """
 
 import argparse

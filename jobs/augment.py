@@ -37,7 +37,7 @@ class Config(cli.Common):
     neighbours: int = AugmentRules.neighbours
     """The second parent is drawn among this many faces most like the first."""
     like: str = AugmentRules.like
-    """What likeness is: landmarks, or a column of --features (arcface, vggface, global_mu)."""
+    """What likeness is: landmarks, or a column of --features (arcface, arcface_features, vggface, global_mu)."""
     features: str = ""
     """Features of --faces, for --like."""
     alpha: tuple[float, float] = AugmentRules.alpha

@@ -19,7 +19,7 @@ class Config(Training):
     """Train decoders of faces from vectors."""
 
     features: str
-    """Features table with vectors and textures (jobs.extract --extractors arcface texture)."""
+    """Features table with vectors and textures (jobs.extract --extractors arcface arcface_features texture)."""
     morphs: str = ""
     """Features table of morphs (extracted with --mean-of FEATURES), trained on too."""
     checkpoint: str
@@ -34,10 +34,11 @@ class Config(Training):
     size: int = 224
     """Side of the textures: 224 (the paper's decoder), 112 or 56."""
     linear: bool = False
-    """Start pictures from a ridge regression by a linear path that the paper does not have (--preset 112 does)."""
+    """Start pictures from a ridge regression by a linear path that the paper does not have (every preset but the default does)."""
     kernel_centers: int = 0
     """Make the linear path linear in the vector's likeness to at most this many train vectors, for what is not linear in the vector
-    (0 = in the vector itself). Where they are all, each is in training as if left out of the regression."""
+    (0 = in the vector itself, as is best of arcface_features). Where they are all, each is in training as if left out of the
+    regression."""
     epochs: int = 40
     """Passes over the faces of pictures' parts."""
     landmark_epochs: int = 200

@@ -7,6 +7,7 @@ from jobs.decoder_data import Sets, choose
 from jobs.mean_face import MEAN, PARENTS
 from rupantara.errors import UserError
 from rupantara.stages.decoder_rows import IDENTITY, DecoderRows, VectorField, vector_field
+from rupantara.stages.extractors import EXTRACTORS
 from rupantara.storage import manifest
 
 PICTURE = {"landmarks": "", "texture": "texture", "single": "crop", "joint": "crop"}
@@ -26,7 +27,12 @@ class Job:
 def open_tables(config: Config, names: tuple[str, ...]) -> Job:
     """Check that the tables hold what the parts need, and share a mean face and a split; UserError naming what is missing."""
     found = manifest.require(config.features, "features")
-    vector, mean = vector_field(config.features, found.data[0].path, config.vector), found.extra.get(MEAN)
+    try:
+        vector, mean = vector_field(config.features, found.data[0].path, config.vector), found.extra.get(MEAN)
+    except UserError as error:
+        if config.vector not in EXTRACTORS:
+            raise
+        raise UserError(f"{error}: run jobs.extract with --extractors … {config.vector}") from error
     objectives = [objective_of(config, name) for name in names]
     judged = max(o.perceptual_weight + o.identity_weight for o in objectives) > 0
     if judged and not config.weights:

@@ -71,9 +71,13 @@ class MobileFaceNet(nn.Module):
         x = self.stem_dw(self.stem((faces - 127.5) * 0.0078125))
         return self.global_dw(self.last(self.blocks(x))).flatten(1)
 
+    def identity(self, features: Tensor) -> Tensor:
+        """Return what the last layer makes of features: [batch, 128]."""
+        return self.norm(self.embed(features))
+
     def forward(self, faces: Tensor) -> Tensor:
         """Embed faces; the scaling to [-1, 1] is inside."""
-        return self.norm(self.embed(self.features(faces)))
+        return self.identity(self.features(faces))
 
 
 def published_names() -> list[tuple[str, str]]:

@@ -232,7 +232,7 @@ def judged_text(about: dict[str, Any], group: int) -> list[str]:
         text.append("The vectors are MobileFaceNet's own: what is measured is what was given.")
     if about["vector"] == "arcface_features":
         text.append(
-            "The vectors are what MobileFaceNet's last layer makes its own of: what is measured follows from what was given."
+            "The vectors are the input of MobileFaceNet's last layer, which is linear: what is measured follows from what was given."
         )
     if about["recipes"].get("texture", {}).get("objective", {}).get("identity_weight", 0) > 0:
         text.append("The texture decoder was trained to keep that cosine, which favours it.")

@@ -44,9 +44,8 @@ class ExtractFeatures:
         torch.set_num_threads(threads)
         # fp32 is fp32 on a GPU too, so that a run begun on CPUs may be finished there.
         torch.backends.cudnn.allow_tf32 = False
-        self._specs = tuple(specs)
-        self._extractors = [extractors.EXTRACTORS[spec.name](spec, source) for spec in specs]
-        self._schema = schema.features([field for one in self._extractors for field in one.columns])
+        self._extractors = extractors.make(specs, source)
+        self._schema = schema.features([field for one, _ in self._extractors for field in one.columns])
 
     def __call__(self, batch: pa.Table) -> pa.Table:
         """Extract every accepted face."""
@@ -59,6 +58,6 @@ class ExtractFeatures:
     def _chunk(self, rows: pa.Table) -> pa.Table:
         faces = decode(rows)
         columns = [rows[name].combine_chunks() for name in KEPT]
-        for spec, extractor in zip(self._specs, self._extractors, strict=True):
-            columns += extractors.run(extractor, spec.batch_size, faces)
+        for extractor, batch_size in self._extractors:
+            columns += extractors.run(extractor, batch_size, faces)
         return pa.table(columns, schema=self._schema)

@@ -84,35 +84,36 @@ class RegionVAECodes:
 
 
 class ArcFace:
-    """Identity by MobileFaceNet with ArcFace's own alignment: `arcface`, 128-d, unit length.
+    """MobileFaceNet with ArcFace's own alignment: its identity vector `arcface`, 128-d, unit length, or `arcface_features`, 512-d.
 
-    As `arcface_features` what the network's last layer, which is linear, sees: 512-d, as the network gives it. As VGG-Face's fc7 is for
-    `001_…`, it is of before the network leaves out what does not tell people apart: sex and age, say, and light.
+    The features are the input of the network's last layer, which is linear, as the network gives it. Like VGG-Face's fc7, which `001_…`
+    inverts, they hold more than the vector of what does not tell people apart: sex and age, say.
     """
 
     domains: tuple[str, ...] = ("human",)
 
-    def __init__(self, spec: Spec, source: Source) -> None:
-        """Load `mobilefacenet.npz`."""
+    def __init__(self, spec: Spec, source: Source, also: Sequence[Spec] = ()) -> None:
+        """Load `mobilefacenet.npz`; `also` may name the other column, of the same precision, which then costs next to nothing."""
         data = weights.load(source.weights, "mobilefacenet")
-        self._dtype, self._identity = DTYPES[spec.precision], spec.name == "arcface"
+        self._dtype, self._names = DTYPES[spec.precision], [one.name for one in (spec, *also)]
         model = mobilefacenet.from_published(np.load(io.BytesIO(data), allow_pickle=False))
         self._model, self._device = model.to(source.device, self._dtype), source.device
-        digest = weights.CATALOGUE["mobilefacenet"].sha256
-        dim = mobilefacenet.DIM if self._identity else mobilefacenet.FEATURES_DIM
-        made = schema.vector_field(
-            spec.name, dim, model_sha256=digest, normalized=self._identity, dtype=STORED[spec.store]
-        )
-        self.columns = [made]
+        self.columns = [self._column(one) for one in (spec, *also)]
+
+    @staticmethod
+    def _column(spec: Spec) -> pa.Field:
+        dim = mobilefacenet.DIM if spec.name == IDENTITY else mobilefacenet.FEATURES_DIM
+        digest, stored = weights.CATALOGUE["mobilefacenet"].sha256, STORED[spec.store]
+        return schema.vector_field(spec.name, dim, model_sha256=digest, normalized=spec.name == IDENTITY, dtype=stored)
 
     def __call__(self, faces: Decoded) -> list[np.ndarray]:
         """Align each face to ArcFace's template and embed it."""
         pairs = zip(faces.pictures, faces.keypoints, strict=True)
         chips = np.stack([arcface_chip(picture, points) for picture, points in pairs])
-        images = torch.from_numpy(chips).to(self._device).permute(0, 3, 1, 2).to(self._dtype)
-        if self._identity:
-            return [unit(self._model(images).float().cpu().numpy())]
-        return [self._model.features(images).float().cpu().numpy()]
+        features = self._model.features(torch.from_numpy(chips).to(self._device).permute(0, 3, 1, 2).to(self._dtype))
+        made = {FEATURES: lambda: features.float().cpu().numpy()}
+        made[IDENTITY] = lambda: unit(self._model.identity(features).float().cpu().numpy())
+        return [made[name]() for name in self._names]
 
 
 def arcface_chip(picture: Picture, keypoints: np.ndarray) -> Picture:
@@ -192,10 +193,12 @@ def ffhq_chip(picture: Picture, keypoints: np.ndarray) -> Picture:
     return cv2.warpAffine(source, warp, (e4e.SIDE,) * 2, flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT_101)
 
 
+IDENTITY, FEATURES = "arcface", "arcface_features"
+
 EXTRACTORS: dict[str, Callable[[Spec, Source], Extractor]] = {
     "region_vae": RegionVAECodes,
-    "arcface": ArcFace,
-    "arcface_features": ArcFace,
+    IDENTITY: ArcFace,
+    FEATURES: ArcFace,
     "vggface": VGGFaceEmbedding,
     "e4e": E4E,
     "vggface_random": VGGFaceEmbedding,
@@ -206,11 +209,24 @@ PICTURES = ("texture", "crop")
 """Extractors whose columns are pictures of a size."""
 
 
+def make(specs: Sequence[Spec], source: Source) -> list[tuple[Extractor, int]]:
+    """Load the extractors, each with its batch size; ArcFace's two columns of one precision share a pass through the network."""
+    made: list[tuple[Extractor, int]] = []
+    shared = [spec for spec in specs if spec.name in (IDENTITY, FEATURES)]
+    shared = shared if len({spec.precision for spec in shared}) == 1 else []
+    for spec in specs:
+        if spec not in shared:
+            made.append((EXTRACTORS[spec.name](spec, source), spec.batch_size))
+        elif spec == shared[0]:
+            made.append((ArcFace(spec, source, shared[1:]), spec.batch_size))
+    return made
+
+
 def model_sha256(spec: Spec, source: Source) -> str:
     """Return what identifies an extractor's network, without loading it where possible."""
     if spec.name == "region_vae":
         return loading.model_sha256(source.checkpoint)
-    if spec.name in ("arcface", "arcface_features"):
+    if spec.name in (IDENTITY, FEATURES):
         return hashlib.sha256(weights.load(source.weights, "mobilefacenet")).hexdigest()
     if spec.name == "vggface":
         return hashlib.sha256(weights.load(source.weights, find_vggface(source.weights))).hexdigest()

@@ -194,23 +194,43 @@ def test_arcface_gives_unit_vectors_nearer_within_a_person_than_between(faces: D
     assert (cosine.argmax(1) == np.arange(len(people))).all() and np.diag(cosine).min() > 0.8
 
 
-def test_arcface_features_are_what_the_last_layer_makes_arcface_of(faces: Decoded) -> None:
+@pytest.mark.parametrize(("precision", "tolerance"), [("fp32", 1e-5), ("bf16", 0.03)])
+def test_arcface_features_are_what_the_last_layer_makes_arcface_of(
+    faces: Decoded, precision: str, tolerance: float
+) -> None:
     if not (WEIGHTS / "mobilefacenet.npz").exists():
         pytest.skip(f"the published network is not in {WEIGHTS}")
-    source = Source(weights=str(WEIGHTS))
-    made = {name: extractors.EXTRACTORS[name](Spec(name), source) for name in ("arcface", "arcface_features")}
-    about = [field.metadata for extractor in made.values() for field in extractor.columns]
-    assert about[0][b"model_sha256"] == about[1][b"model_sha256"] and about[0] != about[1]
+    source, stored = Source(weights=str(WEIGHTS)), ("float32", "float16")
+    names = ("arcface", "arcface_features")
+    specs = [Spec(name, 3, precision, store) for name, store in zip(names, stored, strict=True)]
+    ((extractor, batch_size),) = extractors.make(specs, source)
+    about = [field.metadata for field in extractor.columns]
+    assert [one[b"normalized"] for one in about] == [b"true", b"false"]
+    columns = run(extractor, batch_size, faces)
+    assert [column.type.value_type for column in columns] == [pa.float32(), pa.float16()]
+    assert [value.is_valid for value in columns[1]] == [domain == "human" for domain in DOMAINS]
     people = [i for i, domain in enumerate(DOMAINS) if domain == "human"]
-    columns = {name: run(extractor, 3, faces)[0] for name, extractor in made.items()}
-    assert [value.is_valid for value in columns["arcface_features"]] == [domain == "human" for domain in DOMAINS]
-    identity, features = (
-        schema.dense(columns[n].take(people), d) for n, d in (("arcface", 128), ("arcface_features", 512))
-    )
+    identity, features = (schema.dense(c.take(people), d) for c, d in zip(columns, (128, 512), strict=True))
     network = mobilefacenet.from_published(dict(np.load(WEIGHTS / "mobilefacenet.npz")))
     with torch.inference_mode():
-        again = network.norm(network.embed(torch.from_numpy(np.array(features)))).numpy()
-    np.testing.assert_allclose(extractors.unit(again), identity, atol=1e-5)
+        again = network.norm(network.embed(torch.from_numpy(np.array(features, np.float32)))).numpy()
+    np.testing.assert_allclose(extractors.unit(again), identity, atol=max(tolerance, 1e-3))
+    apart = [run(one, size, faces)[0] for spec in specs for one, size in extractors.make([spec], source)]
+    for alone, together in zip(apart, columns, strict=True):
+        np.testing.assert_array_equal(
+            schema.dense(alone.take(people), len(alone[0])), schema.dense(together.take(people), len(alone[0]))
+        )
+
+
+def test_columns_of_two_precisions_are_made_apart() -> None:
+    if not (WEIGHTS / "mobilefacenet.npz").exists():
+        pytest.skip(f"the published network is not in {WEIGHTS}")
+    specs = [Spec("arcface"), Spec("arcface_features", 8, "bf16")]
+    made = extractors.make(specs, Source(weights=str(WEIGHTS)))
+    assert [([f.name for f in one.columns], size) for one, size in made] == [
+        (["arcface"], 32),
+        (["arcface_features"], 8),
+    ]
 
 
 @pytest.fixture

@@ -51,7 +51,8 @@ def test_a_face_s_picture_does_not_depend_on_its_batch() -> None:
 
 
 def test_one_face_without_a_warp_spoils_no_other() -> None:
-    rows = np.full((5, 6), 1e-39, np.float32)
+    rows = np.ones((5, 6), np.float32)
+    rows[:, 0] = 1e-39
     rows[2, 0] = 10.0
     found = InvertVectors(loaded(spread=3e38))(vectors(rows, list("abcde"))).to_pylist()
     reasons = {
@@ -61,12 +62,13 @@ def test_one_face_without_a_warp_spoils_no_other() -> None:
 
 
 def test_vectors_of_another_scale_and_of_zeros_are_rejected() -> None:
-    rows = np.random.default_rng(0).normal(size=(4, 6)).astype(np.float32)
+    rows = np.random.default_rng(0).normal(size=(5, 6)).astype(np.float32)
     rows[1] *= 100
     rows[3] = 0
-    found = InvertVectors(loaded())(vectors(rows, list("abcd"))).to_pylist()
+    rows[4] /= 20
+    found = InvertVectors(loaded())(vectors(rows, list("abcde"))).to_pylist()
     reasons = {row["face_ids"][0]: (row["reject"] or {}).get("reason") for row in found}
-    assert reasons == {"a": None, "b": "unlike", "c": None, "d": "zero"}
+    assert reasons == {"a": None, "b": "unlike", "c": None, "d": "zero", "e": "unlike"}
 
 
 def test_vectors_of_another_length_are_refused() -> None:
