@@ -32,7 +32,9 @@ def open_tables(config: Config, names: tuple[str, ...]) -> Job:
     except UserError as error:
         if config.vector not in EXTRACTORS:
             raise
-        raise UserError(f"{error}: run jobs.extract with --extractors … {config.vector}") from error
+        raise UserError(
+            f"{error} (--preset {config.preset}): run jobs.extract with --extractors … {config.vector}"
+        ) from error
     objectives = [objective_of(config, name) for name in names]
     judged = max(o.perceptual_weight + o.identity_weight for o in objectives) > 0
     if judged and not config.weights:

@@ -73,7 +73,7 @@ def build(config: Config) -> tuple[Recipe, Trial]:
             f"the decoders in {config.checkpoint!r} must be of one vector and one size, got {vectors}, {sides}"
         )
     vector, digest = vectors.pop()
-    theirs = vector_field(config.features, features.data[0].path, vector)
+    theirs = vector_field(config.features, features.data[0].path, vector, "the decoders' vector")
     if theirs.model_sha256 != digest or not {"texture", "crop"} <= set(theirs.columns):
         raise UserError(f"{config.features} must hold {vector} of the decoders' network, texture and crop")
     _check_split(features, faces, found)
@@ -88,7 +88,7 @@ def build(config: Config) -> tuple[Recipe, Trial]:
             f"{config.faces} must have at least 2 accepted humans of split {config.split}, got {len(chosen)}"
         )
     heads = bool(config.weights) and weights.has(config.weights, "lpips_squeeze")
-    judged = bool(config.weights) and all(weights.has(config.weights, name) for name in JUDGES)
+    judged = bool(config.weights)
     if not judged:
         log.info(
             "identity, perceptual and Fréchet distances are off: they need squeezenet and mobilefacenet in --weights"

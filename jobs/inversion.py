@@ -85,7 +85,7 @@ def build(config: Any) -> tuple[Recipe, Source]:
 def of_features(config: Any, loaded: LoadedFace) -> Source:
     """Plan the humans of a features table."""
     found, column = manifest.require(config.features, "features"), loaded.config.vector
-    theirs = vector_field(config.features, found.data[0].path, column)
+    theirs = vector_field(config.features, found.data[0].path, column, "the decoder's vector")
     if (theirs.model_sha256, theirs.dim) != (loaded.config.vector_sha256, loaded.config.texture.input_dim):
         raise UserError(
             f"{config.features} must hold {column} of the network that the decoder was trained on"

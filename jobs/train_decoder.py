@@ -136,6 +136,15 @@ def train_one(config: Config, part: str, job: Job, chosen: Sets, running: manife
         epochs,
         held,
     )
+    steps, memory = plan.epochs * plan.steps_per_epoch, 1 / (1 - config.ema_decay)
+    if steps < memory:
+        log.warning(
+            "%s: %d steps are fewer than the averaged weights remember (%.0f, --ema-decay): they stay near their start; train"
+            " for more epochs, or on more faces",
+            part,
+            steps,
+            memory,
+        )
     with following(output):
         result = fit(config, plan, streams, running.fingerprint)
     card = partial(decoder_card, model, running.recipe)

@@ -26,12 +26,12 @@ class VectorField:
     columns: tuple[str, ...]
 
 
-def vector_field(uri: str, file: str, name: str) -> VectorField:
-    """Describe a vector column of a features table; UserError naming those that there are."""
+def vector_field(uri: str, file: str, name: str, subject: str = "--vector") -> VectorField:
+    """Describe a vector column of a features table; UserError about the `subject` that names it, with those that there are."""
     fields = tables.read_schema(uri, file)
     vectors = [f.name for f in fields if pa.types.is_fixed_size_list(f.type) and f.name != schema.LANDMARKS]
     if name not in vectors:
-        raise UserError(f"--vector must be a vector column of {uri} ({', '.join(vectors) or 'none'}), got {name!r}")
+        raise UserError(f"{subject} must be a vector column of {uri} ({', '.join(vectors) or 'none'}), got {name!r}")
     field = fields.field(name)
     digest = (field.metadata or {}).get(b"model_sha256", b"").decode()
     return VectorField(name, field.type.list_size, digest, tuple(fields.names))

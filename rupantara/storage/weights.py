@@ -127,14 +127,14 @@ CATALOGUE = {
 
 
 def load(folder: str, name: str) -> bytes:
-    """Read a network's file from a folder or bucket and check its hash; MissingError names the command that fetches it."""
+    """Read a network's file from a folder or bucket and check its hash; MissingError says how to come by it."""
     entry = CATALOGUE[name]
     uri = uris.join(folder, entry.file)
     if not uris.exists(uri):
-        raise MissingError(
-            f"{name} is needed and {uri} is not there; fetch it with"
-            f" `python -m rupantara.storage.weights pull {name} --to {folder}`"
-        )
+        command = f"fetch it with `python -m rupantara.storage.weights pull {name} --to {folder}`"
+        known = f" of SHA-256 {entry.sha256[:16]}…" if entry.sha256 else ""
+        put = f"no public address that serves it is known: put the file{known} there"
+        raise MissingError(f"{name} is needed and {uri} is not there; {command if entry.urls else put}")
     data = uris.read_bytes(uri)
     digest = hashlib.sha256(data).hexdigest()
     if not entry.fits(digest):

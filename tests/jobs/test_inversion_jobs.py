@@ -127,7 +127,7 @@ def test_the_same_training_again_does_nothing_and_another_is_refused(made: Made,
         ({"parts": "landmarks,voice"}, "--parts must be of landmarks, texture, single, joint, got 'voice'"),
         (
             {"vector": "vggface"},
-            r"--vector must be a vector column of .* \(global_mu, regions_mu\), got 'vggface': run jobs.extract",
+            r"--vector must be a vector column of .* \(global_mu, regions_mu\), got 'vggface' \(--preset smoke\): run jobs.extract",
         ),
         ({"size": 100}, "--size must be one of 224, 112, 56, got 100"),
         ({"identity_weight": 0.1, "weights": "weights"}, "has no column arcface: run jobs.extract"),

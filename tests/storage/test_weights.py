@@ -24,11 +24,13 @@ def tiny(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.mark.parametrize("name", weights.CATALOGUE)
-def test_a_missing_network_names_the_command_that_fetches_it(tmp_path: Path, name: str) -> None:
+def test_a_missing_network_names_the_command_that_fetches_it_or_says_that_none_does(tmp_path: Path, name: str) -> None:
     with pytest.raises(MissingError) as missing:
         weights.load(str(tmp_path), name)
-    assert f"`python -m rupantara.storage.weights pull {name} --to {tmp_path}`" in str(missing.value)
-    assert weights.CATALOGUE[name].file in str(missing.value)
+    message, entry = str(missing.value), weights.CATALOGUE[name]
+    assert (f"`python -m rupantara.storage.weights pull {name} --to {tmp_path}`" in message) == bool(entry.urls)
+    assert ("no public address" in message) == (not entry.urls)
+    assert entry.file in message and entry.sha256[:16] in message
 
 
 def test_the_known_file_is_loaded_and_any_other_refused(tiny: Path) -> None:
