@@ -36,7 +36,7 @@ def test_help_explains_every_option(name):
 
 
 def test_help_names_the_presets_where_there_are_several():
-    assert "Presets: default, 112, smoke." in job("jobs.train_decoder", "--help").stdout
+    assert "Presets: default, 112, 112_features, smoke." in job("jobs.train_decoder", "--help").stdout
     assert "Presets:" not in job("jobs.evaluate_inversion", "--help").stdout
 
 
