@@ -81,7 +81,7 @@ class Config(Training):
 def presets() -> dict[str, Config]:
     """Return the paper's decoder; 112 for two cores, with a linear path and the losses on top; smoke for tests.
 
-    112_features is 112 of `arcface_features`, which are linear in what a texture shows as the vectors of identity are not (decision 8).
+    112_features is 112 of `arcface_features`, which are linear in what a texture shows as the vectors of identity are not (decision 9).
     """
     base = Config(features=cli.REQUIRED, checkpoint=cli.REQUIRED, workers=1)
     small: dict[str, Any] = {"linear": True, "annealed": True}

@@ -111,9 +111,9 @@ class ArcFace:
         pairs = zip(faces.pictures, faces.keypoints, strict=True)
         chips = np.stack([arcface_chip(picture, points) for picture, points in pairs])
         features = self._model.features(torch.from_numpy(chips).to(self._device).permute(0, 3, 1, 2).to(self._dtype))
-        made = {FEATURES: lambda: features.float().cpu().numpy()}
-        made[IDENTITY] = lambda: unit(self._model.identity(features).float().cpu().numpy())
-        return [made[name]() for name in self._names]
+        found = [self._model.identity(features) if name == IDENTITY else features for name in self._names]
+        rows = [one.float().cpu().numpy() for one in found]
+        return [unit(r) if name == IDENTITY else r for name, r in zip(self._names, rows, strict=True)]
 
 
 def arcface_chip(picture: Picture, keypoints: np.ndarray) -> Picture:
