@@ -81,6 +81,12 @@ def _read(images: Tensor, x: Tensor, y: Tensor) -> Tensor:
         return rows[:, None] @ across.unflatten(1, (channels, height))
 
 
+def resize(images: Images, size: int) -> Images:
+    """Resize square images to [n, 3, size, size], bilinear as `F.interpolate` does it; with a gradient twice as fast on a CPU."""
+    at = _centres(size, images)[None]
+    return _read(images, at, at)
+
+
 def _taps(at: Tensor, length: int) -> Tensor:
     """Return the bilinear weights [b, n, length] of `length` pixels for n fractions of their extent."""
     place = (at * length - 0.5).clamp(0, length - 1)

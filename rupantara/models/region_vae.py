@@ -18,8 +18,17 @@ from torch import Tensor, nn
 
 from rupantara.landmarks.regions import REGIONS
 from rupantara.models import placement
-from rupantara.models.blocks import ResBlock, SelfAttention, Upsample, downsample, reparameterize
+from rupantara.models.blocks import (
+    PixelShuffle,
+    PixelUnshuffle,
+    ResBlock,
+    SelfAttention,
+    Upsample,
+    downsample,
+    reparameterize,
+)
 from rupantara.models.linear_path import START_LOGVAR, Components, LinearPath, start_certain
+from rupantara.models.norm_silu import NormSiLU
 from rupantara.tensors import GlobalCodes, Images, PartBoxes, RegionCodes, SpeciesIndex
 
 HUMAN = "human"
@@ -102,7 +111,7 @@ class Encoder(nn.Module):
         """Build for square inputs of side `size`; `heads` linear layers of `outputs` each; attention where the side is 16."""
         super().__init__()
         fold = stem // 2
-        layers: list[nn.Module] = [nn.PixelUnshuffle(fold)] if fold > 1 else []
+        layers: list[nn.Module] = [PixelUnshuffle(fold)] if fold > 1 else []
         previous, side = 3 * fold**2, size // fold
         for width in channels:
             side = -(-side // 2)
@@ -111,7 +120,7 @@ class Encoder(nn.Module):
                 layers.append(SelfAttention(width))
             previous = width
         self.stages = nn.Sequential(
-            *layers, nn.GroupNorm(8, previous), nn.SiLU(), nn.Conv2d(previous, NECK, 1), nn.Flatten()
+            *layers, NormSiLU(previous), nn.Identity(), nn.Conv2d(previous, NECK, 1), nn.Flatten()
         )
         self.heads = nn.ModuleList(nn.Linear(NECK * side * side, outputs) for _ in range(heads))
 
@@ -165,7 +174,7 @@ class Decoder(nn.Module):
         self.high = nn.Sequential(ResBlock(c[1]), steps[-1])
         # The last stage is a pixel shuffle: convolutions at full size would cost half of the whole step.
         out = _zeroed(nn.Conv2d(c[0], 4 * config.stem**2, 3, padding=1))
-        self.out = nn.Sequential(nn.GroupNorm(8, c[0]), nn.SiLU(), out, nn.PixelShuffle(config.stem))
+        self.out = nn.Sequential(NormSiLU(c[0]), nn.Identity(), out, PixelShuffle(config.stem))
 
     def forward(self, global_z: Tensor, region_z: Tensor, boxes: PartBoxes, condition: Tensor, base: Images) -> Images:
         """Paint codes over the linear path's picture `base`: [batch, 3, size, size]."""
@@ -180,8 +189,8 @@ class Decoder(nn.Module):
         placed, coverage = placement.blend_parts(placement.place_parts(maps, boxes, self.join_side), weights)
         at_join = F.adaptive_avg_pool2d(base, self.join_side).to(placed.dtype)
         h = self.join(torch.cat([self.low(h), placed, coverage.to(placed.dtype), at_join], dim=1))
-        painted, gate = self.out(self.high(h)).float().split([3, 1], dim=1)
-        coarse = F.interpolate(base, size=painted.shape[-2:], mode="bilinear", align_corners=False)
+        painted, gate = self.out(self.high(h)).split([3, 1], dim=1)
+        coarse = placement.resize(base, painted.shape[-1])
         return coarse * (1 - torch.sigmoid(gate - GATE_BIAS)) + painted
 
 
@@ -236,7 +245,7 @@ class DomainNet(nn.Module):
         """Paint the linear path's picture: the global code's, and over it the regions' at their boxes."""
         side, size = self.config.region_base_side, min(PAINT_SIDE, self.config.size)
         base = self.base.decode(global_z).unflatten(1, (3, self.config.base_side, self.config.base_side))
-        base = F.interpolate(base, size=(size, size), mode="bilinear", align_corners=False)
+        base = placement.resize(base, size)
         patches = [
             path.decode(region_z[:, i]).unflatten(1, (3, side, side)) for i, path in enumerate(self.region_paths())
         ]

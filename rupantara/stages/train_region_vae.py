@@ -35,14 +35,21 @@ class RegionVAETask:
         pca: tuple[Pca, Sequence[Pca]] | None,
         device: torch.device,
         *,
-        channels_last: bool = False,
+        channels_last: bool | None = None,
         compiled: bool = False,
     ) -> None:
-        """Build the network from torch's seed and warm-start it, if there are PCAs; `compiled` blocks are for GPUs."""
+        """Build the network from torch's seed and warm-start it, if there are PCAs; `compiled` blocks are for GPUs.
+
+        Unless told, convolutions are laid out channels last where that was measured to be faster: in bfloat16 on a CPU with AMX.
+        """
         model = RegionVAE(config)
         for net in model.domain_nets() if pca else ():
             assert pca is not None
             net.warm_start(_tensors(pca[0]), [_tensors(one) for one in pca[1]])
+        if channels_last is None:
+            channels_last = (
+                device.type == "cpu" and objective.bfloat16 and torch.cpu.get_capabilities().get("amx_bf16", False)
+            )
         if channels_last:
             model = model.to(memory_format=torch.channels_last)  # ty: ignore[no-matching-overload]
         self.state = steps.start(model.to(device), objective)

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -150,3 +151,10 @@ def test_a_correction_meets_laplace_s_equation_inside_and_the_difference_at_the_
     y, x = np.mgrid[:side, :side].astype(float)
     harmonic = x**2 - y**2 + 3 * x * y - 2 * y
     np.testing.assert_allclose((inwards @ harmonic.ravel()[rim]).reshape(side, side), harmonic, atol=1e-3)
+
+
+def test_resizing_is_torch_s_bilinear_interpolation():
+    images = torch.rand(2, 3, 24, 24, generator=torch.Generator().manual_seed(0))
+    for size in (96, 24, 37):
+        expected = F.interpolate(images, size=(size, size), mode="bilinear", align_corners=False)
+        torch.testing.assert_close(placement.resize(images, size), expected)

@@ -1,4 +1,4 @@
-"""The region VAE's task compiled: every block, also where there are more than torch would compile of one class."""
+"""The region VAE's task compiled (every block, also where there are more than torch would compile of one class) and channels last."""
 
 from functools import partialmethod
 from typing import Any
@@ -55,3 +55,28 @@ def test_every_block_is_compiled_and_the_step_is_the_same(monkeypatch: pytest.Mo
     assert utils.counters["stats"]["unique_graphs"] - before == len(seen)
     for name, value in plain.items():
         torch.testing.assert_close(compiled[name], value, rtol=1e-3, atol=1e-5)
+
+
+@pytest.mark.parametrize("half", [True, False])
+@pytest.mark.parametrize("amx", [True, False])
+def test_unless_told_convolutions_are_channels_last_where_that_is_faster(
+    amx: bool, half: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"amx_bf16": amx})
+    objective = Objective(bfloat16=half)
+    for told, expected in ((None, amx and half), (True, True), (False, False)):
+        task = RegionVAETask(SMALL, objective, Networks(), None, torch.device("cpu"), channels_last=told)
+        weight = next(p for p in task.state.model.parameters() if p.dim() == 4 and p.shape[2] == 3)
+        assert weight.is_contiguous(memory_format=torch.channels_last) == expected
+
+
+def test_a_step_channels_last_is_the_step() -> None:
+    losses = []
+    for last in (False, True):
+        torch.manual_seed(0)
+        task = RegionVAETask(
+            SMALL, Objective(bfloat16=False), Networks(), None, torch.device("cpu"), channels_last=last
+        )
+        torch.manual_seed(1)
+        losses.append(task.step(task.modules(), {n: blank_rows(2, SMALL.size, n) for n in DOMAINS}, 100))
+    torch.testing.assert_close(*losses, rtol=1e-4, atol=1e-6)
