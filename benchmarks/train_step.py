@@ -1,23 +1,31 @@
 """The region VAE's training step, in one run: under Ray Train against a plain loop, and ours against fp32 with default settings.
 
+The latter twice: on our own blocks, and on the same network of torch's (nearest neighbours and a convolution, its fused attention, its
+shuffles), which is what a plain loop would have.
+
     python -m benchmarks.train_step [--size 128] [--steps 40] [--rounds 1] [--threads 0]
 
-All see the same faces. Each is timed after a warm-up in a process of its own, the plain loop and the default one before and after
-Ray's, because the machine drifts. Ray's second epoch is timed: what it waits for data, which a plain loop has in memory, is in it.
+All see the same faces, each side in a process of its own, after a warm-up. Machines drift within minutes, so the plain loops take
+two steps in turn, and the median of their turns' ratios counts. Ray, whose idle processes would disturb the others' turns, comes
+between runs of the plain loop; its second epoch is timed: what it waits for data, which a plain loop has in memory, is in it.
 """
 
 import argparse
+import contextlib
 import json
 import os
+import statistics
 import subprocess
 import sys
 import tempfile
 import time
 from functools import partial
+from itertools import count, islice
 from pathlib import Path
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 
 from jobs import train_vae
 from jobs.cli import MALLOC
@@ -47,11 +55,27 @@ def make_task(size, defaults, device):
     return task
 
 
-def rows_of(count, size, name):
+def with_torchs_blocks():
+    """Have the network compute with torch's own layers where ours are quicker ways to the same numbers."""
+    from rupantara.models import blocks, placement
+
+    def attend(self, x):
+        q, k, v = self.qkv(self.norm(x)).flatten(2).transpose(1, 2).unsqueeze(1).chunk(3, dim=-1)
+        seen = F.scaled_dot_product_attention(q.contiguous(), k.contiguous(), v.contiguous())[:, 0]
+        return x + self.out(seen.transpose(1, 2).reshape(x.shape))
+
+    blocks.Upsample.forward = lambda self, x: self.conv(F.interpolate(x, scale_factor=2.0, mode="nearest"))
+    blocks.SelfAttention.forward = attend
+    blocks.PixelShuffle.forward = lambda self, x: F.pixel_shuffle(x, self.factor).float()
+    blocks.PixelUnshuffle.forward = lambda self, x: F.pixel_unshuffle(x, self.factor)
+    placement.resize = partial(F.interpolate, mode="bilinear", align_corners=False)
+
+
+def rows_of(number, size, name):
     """Return faces of noise, as the training stream has them."""
     from rupantara.stages.train_region_vae import blank_rows
 
-    rows = dict(blank_rows(count, size, name))
+    rows = dict(blank_rows(number, size, name))
     rows["image"] = np.random.default_rng(0).integers(0, 255, rows["image"].shape).astype(np.uint8)
     return rows
 
@@ -61,18 +85,20 @@ def faces_of(steps, size):
     return {name: rows_of(batch * steps, size, name) for name, batch in BATCH.items()}
 
 
-def plain(size, steps, defaults, threads):
-    """Return the mean seconds of a step of a loop whose batches lie in memory."""
+def turns(size, side, threads):
+    """Yield the seconds of each step of a loop whose batches lie in memory, after a warm-up."""
+    if side == "fp32_torch":
+        with_torchs_blocks()
     torch.set_num_threads(threads)
-    task = make_task(size, defaults, torch.device("cpu"))
-    modules, rows = task.modules(), faces_of(steps, size)
-    for step in range(-WARM_UP, steps):
-        if step == 0:
-            started = time.perf_counter()
-        at = step % steps
+    task, kept = make_task(size, side.startswith("fp32"), torch.device("cpu")), 10
+    modules, rows = task.modules(), faces_of(kept, size)
+    for step in count(-WARM_UP):
+        at = step % kept
         batch = {n: {k: v[at * b : (at + 1) * b] for k, v in rows[n].items()} for n, b in BATCH.items()}
+        started = time.perf_counter()
         task.step(modules, batch, 100_000)
-    return (time.perf_counter() - started) / steps
+        if step >= 0:
+            yield time.perf_counter() - started
 
 
 class Unvalidated:
@@ -108,8 +134,8 @@ def under_ray(rows, steps, threads, make):
         # Blocks of some hundred faces, as decoding leaves them.
         datasets[name] = ray.data.from_items(items, override_num_blocks=1 + len(items) // 256).materialize()
     with tempfile.TemporaryDirectory() as folder:
-        count = {name: len(columns["image"]) for name, columns in rows.items()}
-        plan = Plan(make, BATCH, count, (), 2, steps, 0, threads, folder)
+        faces = {name: len(columns["image"]) for name, columns in rows.items()}
+        plan = Plan(make, BATCH, faces, (), 2, steps, 0, threads, folder)
         result = fit(Training(workers=1), plan, datasets, "bench")
         ray.shutdown()
         return result.return_value["seconds"] / steps
@@ -122,6 +148,38 @@ def apart(module, *arguments, python=sys.executable, environment=None):
     if done.returncode:
         raise SystemExit(f"{' '.join(command)}\n{done.stderr[-4000:]}")
     return float(done.stdout.splitlines()[-1])
+
+
+STEPS_A_TURN = 2
+
+
+@contextlib.contextmanager
+def loop(side, size, threads):
+    """Run a plain loop in a process of its own; gives a function that has it take a turn and returns the seconds of a step."""
+    command = [sys.executable, "-m", "benchmarks.train_step", "--side", side, "--turns", "--size", str(size)]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    with subprocess.Popen([*command, "--threads", str(threads)], env=os.environ | SIDES[side], **pipes) as process:
+
+        def turn():
+            print(file=process.stdin, flush=True)
+            return float(process.stdout.readline())
+
+        turn()
+        try:
+            yield turn
+        finally:
+            process.stdin.close()
+
+
+def in_turns(size, threads, rounds):
+    """Return each plain side's seconds of a step, turn for turn."""
+    with contextlib.ExitStack() as stack:
+        loops = {side: stack.enter_context(loop(side, size, threads)) for side in SIDES if side != "ray"}
+        found = {side: [] for side in loops}
+        for _ in range(rounds):
+            for side, turn in loops.items():
+                found[side].append(turn())
+    return found
 
 
 def write(path, result):
@@ -140,7 +198,7 @@ def parser_of(description):
     return parser
 
 
-SIDES = {"plain": MALLOC, "ray": {}, "fp32": {}}
+SIDES = {"plain": MALLOC, "ray": {}, "fp32": {}, "fp32_torch": {}}
 """Each side's environment; Ray Train gives its worker the same as `plain` has, the defaults have their own allocator."""
 
 
@@ -148,32 +206,44 @@ def measure(side, size, steps, threads):
     """Return one side's seconds a step."""
     if side == "ray":
         return under_ray(faces_of(steps, size), steps, threads, partial(make_unvalidated, size, False))
-    return plain(size, steps, side == "fp32", threads)
+    return statistics.mean(islice(turns(size, side, threads), steps))
+
+
+def median_ratio(slower, faster):
+    return round(statistics.median(a / b for a, b in zip(slower, faster, strict=True)), 2)
 
 
 def main():
     parser = parser_of(__doc__)
-    parser.add_argument("--rounds", type=int, default=1, help="times that Ray's loop is measured between the others")
+    parser.add_argument("--rounds", type=int, default=1, help="times that Ray's loop is measured between the plain one")
+    parser.add_argument("--turns", action="store_true", help="take a turn for each line of standard input")
     args = parser.parse_args()
     threads = args.threads or os.cpu_count() or 1
+    if args.turns:
+        seconds = turns(args.size, args.side, threads)
+        for _ in sys.stdin:
+            print(statistics.mean(islice(seconds, STEPS_A_TURN)), flush=True)
+        return
     if args.side:
         print(measure(args.side, args.size, args.steps, threads))
         return
-    order = ["fp32", "plain", *["ray", "plain"] * args.rounds, "fp32"]
-    found = {side: [] for side in SIDES}
-    for side in order:
-        steps = max(1, args.steps // 4) if side == "fp32" else args.steps
-        settings = ["--size", args.size, "--steps", steps, "--threads", threads]
-        found[side].append(apart("benchmarks.train_step", "--side", side, *settings, environment=SIDES[side]))
-    mean = {side: sum(seconds) / len(seconds) for side, seconds in found.items()}
+    alone = {side: [] for side in ("plain", "ray")}
+    for side in ["plain", *["ray", "plain"] * args.rounds]:
+        settings = ["--size", args.size, "--steps", args.steps, "--threads", threads]
+        alone[side].append(apart("benchmarks.train_step", "--side", side, *settings, environment=SIDES[side]))
+    found = in_turns(args.size, threads, max(1, args.steps // STEPS_A_TURN))
+    mean = {side: statistics.mean(seconds) for side, seconds in alone.items()}
     result = {
         "size": args.size,
         "batch": sum(BATCH.values()),
         "steps": args.steps,
         "threads": threads,
-        **{f"{side}_s_per_step": [round(s, 4) for s in seconds] for side, seconds in found.items()},
+        "amx": torch.cpu.get_capabilities().get("amx_bf16", False),
+        **{f"{side}_s_per_step": [round(s, 4) for s in seconds] for side, seconds in alone.items()},
         "ray_train_over_plain": round(mean["plain"] / mean["ray"], 3),
-        "ours_over_fp32_defaults": round(mean["fp32"] / mean["plain"], 2),
+        **{f"{side}_s_per_step_in_turns": round(statistics.median(seconds), 4) for side, seconds in found.items()},
+        "ours_over_fp32_defaults": median_ratio(found["fp32"], found["plain"]),
+        "ours_over_fp32_of_torchs_blocks": median_ratio(found["fp32_torch"], found["plain"]),
     }
     print(json.dumps(result))
     write(Path(__file__).with_name("train_step.json"), result)
