@@ -28,9 +28,10 @@ class Config(cli.Common):
     """Splits of the animals that go in (build, add)."""
     most: int = 0
     """Most faces of each species (0 = all; build, add)."""
-    choose: Literal["hash", "typical"] = "hash"
-    """How `most` are chosen: by hash, or those whose aligned codes point most nearly where their species' mean does, which in a
-    small bank leaves out faces that are turned away or badly cut (build)."""
+    choose: Literal["hash", "typical", "vivid"] = "hash"
+    """How `most` are chosen: by hash, `typical`, whose aligned codes point most nearly where their species' mean does, or `vivid`,
+    which reach farthest that way. Both leave out faces that are turned away or badly cut; weak codes, whose hybrids show
+    hardly anything, only the latter (build)."""
     store: Literal["float32", "float16"] = "float32"
     """Type of the stored vectors (build)."""
     index: str = "auto"

@@ -25,7 +25,7 @@ from rupantara.bank.check import check
 from rupantara.bank.factory import plan_index
 from rupantara.errors import UserError
 from rupantara.landmarks.regions import REGIONS
-from rupantara.stages.bank import BankSpec, BuildShard, fit_alignment, index_summary, typical
+from rupantara.stages.bank import BankSpec, BuildShard, characteristic, fit_alignment, index_summary
 from rupantara.storage import manifest
 from rupantara.storage.recipe import Recipe, code_version
 
@@ -52,8 +52,10 @@ def build(config: Config) -> tuple[Recipe, list[parts.Part], partial[BuildShard]
     recipe = Recipe("build_bank", code_version(CODE), settings, {"features": features.content}, {"region_vae": model})
     dim = parts.vector_dim(config.features, features, "regions_mu") // len(REGIONS)
     alignment = align(config, dim)
-    candidates = choose_animals(replace(config, most=0) if config.choose == "typical" else config, frozenset(removed))
-    chosen = typical(config.features, candidates, alignment, config.most) if config.choose == "typical" else candidates
+    by_hash = config.choose == "hash"
+    chosen = choose_animals(config if by_hash else replace(config, most=0), frozenset(removed))
+    if not by_hash:
+        chosen = characteristic(config.features, chosen, alignment, config.most, vivid=config.choose == "vivid")
     half = config.store == "float16"
     plan_index(len(chosen) // config.num_shards, dim, config.index, half=half)
     spec = BankSpec(dim, model, alignment, half, config.index, config.target_recall)

@@ -19,7 +19,7 @@ def structural_distance(images: Images, targets: Images) -> Tensor:
     slides. Raise ValueError for pictures smaller than the window.
     """
     # The measure is of light, from 0: on [-1, 1] a mean grey would have none.
-    # Here it is of twice the light, with four times the constants.
+    # Of twice the light, with four times the constants, it is the same and needs no division of whole pictures.
     a, b = images.float() + 1, targets.float() + 1
     with torch.autocast(a.device.type, enabled=False):
         rows, columns = (_windows(side, a.device) for side in a.shape[-2:])

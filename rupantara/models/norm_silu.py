@@ -9,15 +9,16 @@ from typing import Any, NamedTuple
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 
 ROW = 2048
 """Elements of a row that a pass runs over, at least, where the map has as many."""
 
-LARGE = 1_000_000
-"""Elements below which torch's own way is as fast."""
+LARGE_ELEMENTS = 1_000_000
+"""Elements below which torch's own way is as fast: measured on two cores of a Sapphire Rapids Xeon, torch 2.13."""
 
-SMALL = 1024
-"""Pixels of a map below which torch's forward is slow, too."""
+SMALL_PIXELS = 1024
+"""Pixels of a map below which torch's forward is slow, too (measured alike)."""
 
 
 class NormSiLU(nn.GroupNorm):
@@ -40,7 +41,7 @@ def is_channels_last(x: Tensor) -> bool:
 
 
 def _is_fit(x: Tensor) -> bool:
-    return x.device.type == "cpu" and x.dtype == torch.bfloat16 and x.numel() >= LARGE and is_channels_last(x)
+    return x.device.type == "cpu" and x.dtype == torch.bfloat16 and x.numel() >= LARGE_ELEMENTS and is_channels_last(x)
 
 
 class _Rows(NamedTuple):
@@ -59,12 +60,12 @@ class _Rows(NamedTuple):
             fold *= 2
         return _Rows(batch, channels, pixels, fold)
 
-    def view(self, x: Tensor) -> Tensor:
+    def folded(self, x: Tensor) -> Tensor:
         """Fold a channels-last map."""
         return x.permute(0, 2, 3, 1).reshape(self.batch, self.pixels // self.fold, self.fold * self.channels)
 
-    def unfold(self, folded: Tensor, like: Tensor) -> Tensor:
-        """Undo `view`."""
+    def unfolded(self, folded: Tensor, like: Tensor) -> Tensor:
+        """Undo `folded`."""
         return folded.view(like.permute(0, 2, 3, 1).shape).permute(0, 3, 1, 2)
 
     def tile(self, coefficients: Tensor, like: Tensor) -> Tensor:
@@ -86,34 +87,40 @@ class _NormSiLU(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, groups: int, eps: float) -> Tensor:
         rows = _Rows.of(x)
-        if rows.pixels < SMALL:
-            folded = rows.view(x)
-            mean = rows.over_groups(rows.sum(folded), groups)
-            square = rows.over_groups(rows.sum(folded * folded), groups)
+        folded = rows.folded(x)
+        if rows.pixels < SMALL_PIXELS:
+            # Around a mean that 16 bits can hold, so that what varies keeps their three digits however far from 0 it lies.
+            about = rows.over_groups(rows.sum(folded), groups).to(x.dtype)
+            centred = folded - rows.tile(about, x)
+            mean = rows.over_groups(rows.sum(centred), groups)
+            square = rows.over_groups(rows.sum(centred * centred), groups)
             spread = torch.rsqrt((square - mean * mean).clamp(min=0) + eps)
-            scale = spread * weight
-            normal = torch.addcmul(rows.tile(bias - mean * scale, x), folded, rows.tile(scale, x))
-            normal = rows.unfold(normal, x)
+            scale = (spread * weight).to(x.dtype)
+            normal = torch.addcmul(rows.tile(bias - mean * scale, x), centred, rows.tile(scale, x))
+            normal = rows.unfolded(normal, x)
         else:
             found = torch.native_group_norm(x, weight, bias, rows.batch, rows.channels, rows.pixels, groups, eps)
             normal = found[0]
             mean, spread = (part.float().repeat_interleave(rows.channels // groups, 1) for part in found[1:])
-        ctx.save_for_backward(x, weight, mean, spread, normal)
+            about = mean.to(x.dtype)
+            centred, mean = folded - rows.tile(about, x), mean - about
+        ctx.save_for_backward(rows.unfolded(centred, x), weight, mean, spread, normal)
         ctx.groups = groups
         return F.silu(normal)
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
-        x, weight, mean, spread, normal = ctx.saved_tensors
-        rows = _Rows.of(x)
-        folded = rows.view(x)
+        centred, weight, mean, spread, normal = ctx.saved_tensors
+        rows = _Rows.of(centred)
+        folded = rows.folded(centred)
         upper = gradients[0].contiguous(memory_format=torch.channels_last)
-        lower = rows.view(torch.ops.aten.silu_backward(upper, normal))
+        lower = rows.folded(torch.ops.aten.silu_backward(upper, normal))
         sums = rows.sum(lower)
         along = (rows.sum(lower * folded) - mean * sums) * spread
         # With n = (x - mean) * spread: dx = spread * (weight * g - mean(weight * g) - n * mean(weight * g * n)).
         bend = -spread * spread * rows.over_groups(along * weight, ctx.groups)
         level = -spread * rows.over_groups(sums * weight, ctx.groups) - bend * mean
-        out = torch.addcmul(rows.tile(level, x), folded, rows.tile(bend, x))
-        out.addcmul_(lower, rows.tile(spread * weight, x))
-        return rows.unfold(out, x), along.sum(0), sums.sum(0), None, None
+        out = torch.addcmul(rows.tile(level, folded), folded, rows.tile(bend, folded))
+        out.addcmul_(lower, rows.tile(spread * weight, folded))
+        return rows.unfolded(out, centred), along.sum(0), sums.sum(0), None, None

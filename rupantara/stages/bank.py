@@ -267,28 +267,33 @@ def fit_alignment(features: str, region_dim: int) -> Alignment | None:
     return domains.fit(groups())
 
 
-def typical(features: str, candidates: Mapping[str, str], alignment: Alignment, most: int) -> dict[str, str]:
-    """Return the `most` (0 = all) animals of each species nearest in direction to its mean: id -> species.
+def characteristic(
+    features: str, candidates: Mapping[str, str], alignment: Alignment, most: int, *, vivid: bool = False
+) -> dict[str, str]:
+    """Return the `most` (0 = all) animals of each species that are most like its mean: id -> species.
 
-    The cosine is of all regions' aligned codes together; the mean is of unit vectors, so that a strong code says no more than a
-    weak one. Ties go by id. The table is read twice and never held.
+    By the cosine of all regions' aligned codes together with the species' mean direction; `vivid` by their projection on it,
+    so that of those who point alike the strong codes come first: a weak one decodes to hardly anything. The mean is of unit
+    vectors. Ties go by id. The table is read twice and never held.
     """
     sums: dict[str, np.ndarray] = {}
-    for species, _, units in _units(features, candidates, alignment):
+    for species, _, units, _ in _units(features, candidates, alignment):
         sums[species] = sums.get(species, 0.0) + units.sum(0, dtype=np.float64)
     scored: dict[str, list[tuple[float, str]]] = {}
-    for species, ids, units in _units(features, candidates, alignment):
-        scored.setdefault(species, []).extend(zip((-(units @ sums[species])).tolist(), ids, strict=True))
+    for species, ids, units, lengths in _units(features, candidates, alignment):
+        scores = (units @ sums[species]) * (lengths if vivid else 1.0)
+        scored.setdefault(species, []).extend(zip((-scores).tolist(), ids, strict=True))
     return {i: species for species, rows in sorted(scored.items()) for _, i in sorted(rows)[: most or None]}
 
 
 def _units(
     features: str, candidates: Mapping[str, str], alignment: Alignment
-) -> Iterator[tuple[str, list[str], Vectors]]:
-    """Yield (species, ids, unit codes of all regions together) of each part of a features table."""
+) -> Iterator[tuple[str, list[str], Vectors, np.ndarray]]:
+    """Yield (species, ids, unit codes of all regions together, their lengths) of each part of a features table."""
     for part in tables.read_parts(features, COLUMNS, schema="features"):
         rows = schema.where_id(part, frozenset(candidates))
         for species in sorted(set(rows["species"].to_pylist())):
             found = schema.where(rows, species=species)
             codes = schema.dense(found["regions_mu"], len(REGIONS), -1)
-            yield species, found["face_id"].to_pylist(), unit(alignment.align(codes, ANIMAL).reshape(len(codes), -1))[0]
+            units, lengths = unit(alignment.align(codes, ANIMAL).reshape(len(codes), -1))
+            yield species, found["face_id"].to_pylist(), units, lengths.reshape(-1)

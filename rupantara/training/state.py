@@ -52,6 +52,8 @@ class TrainState(Generic[Model]):
         for name in STATEFUL:
             if (part := getattr(self, name)) is not None:
                 part.load_state_dict(state[name])
+            if isinstance(part, torch.optim.Optimizer):
+                _lay_out(part)
         self.seen, self.step = state["seen"], state["step"]
 
     def set_rate(self, rate: float) -> None:
@@ -78,3 +80,11 @@ class TrainState(Generic[Model]):
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self.critic.parameters(), clip)
         self.critic_optimizer.step()
+
+
+def _lay_out(optimizer: torch.optim.Optimizer) -> None:
+    """Lay an optimizer's state out as its parameters: a fused kernel goes by memory, and another machine may have saved another layout."""
+    for parameter, kept in optimizer.state.items():
+        for name, value in kept.items():
+            if isinstance(value, Tensor) and value.shape == parameter.shape and value.stride() != parameter.stride():
+                kept[name] = torch.empty_like(parameter, dtype=value.dtype).copy_(value)

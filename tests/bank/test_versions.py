@@ -316,19 +316,23 @@ def test_a_recall_that_is_not_reached_commits_nothing(monkeypatch, tmp_path):
     assert manifest.read(str(tmp_path / "bank")) is None
 
 
-def test_a_small_bank_may_hold_the_typical_faces_of_each_species(monkeypatch, tmp_path):
+@pytest.mark.parametrize(
+    ("choose", "scale", "left_out"), [("typical", -1, True), ("vivid", 0.01, True), ("typical", 0.01, False)]
+)
+def test_a_small_bank_may_hold_the_characteristic_faces_of_each_species(choose, scale, left_out, monkeypatch, tmp_path):
     in_this_process(monkeypatch)
     rows = feature_rows([f"{i:032x}-0" for i in range(30)], 3)
     codes = schema.dense(rows["regions_mu"], 5, DIM).copy()
     species = np.array(rows["species"].to_pylist())
     cats = np.flatnonzero(species == "cat")
     codes[cats] += 4.0
-    codes[cats[:2]] *= -1.0
+    # Two that point where the others do on average: the other way round, or so weakly that they show next to nothing.
+    codes[cats[:2]] = scale * codes[cats].mean(0)
     odd = {rows["face_id"][int(i)].as_py() for i in cats[:2]}
     at = rows.schema.get_field_index("regions_mu")
     rows = rows.set_column(at, rows.schema.field(at), schema.vector_array(codes))
-    features = write_features(tmp_path / "f", rows)
-    found = bank_job(tmp_path / "bank", features=features, num_shards=1, most=len(cats) - 2, choose="typical")
+    settings = {"num_shards": 1, "most": len(cats) - 2, "choose": choose, "alignment": "none"}
+    found = bank_job(tmp_path / "bank", features=write_features(tmp_path / "f", rows), **settings)
     held = set(found.rows(0)["face_id"].to_pylist())
     assert found.species["cat"] == len(cats) - 2
-    assert not held & odd
+    assert held & odd == (set() if left_out else odd)

@@ -164,6 +164,8 @@ def test_the_recipe_changes_with_what_decides_the_weights_and_with_nothing_else(
         "dry_run": False,
         "workers": 1,
         "perceptual_weight": 0.0,
+        "compiled": True,
+        "channels_last": True,
     }
     assert {fingerprint(**{name: value}) for name, value in same.items()} == {fingerprint()}
     other = {"workers": 2, "seed": 1, "symmetry_weight": 0.2, "size": 64, "swap_share": 0.0, "human_batch": 3}

@@ -52,7 +52,9 @@ def test_shuffles_are_torchs(seed, factor, half):
     found = PixelShuffle(factor)(x)
     assert found.dtype == torch.float32 and found.is_contiguous()
     torch.testing.assert_close(found, F.pixel_shuffle(x.float(), factor), rtol=0, atol=0)
-    torch.testing.assert_close(PixelUnshuffle(factor)(found), x.float(), rtol=0, atol=0)
+    for layout in (torch.contiguous_format, torch.channels_last):
+        back = PixelUnshuffle(factor)(found.to(dtype).contiguous(memory_format=layout))
+        torch.testing.assert_close(back, F.pixel_unshuffle(found.to(dtype), factor), rtol=0, atol=0)
 
 
 def test_attention_is_scaled_dot_product_attention():

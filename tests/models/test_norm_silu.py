@@ -8,13 +8,12 @@ from rupantara.models import norm_silu
 from rupantara.models.norm_silu import NormSiLU
 
 
-# 16 bits hold three digits; means of several deviations cost some of them, in the scale's gradient.
-@pytest.mark.parametrize(("mean", "tolerance"), [(0.0, 0.005), (3.0, 0.02)])
-@pytest.mark.parametrize("shape", [(3, 24, 9, 7), (2, 48, 32, 32), (2, 64, 36, 30)])
-def test_the_channels_last_way_is_group_norm_and_silu(
-    shape: tuple[int, ...], mean: float, tolerance: float, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("mean", [0.0, 3.0, 10.0])
+@pytest.mark.parametrize("shape", [(3, 24, 9, 7), (1, 48, 16, 16), (2, 48, 32, 32), (2, 64, 36, 30)])
+def test_the_channels_last_way_is_about_as_exact_as_torchs(
+    shape: tuple[int, ...], mean: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(norm_silu, "LARGE", 0)
+    monkeypatch.setattr(norm_silu, "LARGE_ELEMENTS", 0)
     torch.manual_seed(0)
     block = NormSiLU(shape[1])
     with torch.no_grad():
@@ -23,18 +22,17 @@ def test_the_channels_last_way_is_group_norm_and_silu(
     x = (torch.randn(shape) + mean).bfloat16().to(memory_format=torch.channels_last).requires_grad_()
     upper = torch.randn(shape).bfloat16()
     exact = [part.detach().double().requires_grad_() for part in (x, block.weight, block.bias)]
-    expected = F.silu(F.group_norm(exact[0], 8, exact[1], exact[2]))
+    results = []
+    for inputs in ([x, block.weight, block.bias], exact):
+        out = F.silu(F.group_norm(inputs[0], 8, inputs[1], inputs[2]))
+        results.append([out, *torch.autograd.grad(out, inputs, upper.to(out.dtype))])
     found = block(x)
     assert found.dtype == torch.bfloat16
     assert found.is_contiguous(memory_format=torch.channels_last)
     assert type(found.grad_fn).__name__.startswith("_NormSiLU")
-    pairs = zip(
-        (found, *torch.autograd.grad(found, [x, block.weight, block.bias], upper)),
-        (expected, *torch.autograd.grad(expected, exact, upper.double())),
-        strict=True,
-    )
-    for one, other in pairs:
-        assert (one.double() - other).norm() < tolerance * other.norm()
+    ours = [found, *torch.autograd.grad(found, [x, block.weight, block.bias], upper)]
+    for one, torchs, right in zip(ours, *results, strict=True):
+        assert (one.double() - right).norm() < 2.5 * (torchs.double() - right).norm() + 1e-3 * right.norm()
 
 
 def test_other_maps_take_torchs_way() -> None:

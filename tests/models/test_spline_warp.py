@@ -127,7 +127,8 @@ def test_one_target_for_a_batch_of_sources_is_that_target_repeated() -> None:
         warped = warp(images, sources, shared.expand(4, -1, -1) if expanded else shared)
         found.append([warped, *torch.autograd.grad(warped.square().sum(), (shared, sources))])
     for shared, expanded in zip(*found, strict=True):
-        torch.testing.assert_close(shared, expanded, atol=1e-6, rtol=1e-6)
+        # As exact as gradients are in float64 (`radial_field`): to a millionth of the largest.
+        torch.testing.assert_close(shared, expanded, atol=1e-6 * max(1.0, float(expanded.abs().max())), rtol=1e-6)
 
 
 def _smooth(height: int, width: int) -> torch.Tensor:

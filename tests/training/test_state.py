@@ -1,5 +1,7 @@
 """The optimisers' step: rates by group, clipping, images of all workers, and the running average."""
 
+import copy
+
 import pytest
 import torch
 from torch import nn
@@ -80,3 +82,30 @@ def test_gradients_of_the_step_before_are_gone() -> None:
         made.descend(made.model(torch.ones(1, 3)).sum() * 0.01, clip=1.0, decay=0.9, images=1)
     assert made.model.bias.grad is not None
     torch.testing.assert_close(made.model.bias.grad, torch.full((2,), 0.01))
+
+
+@pytest.mark.parametrize(("saved", "loaded"), [(False, True), (True, False)])
+def test_a_training_goes_on_the_same_where_maps_are_laid_out_another_way(saved: bool, loaded: bool) -> None:
+    def made(last: bool) -> TrainState[nn.Module]:
+        torch.manual_seed(0)
+        model = nn.Conv2d(3, 4, 3).to(memory_format=torch.channels_last if last else torch.contiguous_format)
+        return TrainState.create(model, [{"params": list(model.parameters()), "scale": 1.0}])
+
+    def step(state: TrainState[nn.Module], seed: int) -> None:
+        torch.manual_seed(seed)
+        x, weight = torch.randn(2, 3, 8, 8), torch.randn(2, 4, 6, 6)
+        state.set_rate(0.1)
+        state.descend((state.model(x) * weight).sum(), clip=1e9, decay=0.9, images=2)
+
+    unbroken, other = made(saved), made(loaded)
+    for seed in (1, 2):
+        step(unbroken, seed)
+    other.load_state_dict(copy.deepcopy(unbroken.state_dict()))
+    for state in (unbroken, other):
+        step(state, 3)
+    for one, two in zip(unbroken.model.parameters(), other.model.parameters(), strict=True):
+        torch.testing.assert_close(one, two, rtol=1e-4, atol=1e-5)
+        for name, value in other.optimizer.state[two].items():
+            assert value.dim() == 0 or value.stride() == two.stride(), name
+    weight = next(iter(other.model.parameters()))
+    assert weight.is_contiguous(memory_format=torch.channels_last) == loaded
