@@ -29,9 +29,9 @@ class Config(cli.Common):
     most: int = 0
     """Most faces of each species (0 = all; build, add)."""
     choose: Literal["hash", "typical", "vivid"] = "hash"
-    """How `most` are chosen: by hash, `typical`, whose aligned codes point most nearly where their species' mean does, or `vivid`,
-    which reach farthest that way. Both leave out faces that are turned away or badly cut; weak codes, whose hybrids show
-    hardly anything, only the latter (build)."""
+    """How `most` are chosen: by hash; `typical`, whose aligned codes point most nearly where their species' mean does, which leaves
+    out faces that are turned away or badly cut; or `vivid`, of the most typical those that reach farthest that way, which also
+    leaves out weak codes, whose hybrids show hardly anything (build)."""
     store: Literal["float32", "float16"] = "float32"
     """Type of the stored vectors (build)."""
     index: str = "auto"

@@ -267,23 +267,33 @@ def fit_alignment(features: str, region_dim: int) -> Alignment | None:
     return domains.fit(groups())
 
 
+VIVID_SHARE = 2
+"""Of so many times as many that point most nearly where their species' mean does, `vivid` takes the strongest codes."""
+
+
 def characteristic(
     features: str, candidates: Mapping[str, str], alignment: Alignment, most: int, *, vivid: bool = False
 ) -> dict[str, str]:
     """Return the `most` (0 = all) animals of each species that are most like its mean: id -> species.
 
-    By the cosine of all regions' aligned codes together with the species' mean direction; `vivid` by their projection on it,
-    so that of those who point alike the strong codes come first: a weak one decodes to hardly anything. The mean is of unit
-    vectors. Ties go by id. The table is read twice and never held.
+    By the cosine of all regions' aligned codes together with the species' mean direction; `vivid` takes of the first 3 * `most`
+    by cosine those who reach farthest that way, for a weak code decodes to hardly anything, and a strong one that points
+    elsewhere to a face turned away. The mean is of unit vectors. Ties go by id. The table is read twice and never held.
     """
     sums: dict[str, np.ndarray] = {}
     for species, _, units, _ in _units(features, candidates, alignment):
         sums[species] = sums.get(species, 0.0) + units.sum(0, dtype=np.float64)
-    scored: dict[str, list[tuple[float, str]]] = {}
+    scored: dict[str, list[tuple[float, str, float]]] = {}
     for species, ids, units, lengths in _units(features, candidates, alignment):
-        scores = (units @ sums[species]) * (lengths if vivid else 1.0)
-        scored.setdefault(species, []).extend(zip((-scores).tolist(), ids, strict=True))
-    return {i: species for species, rows in sorted(scored.items()) for _, i in sorted(rows)[: most or None]}
+        along = -(units @ sums[species])
+        scored.setdefault(species, []).extend(zip(along.tolist(), ids, (along * lengths).tolist(), strict=True))
+    out: dict[str, str] = {}
+    for species, rows in sorted(scored.items()):
+        kept = sorted(rows)[: VIVID_SHARE * most if vivid else most]
+        if vivid:
+            kept = sorted(kept, key=lambda row: (row[2], row[1]))[:most]
+        out |= {i: species for _, i, _ in (kept if most else sorted(rows))}
+    return out
 
 
 def _units(
