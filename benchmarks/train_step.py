@@ -7,7 +7,8 @@ shuffles), which is what a plain loop would have.
 
 All see the same faces, each side in a process of its own, after a warm-up. Machines drift within minutes, so the plain loops take
 two steps in turn, and the median of their turns' ratios counts. Ray, whose idle processes would disturb the others' turns, comes
-between runs of the plain loop; its second epoch is timed: what it waits for data, which a plain loop has in memory, is in it.
+between runs of the plain loop and is held against the two around it; its second epoch is timed: what it waits for data, which a
+plain loop has in memory, is in it.
 """
 
 import argparse
@@ -20,7 +21,7 @@ import sys
 import tempfile
 import time
 from functools import partial
-from itertools import count, islice
+from itertools import count, islice, pairwise
 from pathlib import Path
 
 import numpy as np
@@ -232,7 +233,8 @@ def main():
         settings = ["--size", args.size, "--steps", args.steps, "--threads", threads]
         alone[side].append(apart("benchmarks.train_step", "--side", side, *settings, environment=SIDES[side]))
     found = in_turns(args.size, threads, max(1, args.steps // STEPS_A_TURN))
-    mean = {side: statistics.mean(seconds) for side, seconds in alone.items()}
+    around = [(before + after) / 2 for before, after in pairwise(alone["plain"])]
+    shares = [round(plain / ray, 3) for plain, ray in zip(around, alone["ray"], strict=True)]
     result = {
         "size": args.size,
         "batch": sum(BATCH.values()),
@@ -240,7 +242,7 @@ def main():
         "threads": threads,
         "amx": torch.cpu.get_capabilities().get("amx_bf16", False),
         **{f"{side}_s_per_step": [round(s, 4) for s in seconds] for side, seconds in alone.items()},
-        "ray_train_over_plain": round(mean["plain"] / mean["ray"], 3),
+        "ray_train_over_plain": shares,
         **{f"{side}_s_per_step_in_turns": round(statistics.median(seconds), 4) for side, seconds in found.items()},
         "ours_over_fp32_defaults": median_ratio(found["fp32"], found["plain"]),
         "ours_over_fp32_of_torchs_blocks": median_ratio(found["fp32_torch"], found["plain"]),
