@@ -9,7 +9,7 @@ from rupantara.errors import UserError
 from rupantara.stages.faces import at_most
 from rupantara.storage import tables, uris
 
-CODE = ("bank", "stages/bank.py", "metrics/cosine.py")
+CODE = ("bank", "stages/bank.py", "stages/bank_choice.py", "metrics/cosine.py")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -25,7 +25,8 @@ from rupantara.bank.check import check
 from rupantara.bank.factory import plan_index
 from rupantara.errors import UserError
 from rupantara.landmarks.regions import REGIONS
-from rupantara.stages.bank import BankSpec, BuildShard, characteristic, fit_alignment, index_summary
+from rupantara.stages.bank import BankSpec, BuildShard, fit_alignment, index_summary
+from rupantara.stages.bank_choice import characteristic
 from rupantara.storage import manifest
 from rupantara.storage.recipe import Recipe, code_version
 
