@@ -20,13 +20,16 @@ from rupantara import schema
 from rupantara.errors import UserError
 from rupantara.reports import funnel, html
 from rupantara.stages.curate import CuratePhotos, CurateRules, load_known_keypoints, shown_uri
-from rupantara.stages.paths import DEFAULT_RULES, compile_rules, count_by_rule
+from rupantara.stages.paths import DEFAULT_RULES, compile_rules, count_by_rule, is_animal
 from rupantara.storage import uris, weights
 from rupantara.storage.manifest import Manifest
 from rupantara.storage.recipe import Recipe, code_version
 from rupantara.storage.uris import FileEntry
 
-CODE = ("imaging", "landmarks", "stages/curate.py", "stages/measure.py", "stages/paths.py", "schema.py")
+CODE = (
+    *("imaging", "landmarks", "models/mobilefacenet.py", "schema.py"),
+    *("stages/chips.py", "stages/curate.py", "stages/measure.py", "stages/paths.py", "stages/person.py"),
+)
 PART_BYTES = 128 * 2**20
 ANY = DEFAULT_RULES[-1]
 OTHERS = "of any other picture: each is taken for a person of its own, who has no other pictures"
@@ -42,7 +45,8 @@ class Config(cli.Common):
     faces: str
     """Output table."""
     weights: str = ""
-    """Folder or s3:// prefix with yunet_n_dynamic.onnx and pfld.onnx; without it, only known keypoints are used."""
+    """Folder or s3:// prefix of networks: yunet_n_dynamic.onnx and pfld.onnx (without it, only known keypoints are used), and
+    mobilefacenet.npz (without it, people in animals' photographs are not looked for)."""
     keypoints: str = ""
     """JSON of known keypoints; empty = every *keypoints.json in the photographs' folder or its parent."""
     extensions: tuple[str, ...] = EXTENSIONS
@@ -75,6 +79,8 @@ class Config(cli.Common):
     """Largest expression of the mouth, 0 neutral, 1 a plain smile or open mouth; 68 points only (reject: not_neutral)."""
     several_faces: Literal["subject", "all", "reject"] = "subject"
     """A photograph with several faces: keep its subject, keep each face that passes, or reject it (several_faces)."""
+    people_among_animals: Literal["reject", "keep"] = "reject"
+    """Faces of people in animals' photographs: drop them (reject, where no other is found: person), or keep them as animals'."""
     license: str = "unknown"
     """Licence of the photographs, kept with every row."""
     split_percent: tuple[int, int, int] = (80, 10, 10)
@@ -132,6 +138,15 @@ def curate_rules(config: Config) -> CurateRules:
     return CurateRules(**{f.name: getattr(config, f.name) for f in fields(CurateRules) if hasattr(config, f.name)})
 
 
+def networks(config: Config, entries: Sequence[FileEntry]) -> list[str]:
+    """Return the names of the networks that these photographs are judged with."""
+    wanted = config.people_among_animals == "reject" and any(is_animal(e.path, config.rules) for e in entries)
+    if wanted and not weights.has(config.weights, "mobilefacenet"):
+        log.warning("people in animals' photographs are not looked for: that needs mobilefacenet.npz in --weights")
+        wanted = False
+    return ["yunet", "pfld", *(["mobilefacenet"] if wanted else [])]
+
+
 def build(config: Config) -> tuple[Recipe, list[parts.Part], partial[CuratePhotos], dict[str, Any]]:
     """List, plan, and describe the run."""
     compile_rules(config.rules)
@@ -152,7 +167,7 @@ def build(config: Config) -> tuple[Recipe, list[parts.Part], partial[CuratePhoto
         known |= load_known_keypoints(data, name)
     models = {}
     if config.weights:
-        models = {n: hashlib.sha256(weights.load(config.weights, n)).hexdigest() for n in ("yunet", "pfld")}
+        models = {n: hashlib.sha256(weights.load(config.weights, n)).hexdigest() for n in networks(config, entries)}
     inputs = {"photos": uris.fingerprint_files(entries)}
     inputs["keypoints"] = hashlib.sha256(b"".join(sidecars[k] for k in sorted(sidecars))).hexdigest()
     settings = cli.row_config(config, "photos", "faces", "weights", "keypoints", "extensions", "retry")

@@ -21,7 +21,14 @@ from rupantara.storage import manifest
 from rupantara.storage.recipe import Recipe, code_version
 
 CODE = (
-    *("models", "stages/extract.py", "stages/extractor.py", "stages/extractors.py", "stages/vggface_files.py"),
+    *(
+        "models",
+        "stages/extract.py",
+        "stages/extractor.py",
+        "stages/extractors.py",
+        "stages/chips.py",
+        "stages/vggface_files.py",
+    ),
     *(
         "stages/faces.py",
         "stages/textures.py",

@@ -44,7 +44,7 @@ CODE = (
 )
 PHOTO_CODE = (
     *("imaging", "models", "stages/curate.py", "stages/measure.py", "stages/paths.py", "stages/extract.py"),
-    *("stages/extractor.py", "stages/extractors.py", "stages/vggface_files.py"),
+    *("stages/extractor.py", "stages/extractors.py", "stages/chips.py", "stages/vggface_files.py"),
 )
 PART_ROWS = 256
 MakeStage = Callable[[], Callable[[pa.Table], pa.Table]]

@@ -6,7 +6,8 @@ import os
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Any
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
@@ -24,7 +25,14 @@ from rupantara.stages.paths import DEFAULT_RULES, Origin, origin
 from rupantara.storage import uris, weights
 from rupantara.types import Picture
 
+if TYPE_CHECKING:
+    from rupantara.stages.person import PersonJudge
+
 READ_THREADS = 8
+PERSON = 0.0
+"""Log-odds above which a face in an animal's photograph is a person's."""
+SURE_BESIDE_PEOPLE = 0.55
+"""Detector's score from which another face beside a person is taken for the animal's: below it, most are hands and patterns."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +53,7 @@ class CurateRules:
     max_roll: float = 180.0
     max_expression: float = 100.0
     several_faces: str = "subject"
+    people_among_animals: str = "reject"
     license: str = "unknown"
     split_percent: tuple[int, int, int] = (80, 10, 10)
     jpeg_quality: int = 95
@@ -114,6 +123,8 @@ class CuratePhotos:
         self._photos, self._rules, self._known = photos, rules, known or {}
         self._yunet = YuNet(weights.load(weights_folder, "yunet")) if weights_folder else None
         self._pfld = PFLD(weights.load(weights_folder, "pfld")) if weights_folder else None
+        looks = rules.people_among_animals == "reject" and weights.has(weights_folder or "", "mobilefacenet")
+        self._judge_from = weights_folder if looks else None
 
     def __call__(self, batch: pa.Table) -> pa.Table:
         """Curate each photograph of the batch."""
@@ -213,7 +224,30 @@ class CuratePhotos:
         faces = self._yunet.detect(picture, source.domain)
         if not faces:
             raise Rejected("detect", "no_face")
+        if source.domain == "animal":
+            faces = self._without_people(picture, faces)
         return [Found(face, None, detected=True) for face in faces]
+
+    def _without_people(self, picture: Picture, faces: list[Detection]) -> list[Detection]:
+        """Drop the faces of people, a dog's owner's say, from those found in an animal's photograph."""
+        if self._judge_from is None:
+            return faces
+        odds = self._person(picture, [face.keypoints for face in faces])
+        if max(odds) <= PERSON:
+            return faces
+        others = [face for face, found in zip(faces, odds, strict=True) if found <= PERSON]
+        kept = [face for face in others if face.score >= SURE_BESIDE_PEOPLE]
+        if not kept:
+            raise Rejected("detect", "person", f"the face found is a person's, log-odds {max(odds):.2g}")
+        return kept
+
+    @cached_property
+    def _person(self) -> "PersonJudge":
+        # It brings torch with it, which photographs of people do without.
+        from rupantara.stages.person import PersonJudge
+
+        assert self._judge_from is not None
+        return PersonJudge.load(self._judge_from)
 
     def _face_columns(self, face: Face) -> dict[str, Any]:
         return {

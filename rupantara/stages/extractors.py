@@ -7,7 +7,6 @@ from dataclasses import fields, replace
 from functools import partial
 from typing import Any
 
-import cv2
 import numpy as np
 import pyarrow as pa
 import torch
@@ -15,15 +14,14 @@ import torch
 from rupantara import schema
 from rupantara.errors import UserError
 from rupantara.generation import loading
-from rupantara.landmarks.align import fit_similarity, prefilter
 from rupantara.landmarks.regions import REGIONS
 from rupantara.models import e4e, mobilefacenet, vggface
+from rupantara.stages.chips import arcface_chip, ffhq_chip
 from rupantara.stages.extractor import Decoded, Extractor, Source, Spec, decode
 from rupantara.stages.faces import to_images
 from rupantara.stages.textures import Crops, Textures, mean_sha256
 from rupantara.stages.vggface_files import find_vggface, load_vggface, random_vggface
 from rupantara.storage import weights
-from rupantara.types import Picture
 
 __all__ = ["EXTRACTORS", "Decoded", "Extractor", "Source", "Spec", "decode", "model_sha256", "parse", "run"]
 
@@ -116,14 +114,6 @@ class ArcFace:
         return [unit(r) if name == IDENTITY else r for name, r in zip(self._names, rows, strict=True)]
 
 
-def arcface_chip(picture: Picture, keypoints: np.ndarray) -> Picture:
-    """Cut the 112 x 112 chip whose five keypoints lie nearest ArcFace's template."""
-    transform = fit_similarity(keypoints.astype(np.float64), np.array(mobilefacenet.TEMPLATE))
-    source, warp = prefilter(picture, transform)
-    side = (mobilefacenet.SIDE, mobilefacenet.SIDE)
-    return cv2.warpAffine(source, warp, side, flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
-
-
 def unit(rows: np.ndarray) -> np.ndarray:
     """Scale rows to unit length; a zero row stays zero."""
     return rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
@@ -175,22 +165,6 @@ class E4E:
         pairs = zip(faces.pictures, faces.keypoints, strict=True)
         chips = np.stack([ffhq_chip(picture, points) for picture, points in pairs])
         return [self._model(to_images(chips).to(self._device, self._dtype)).float().cpu().numpy()]
-
-
-def ffhq_chip(picture: Picture, keypoints: np.ndarray) -> Picture:
-    """Cut the 256 x 256 chip that FFHQ's alignment takes (Karras et al., 2019, appendix A): a square by eyes and mouth."""
-    left, right, mouth = keypoints[0], keypoints[1], keypoints[3:5].mean(0)
-    across, down = right - left, mouth - (left + right) / 2
-    axis = across - np.array([-down[1], down[0]])
-    half = max(2.0 * float(np.hypot(*across)), 1.8 * float(np.hypot(*down)))
-    x = axis / max(float(np.hypot(*axis)), 1e-6) * half
-    y = np.array([-x[1], x[0]])
-    centre = (left + right) / 2 + 0.1 * down
-    corners = np.array([centre - x - y, centre + x - y, centre - x + y], np.float64)
-    edge = e4e.SIDE - 0.5
-    transform = fit_similarity(corners, np.array([[-0.5, -0.5], [edge, -0.5], [-0.5, edge]]))
-    source, warp = prefilter(picture, transform)
-    return cv2.warpAffine(source, warp, (e4e.SIDE,) * 2, flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT_101)
 
 
 IDENTITY, FEATURES = "arcface", "arcface_features"

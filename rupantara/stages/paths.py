@@ -53,6 +53,12 @@ def count_by_rule(paths: Iterable[str], rules: tuple[str, ...]) -> dict[str, int
     return {rule: n for rule, n in counts.items() if n}
 
 
+def is_animal(path: str, rules: tuple[str, ...] = DEFAULT_RULES) -> bool:
+    """Tell whether a path says that its photograph is an animal's."""
+    found = origin(path, rules)
+    return found is not None and found.domain == "animal"
+
+
 def origin(path: str, rules: tuple[str, ...] = DEFAULT_RULES) -> Origin | None:
     """Read a path by the first rule that fits; None when none does."""
     for rule in compile_rules(rules):

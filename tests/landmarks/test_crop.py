@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from rupantara.landmarks.align import align, transform_points
 from rupantara.landmarks.crop import ARCFACE_TEMPLATE, arcface_crop
 from rupantara.models import mobilefacenet
-from rupantara.stages.extractors import arcface_chip
+from rupantara.stages.chips import arcface_chip
 from rupantara.stages.faces import to_images
 from rupantara.synthetic import draw_face
 from tests.conftest import WEIGHTS

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 
 from rupantara.imaging import codec
 from rupantara.models import e4e
-from rupantara.stages import extractors
+from rupantara.stages import chips
 from rupantara.synthetic import draw_face
 
 
@@ -103,7 +103,7 @@ def test_the_chip_is_centred_and_turned_as_ffhqs_are() -> None:
     picture = np.zeros_like(face.image)
     for x, y in (*eyes, *mouth):
         picture[round(y) - 3 : round(y) + 4, round(x) - 3 : round(x) + 4] = 255
-    chip = extractors.ffhq_chip(picture, points)
+    chip = chips.ffhq_chip(picture, points)
     across, down = eyes[1] - eyes[0], mouth.mean(0) - eyes.mean(0)
     half = max(2 * np.hypot(*across), 1.8 * np.hypot(*down))
     scale = 256 / (2 * half)

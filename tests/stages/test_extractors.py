@@ -17,8 +17,9 @@ from rupantara.landmarks.align import TEMPLATES, align, transform_points
 from rupantara.landmarks.regions import CANONICAL
 from rupantara.models import mobilefacenet, vggface
 from rupantara.stages import extractors, vggface_files
+from rupantara.stages.chips import arcface_chip
 from rupantara.stages.extractor import Decoded, Source, Spec, decode
-from rupantara.stages.extractors import arcface_chip, parse, run, vectors
+from rupantara.stages.extractors import parse, run, vectors
 from rupantara.synthetic import draw_face
 from tests.conftest import WEIGHTS
 
