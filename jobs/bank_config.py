@@ -1,5 +1,6 @@
 """What jobs.build_bank is asked for: its flags, which of them go together, and the faces that they name."""
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import Literal
 
@@ -70,6 +71,11 @@ def choose_animals(config: Config, barred: frozenset[str] = frozenset()) -> dict
     """Choose the animals that go into the bank, without those barred: id -> species; UserError when there are none."""
     rows = tables.read(config.features, ("face_id", "domain", "species", "split"), schema="features")
     by_species: dict[str, dict[str, str]] = {}
+    twice = [name for name, count in Counter(rows["face_id"].to_pylist()).items() if count > 1]
+    if twice:
+        raise UserError(
+            f"{config.features} must hold each face once, got {twice[0]} twice: curate the photographs again, which rejects duplicates"
+        )
     for row in rows.to_pylist():
         if row["domain"] == "animal" and row["split"] in config.splits and row["face_id"] not in barred:
             by_species.setdefault(row["species"], {})[row["face_id"]] = row["species"]

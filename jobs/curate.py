@@ -5,6 +5,7 @@
 """
 
 import hashlib
+import json
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
@@ -20,15 +21,23 @@ from rupantara import schema
 from rupantara.errors import UserError
 from rupantara.reports import funnel, html
 from rupantara.stages.curate import CuratePhotos, CurateRules, load_known_keypoints, shown_uri
+from rupantara.stages.duplicates import COLUMNS, REASON, Duplicates, rejected
 from rupantara.stages.paths import DEFAULT_RULES, compile_rules, count_by_rule, is_animal
-from rupantara.storage import uris, weights
+from rupantara.storage import tables, uris, weights
 from rupantara.storage.manifest import Manifest
 from rupantara.storage.recipe import Recipe, code_version
 from rupantara.storage.uris import FileEntry
 
 CODE = (
     *("imaging", "landmarks", "models/mobilefacenet.py", "schema.py"),
-    *("stages/chips.py", "stages/curate.py", "stages/measure.py", "stages/paths.py", "stages/person.py"),
+    *(
+        "stages/chips.py",
+        "stages/curate.py",
+        "stages/duplicates.py",
+        "stages/measure.py",
+        "stages/paths.py",
+        "stages/person.py",
+    ),
 )
 PART_BYTES = 128 * 2**20
 ANY = DEFAULT_RULES[-1]
@@ -190,6 +199,26 @@ def build(config: Config) -> tuple[Recipe, list[parts.Part], partial[CuratePhoto
     )
 
 
+def drop_duplicates(faces: str, fingerprint: str, num_parts: int) -> dict[str, Any]:
+    """Reject what is there twice, in the parts written; the same again after a kill."""
+    paths, seen = [tables.part_path(fingerprint, i) for i in range(num_parts)], Duplicates()
+    for path in paths:
+        seen.add(tables.read_file(faces, path, COLUMNS))
+    found = 0
+    for index, path in enumerate(paths):
+        marked = seen.of(tables.read_file(faces, path, COLUMNS))
+        if marked:
+            rows_in = json.loads(tables.read_footer(faces, path).metadata[b"rupantara_counts"])["in"]
+            rows = rejected(tables.read_file(faces, path), marked)
+            tables.write_part(faces, fingerprint, index, rows, rows_in)
+        found += len(marked)
+    if found:
+        log.info(
+            "%d photographs are others' bytes under another name (duplicate); the reject row names the other", found
+        )
+    return {}
+
+
 def main(config: Config) -> None:
     """Run the job."""
     recipe, planned, make_stage, listing = build(config)
@@ -201,13 +230,16 @@ def main(config: Config) -> None:
     for rule, count in listing["by_rule"].items():
         log.info("%d photographs fall under the rule %s", count, OTHERS if rule == ANY else rule)
     rows = pa.concat_tables([part.rows for part in planned if part.rows is not None])
+    if REASON in config.retry:
+        raise UserError(f"--retry must name reasons that a later try can mend, got {REASON}")
     if config.retry:
         uri_of = partial(shown_uri, config.photos)
         done = retry.run(config, config.faces, recipe, config.retry, rows, uri_of, make_stage)
     else:
         run = partial(parts.run_parts, config, config.faces, "faces", recipe, planned, make_stage)
         begun = partial(retry.write_listing, config.faces, recipe, rows)
-        done = run(version=schema.VERSION, beside=retry.LISTING, begun=begun, **listing)
+        finish = partial(drop_duplicates, config.faces, recipe.fingerprint, len(planned))
+        done = run(version=schema.VERSION, beside=retry.LISTING, begun=begun, finish=finish, **listing)
     if not done.counts["accepted"]:
         log.warning("no face was accepted%s", "" if config.weights else ": give --weights, or known keypoints")
     write_report(config.faces, done)

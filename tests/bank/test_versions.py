@@ -307,6 +307,14 @@ def test_indexes_of_other_regions_are_found_out(monkeypatch, tmp_path):
     ]
 
 
+def test_a_face_that_is_there_twice_is_named(monkeypatch, tmp_path):
+    in_this_process(monkeypatch)
+    rows = feature_rows([f"{i:032x}-0" for i in range(30)], 3)
+    twice = write_features(tmp_path / "f", pa.concat_tables([rows, rows.slice(7, 1)]))
+    with pytest.raises(UserError, match=rf"must hold each face once, got {rows['face_id'][7].as_py()} twice"):
+        bank_job(tmp_path / "bank", features=twice, num_shards=1)
+
+
 def test_a_recall_that_is_not_reached_commits_nothing(monkeypatch, tmp_path):
     in_this_process(monkeypatch)
     monkeypatch.setattr("rupantara.bank.factory.settings_to_try", lambda _: [(1, 1.0)])
