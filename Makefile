@@ -4,6 +4,7 @@ VENV := .venv
 PY := $(VENV)/bin/python
 STAMP := $(VENV)/.installed
 RUN ?= runs/$(if $(PHOTOS),photos,demo)
+SERVED = $(if $(filter file default undefined,$(origin RUN)),pretrained/region_vae,$(RUN)/checkpoint)
 # Local paths are made absolute, because Serve's replicas run elsewhere; URIs stay as they are.
 at = $(if $(findstring ://,$(1)),$(1),$(abspath $(1)))
 # Pip's own places to look are handed to uv, which does not read them.
@@ -47,9 +48,9 @@ bench: install
 	$(PY) -m benchmarks.curate
 	$(PY) -m benchmarks.train_step
 
-# An endpoint over the demo's run: curl -F photo=@face.jpg -F species=tiger http://127.0.0.1:8000/v1/hybrids -o hybrid.png
+# An endpoint over the shipped model, or over a run's (RUN=runs/photos): curl -F photo=@face.jpg -F species=tiger http://127.0.0.1:8000/v1/hybrids -o hybrid.png
 serve: install
-	$(VENV)/bin/serve run serve.app:build checkpoint=$(call at,$(RUN)/checkpoint) bank=$(call at,$(RUN)/bank) weights=$(call at,$(WEIGHTS))
+	$(VENV)/bin/serve run serve.app:build checkpoint=$(call at,$(SERVED)) bank=$(call at,$(dir $(SERVED))bank) weights=$(call at,$(WEIGHTS))
 
 # A real S3-compatible server on loopback (OpenStack Swift, in an environment of its own); Ctrl-C ends it.
 s3: install

@@ -1,6 +1,6 @@
 """The application: one gateway over generators over the bank's shard actors.
 
-    serve run serve.app:build checkpoint=runs/demo/checkpoint bank=runs/demo/bank weights=WEIGHTS
+    serve run serve.app:build checkpoint=$PWD/pretrained/region_vae bank=$PWD/pretrained/bank weights=WEIGHTS
 
 or, on a cluster, `serve deploy serve/config.yaml`.
 """
@@ -12,6 +12,7 @@ import time
 from typing import Annotated
 
 import fastapi
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel, ConfigDict, Field
 from ray import serve
@@ -28,6 +29,16 @@ log = logging.getLogger("ray.serve")
 MAX_UPLOAD_BYTES = 20 * 2**20
 
 api = fastapi.FastAPI(title="Rupantara", version="1")
+
+
+FIELDS = frozenset({"photo", "species", "regions", "weight", "keypoints"})
+
+
+@api.exception_handler(RequestValidationError)
+async def wrong_parameters(_: fastapi.Request, error: RequestValidationError) -> JSONResponse:
+    """Answer like any other wrong parameter is answered."""
+    wrong = (f"{one['loc'][-1]}: {one['msg']}, got {str(one.get('input'))[:60]!r}" for one in error.errors())
+    return JSONResponse({"error": "; ".join(wrong)}, 400)
 
 
 class Settings(BaseModel):
@@ -103,6 +114,7 @@ class Gateway:
     @api.post("/v1/hybrids", response_class=Response, responses={200: {"content": {"image/png": {}}}})
     async def hybrids(
         self,
+        request: fastapi.Request,
         photo: Annotated[fastapi.UploadFile, fastapi.File(description="photograph with one face")],
         species: Annotated[str, fastapi.Form(description="a species of the bank, or nearest")] = "nearest",
         regions: Annotated[str, fastapi.Form(description="comma-separated regions")] = ",".join(REGIONS),
@@ -110,6 +122,11 @@ class Gateway:
         keypoints: Annotated[str, fastapi.Form(description="known keypoints, JSON [[x, y], …]")] = "",
     ) -> Response:
         """Answer with the hybrid as PNG; its parameters stand in the PNG's metadata and in X-Rupantara-Request."""
+        unknown = sorted(set(await request.form()) - FIELDS)
+        if unknown:
+            return JSONResponse(
+                {"error": f"fields must be of {', '.join(sorted(FIELDS))}, got {', '.join(unknown)}"}, 400
+            )
         data = await photo.read(MAX_UPLOAD_BYTES + 1)
         if len(data) > MAX_UPLOAD_BYTES:
             return JSONResponse({"error": f"photo must be at most {MAX_UPLOAD_BYTES} bytes"}, 413)

@@ -84,6 +84,8 @@ def parse_keypoints(text: str) -> np.ndarray | None:
         points = np.array(json.loads(text), np.float32)
     except (ValueError, TypeError) as error:
         raise UserError(f"keypoints must be JSON [[x, y], …], got {text[:60]!r}") from error
-    if points.shape not in ((3, 2), (5, 2), (68, 2)) or not np.isfinite(points).all():
+    if points.shape not in ((3, 2), (5, 2), (68, 2)):
         raise UserError(f"keypoints must be 3, 5 or 68 points [x, y], got shape {list(points.shape)}")
+    if not np.isfinite(points).all():
+        raise UserError(f"keypoints must be finite numbers, got {text[:60]!r}")
     return points

@@ -65,12 +65,19 @@ def test_the_same_request_gives_the_same_picture(service, face):
         ({"regions": "chin"}, 400, "regions must be of"),
         ({"weight": "3"}, 400, "weight must be in"),
         ({"keypoints": "[[1, 2]]"}, 400, "keypoints must be"),
-        ({"weight": "much"}, 422, "float"),
+        ({"weight": "much"}, 400, "weight: "),
+        ({"wieght": "0.2"}, 400, "got wieght"),
+        ({"keypoints": "[[1e999, 2], [3, 4], [5, 6]]"}, 400, "keypoints must be finite"),
     ],
 )
 def test_wrong_parameters_are_named(service, face, form, status, said):
     answer = post(service, encode_jpeg(face.image), **form)
-    assert (answer.status_code, said in answer.text) == (status, True), answer.text
+    assert (answer.status_code, said in answer.json()["error"]) == (status, True), answer.text
+
+
+def test_a_request_without_a_photograph_says_so(service):
+    answer = service.post("/v1/hybrids", data={"species": "tiger"})
+    assert (answer.status_code, "photo: " in answer.json()["error"]) == (400, True), answer.text
 
 
 def test_bytes_that_are_no_picture_get_a_422(service):
