@@ -9,7 +9,8 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
-from typing import Any, TypeVar
+from pathlib import Path
+from typing import Any, NoReturn, TypeVar
 
 import tyro
 
@@ -137,7 +138,38 @@ def run(main: Callable[[C], None], presets: Mapping[str, C], description: str) -
 def _absolute(config: C) -> C:
     """Make local paths absolute: a worker's current folder need not be the driver's."""
     given = {f.name: getattr(config, f.name) for f in fields(config) if f.name in PATH_FIELDS and f.type is str}
-    return replace(config, **{name: uris.absolute(value) for name, value in given.items() if value})
+    found = {name: uris.absolute(value) for name, value in given.items() if value}
+    check_paths(found, given)
+    return replace(config, **found)
+
+
+SHARED_FIELDS = frozenset({"weights", "networks", "photos", "mean_of", "init", "pretrained"})
+"""Fields of paths that are only read, so that two of them may be the same."""
+SUBMITTED = "_ray_pkg_"
+"""In the name of the folder that a submitted job's working directory is unpacked in."""
+
+
+def check_paths(found: Mapping[str, str], given: Mapping[str, str]) -> None:
+    """Exit with a usage error where a table would be written over another that is read, or into Ray's copy of the working directory."""
+    names = sorted(found.keys() - SHARED_FIELDS)
+    for i, name in enumerate(names):
+        for other in names[:i]:
+            if found[name].rstrip("/") == found[other].rstrip("/"):
+                _refuse(f"--{_flag(other)} and --{_flag(name)} must be different places, got {given[name]} for both")
+        if SUBMITTED in os.getcwd() and SUBMITTED in found[name] and not Path(found[name]).exists():
+            _refuse(
+                f"--{_flag(name)} must be a URI or an absolute path in a submitted job, whose working directory is a copy that goes;"
+                f" got {given[name]}"
+            )
+
+
+def _refuse(message: str) -> NoReturn:
+    print(f"error: {message}", file=sys.stderr)
+    sys.exit(2)
+
+
+def _flag(name: str) -> str:
+    return name.replace("_", "-")
 
 
 def _check_counts(config: Common) -> None:
@@ -145,8 +177,7 @@ def _check_counts(config: Common) -> None:
     for f in fields(config):
         value = getattr(config, f.name)
         if f.name not in SIGNED and isinstance(value, int | float) and value < 0:
-            print(f"error: --{f.name.replace('_', '-')} must not be negative, got {value}", file=sys.stderr)
-            sys.exit(2)
+            _refuse(f"--{_flag(f.name)} must not be negative, got {value}")
 
 
 def _parse(default: C, program: str | None, description: str) -> C:

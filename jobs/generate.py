@@ -106,6 +106,8 @@ def check(config: Config, available: tuple[str, ...]) -> tuple[str, ...]:
         raise UserError(
             f"--top-k must be at least 1 and --temperature above 0, got {config.top_k}, {config.temperature}"
         )
+    if config.donor == "animal" and (config.top_k, config.temperature) != (Mixing.top_k, Mixing.temperature):
+        raise UserError("--top-k and --temperature count only with --donor region, got --donor animal")
     wanted: list[str] = []
     for name in config.species:
         if name not in (*available, "each", NEAREST):

@@ -68,6 +68,33 @@ def morphs(uri: str) -> Section:
     )
 
 
+def _per_face(
+    ids: np.ndarray, regions: np.ndarray, species: np.ndarray, values: np.ndarray, names: list[str]
+) -> np.ndarray:
+    """Arrange an affinity table's values: [faces, regions, species]."""
+    faces, row = np.unique(ids, return_inverse=True)
+    out = np.full((len(faces), len(REGIONS), len(names)), np.nan)
+    column = np.searchsorted(names, species)
+    for i, region in enumerate(REGIONS):
+        at = regions == region
+        out[row[at], i, column[at]] = values[at]
+    return out
+
+
+def _interval(values: np.ndarray) -> float:
+    """Return half the 95 % interval of a mean, 0 for a single value."""
+    return 1.96 * float(values.std(ddof=1) / np.sqrt(len(values))) if len(values) > 1 else 0.0
+
+
+def _lead(per_face: np.ndarray, order: np.ndarray) -> tuple[str, bool]:
+    """Return by how much the first species leads the second, face by face [faces, species], and whether beyond chance."""
+    if per_face.shape[1] < 2:
+        return "alone", False
+    ahead = per_face[:, order[0]] - per_face[:, order[1]]
+    interval = _interval(ahead)
+    return f"{ahead.mean():.4f} ± {interval:.4f}", len(ahead) > 1 and bool(ahead.mean() > interval)
+
+
 def affinity(uri: str) -> Section:
     """Show mean and best similarity of each region to each species, and the ranking of species over all regions."""
     found = manifest.require(uri, "affinity")
@@ -80,18 +107,17 @@ def affinity(uri: str) -> Section:
         c: np.array([[v[(regions == r) & (species == s)].mean() for s in names] for r in REGIONS])
         for c, v in values.items()
     }
-    ids = np.array(table["face_id"].to_pylist())
-    overall, errors = [], []
-    for name in names:
-        rows = species == name
-        _, groups = np.unique(ids[rows], return_inverse=True)
-        per_face = np.bincount(groups, values["mean"][rows]) / np.bincount(groups)
-        overall.append(float(per_face.mean()))
-        errors.append(1.96 * float(per_face.std(ddof=1) / np.sqrt(len(per_face))) if len(per_face) > 1 else 0.0)
-    best = [
-        [r, *(f"{names[j]} ({cells['mean'][i, j]:.3f})" for j in np.argsort(-cells["mean"][i])[:3])]
-        for i, r in enumerate(REGIONS)
-    ]
+    per_face = _per_face(np.array(table["face_id"].to_pylist()), regions, species, values["mean"], names)
+    by_face = per_face.mean(axis=1)
+    overall = by_face.mean(axis=0).tolist()
+    errors = [_interval(column) for column in by_face.T]
+    best, leads = [], []
+    for i, region in enumerate(REGIONS):
+        order = np.argsort(-cells["mean"][i])
+        lead, holds = _lead(per_face[:, i], order)
+        leads.append(holds)
+        best.append([region, *(f"{names[j]} ({cells['mean'][i, j]:.3f})" for j in order[:3]), lead])
+    lead, holds = _lead(by_face, np.argsort(-np.array(overall)))
     ranked = [
         [i + 1, names[j], f"{overall[j]:.4f}", f"± {errors[j]:.4f}"]
         for i, j in enumerate(np.argsort(-np.array(overall)))
@@ -103,11 +129,21 @@ def affinity(uri: str) -> Section:
         f" Faces are of the {found.recipe.config['split'] or 'train, val and test'} split; the bank may hold animals that the model was"
         " trained on."
     )
+    sure = (
+        f"In {sum(leads)} of {len(REGIONS)} regions the first species leads the second by more than the 95 % interval of that lead over"
+        f" these faces; over all regions it {'does' if holds else 'does not'} ({lead}). Where it does not, which of the two is first is"
+        " chance. The intervals are over faces: of how the animals of the bank were picked they know nothing, and another bank may rank"
+        " species otherwise."
+    )
     return Section(
         "Reverse mapping",
-        [text],
+        [text, sure],
         [
-            Table("Nearest species by region (mean cosine)", ["region", "first", "second", "third"], best),
+            Table(
+                "Nearest species by region (mean cosine)",
+                ["region", "first", "second", "third", "lead of the first"],
+                best,
+            ),
             Table(
                 "Species over all regions (mean cosine, 95 % interval over faces)",
                 ["species", "rank", "mean", "interval"],

@@ -123,12 +123,9 @@ class GenerateHybrids:
         names: list[list[str]],
     ) -> list[dict[str, Any]]:
         mixing = self._mixing
-        settings = {
-            "mode": mixing.mode,
-            "donor": mixing.donor,
-            "top_k": mixing.top_k,
-            "temperature": mixing.temperature,
-        }
+        settings: dict[str, Any] = {"mode": mixing.mode, "donor": mixing.donor}
+        if mixing.donor == "region":
+            settings |= {"top_k": mixing.top_k, "temperature": mixing.temperature}
         out = []
         for i, (face_id, picture) in enumerate(zip(face_ids, pictures, strict=True)):
             regions = {
