@@ -37,7 +37,10 @@ FIELDS = frozenset({"photo", "species", "regions", "weight", "keypoints"})
 @api.exception_handler(RequestValidationError)
 async def wrong_parameters(_: fastapi.Request, error: RequestValidationError) -> JSONResponse:
     """Answer like any other wrong parameter is answered."""
-    wrong = (f"{one['loc'][-1]}: {one['msg']}, got {str(one.get('input'))[:60]!r}" for one in error.errors())
+    wrong = []
+    for one in error.errors():
+        got = "" if one["type"] == "missing" else f", got {str(one.get('input'))[:60]!r}"
+        wrong.append(f"{one['loc'][-1]}: {one['msg']}{got}")
     return JSONResponse({"error": "; ".join(wrong)}, 400)
 
 
