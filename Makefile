@@ -4,7 +4,7 @@ VENV := .venv
 PY := $(VENV)/bin/python
 STAMP := $(VENV)/.installed
 RUN ?= runs/$(if $(PHOTOS),photos,demo)
-SERVED = $(if $(filter file default undefined,$(origin RUN)),pretrained/region_vae,$(RUN)/checkpoint)
+SERVED = $(if $(PHOTOS)$(filter-out file,$(origin RUN)),$(RUN)/checkpoint,pretrained/region_vae)
 # Local paths are made absolute, because Serve's replicas run elsewhere; URIs stay as they are.
 at = $(if $(findstring ://,$(1)),$(1),$(abspath $(1)))
 # Pip's own places to look are handed to uv, which does not read them.

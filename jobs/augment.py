@@ -7,7 +7,7 @@ import logging
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 
 import pyarrow as pa
 
@@ -27,6 +27,8 @@ PLAN_COLUMNS = ("domain", "landmarks", "quality", "split", "reject")
 @dataclass(frozen=True, kw_only=True)
 class Config(cli.Common):
     """Make morphs of like faces."""
+
+    OUTPUT: ClassVar[str] = "morphs"
 
     faces: str
     """Faces table."""

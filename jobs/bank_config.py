@@ -2,7 +2,7 @@
 
 from collections import Counter
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 from jobs import cli
 from rupantara import schema
@@ -16,6 +16,8 @@ CODE = ("bank", "stages/bank.py", "stages/bank_choice.py", "metrics/cosine.py")
 @dataclass(frozen=True, kw_only=True)
 class Config(cli.Common):
     """Build the bank, or change it."""
+
+    OUTPUT: ClassVar[str] = "bank"
 
     action: Literal["build", "add", "remove", "compact", "verify"] = "build"
     """What to do. All but `build` work on a bank that there is, touch only the shards concerned, and commit a new version."""
@@ -74,7 +76,8 @@ def choose_animals(config: Config, barred: frozenset[str] = frozenset()) -> dict
     twice = [name for name, count in Counter(rows["face_id"].to_pylist()).items() if count > 1]
     if twice:
         raise UserError(
-            f"{config.features} must hold each face once, got {twice[0]} twice: curate the photographs again, which rejects duplicates"
+            f"{config.features} must hold each face once, got {twice[0]} twice: curate the photographs again, with --overwrite;"
+            " it rejects duplicates"
         )
     for row in rows.to_pylist():
         if row["domain"] == "animal" and row["split"] in config.splits and row["face_id"] not in barred:

@@ -9,7 +9,7 @@ import json
 import logging
 import time
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import pandas as pd
 
@@ -31,6 +31,8 @@ STATISTICS = ("species", "region", "norm", "mean", "std")
 @dataclass(frozen=True, kw_only=True)
 class Config(cli.Common):
     """Report on a bank."""
+
+    OUTPUT: ClassVar[str] = "report"
 
     action: Literal["stats", "tune", "plan"] = "stats"
     """`stats`: composition and indexes; `tune`: builds approximate indexes of one shard and sweeps their settings; `plan`: arithmetic."""

@@ -9,8 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
-from pathlib import Path
-from typing import Any, NoReturn, TypeVar
+from typing import Any, ClassVar, NoReturn, TypeVar
 
 import tyro
 
@@ -70,6 +69,9 @@ MALLOC = {
 @dataclass(frozen=True, kw_only=True)
 class Common:
     """Flags of every job."""
+
+    OUTPUT: ClassVar[str] = ""
+    """Field that names where the job writes."""
 
     preset: str = "default"
     """Named set of values that the other flags then change."""
@@ -139,28 +141,34 @@ def _absolute(config: C) -> C:
     """Make local paths absolute: a worker's current folder need not be the driver's."""
     given = {f.name: getattr(config, f.name) for f in fields(config) if f.name in PATH_FIELDS and f.type is str}
     found = {name: uris.absolute(value) for name, value in given.items() if value}
-    check_paths(found, given)
+    check_output(config.OUTPUT, found, given)
     return replace(config, **found)
 
 
-SHARED_FIELDS = frozenset({"weights", "networks", "photos", "mean_of", "init", "pretrained"})
-"""Fields of paths that are only read, so that two of them may be the same."""
 SUBMITTED = "_ray_pkg_"
 """In the name of the folder that a submitted job's working directory is unpacked in."""
 
 
-def check_paths(found: Mapping[str, str], given: Mapping[str, str]) -> None:
-    """Exit with a usage error where a table would be written over another that is read, or into Ray's copy of the working directory."""
-    names = sorted(found.keys() - SHARED_FIELDS)
-    for i, name in enumerate(names):
-        for other in names[:i]:
-            if found[name].rstrip("/") == found[other].rstrip("/"):
-                _refuse(f"--{_flag(other)} and --{_flag(name)} must be different places, got {given[name]} for both")
-        if SUBMITTED in os.getcwd() and SUBMITTED in found[name] and not Path(found[name]).exists():
-            _refuse(
-                f"--{_flag(name)} must be a URI or an absolute path in a submitted job, whose working directory is a copy that goes;"
-                f" got {given[name]}"
-            )
+def check_output(output: str, found: Mapping[str, str], given: Mapping[str, str]) -> None:
+    """Exit with a usage error for an output over what the job reads, or in Ray's copy of the working directory, which goes with the job."""
+    if output not in found:
+        return
+    same = [name for name in sorted(found) if name != output and _place(found[name]) == _place(found[output])]
+    if same:
+        _refuse(f"--{_flag(output)} must be another place than --{_flag(same[0])}, got {given[output]} for both")
+    if SUBMITTED in os.getcwd() and found[output] != given[output] and SUBMITTED in found[output]:
+        _refuse(
+            f"--{_flag(output)} must be a URI or an absolute path in a submitted job, whose working directory is a copy that goes;"
+            f" got {given[output]}"
+        )
+
+
+def _place(uri: str) -> str:
+    """Return one spelling of a place."""
+    if uris.is_local(uri):
+        return os.path.realpath(uri)
+    scheme, _, path = uri.partition("://")
+    return f"{scheme}://{re.sub('/+', '/', path).strip('/')}"
 
 
 def _refuse(message: str) -> NoReturn:

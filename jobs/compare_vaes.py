@@ -9,7 +9,7 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import ray
 
@@ -38,6 +38,8 @@ TIMEOUT_S = 3600
 @dataclass(frozen=True, kw_only=True)
 class Config(cli.Common):
     """Compare VAEs."""
+
+    OUTPUT: ClassVar[str] = "comparison"
 
     faces: str
     """Faces table."""

@@ -5,23 +5,23 @@
 """
 
 import hashlib
-import json
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import partial
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import pyarrow as pa
 
 from jobs import cli, parts, retry
+from jobs.duplicates import reject_duplicates
 from jobs.photo_parts import EXTENSIONS, photo_part, photographs
 from rupantara import schema
 from rupantara.errors import UserError
 from rupantara.reports import funnel, html
 from rupantara.stages.curate import CuratePhotos, CurateRules, load_known_keypoints, shown_uri
-from rupantara.stages.duplicates import COLUMNS, REASON, Duplicates, rejected
+from rupantara.stages.duplicates import REASON
 from rupantara.stages.paths import DEFAULT_RULES, compile_rules, count_by_rule, is_animal
 from rupantara.storage import tables, uris, weights
 from rupantara.storage.manifest import Manifest
@@ -48,6 +48,8 @@ log = logging.getLogger("jobs")
 @dataclass(frozen=True, kw_only=True)
 class Config(cli.Common):
     """Curate photographs into a faces table."""
+
+    OUTPUT: ClassVar[str] = "faces"
 
     photos: str
     """Folder or s3:// prefix, listed recursively."""
@@ -142,9 +144,10 @@ def find_keypoints(config: Config) -> dict[str, bytes]:
     return found
 
 
-def curate_rules(config: Config) -> CurateRules:
-    """Copy the row-deciding flags."""
-    return CurateRules(**{f.name: getattr(config, f.name) for f in fields(CurateRules) if hasattr(config, f.name)})
+def curate_rules(config: Config, *, judge: bool) -> CurateRules:
+    """Copy the row-deciding flags; `judge` says whether people are looked for among animals."""
+    rules = CurateRules(**{f.name: getattr(config, f.name) for f in fields(CurateRules) if hasattr(config, f.name)})
+    return replace(rules, people_among_animals="reject" if judge else "keep")
 
 
 def networks(config: Config, entries: Sequence[FileEntry]) -> list[str]:
@@ -183,7 +186,8 @@ def build(config: Config) -> tuple[Recipe, list[parts.Part], partial[CuratePhoto
     # What a part holds must not change between a kill and the resuming.
     settings["part_bytes"] = PART_BYTES
     recipe = Recipe("curate", code_version(CODE), settings, inputs, models)
-    make_stage = partial(CuratePhotos, config.photos, curate_rules(config), config.weights or None, known)
+    rules = curate_rules(config, judge="mobilefacenet" in models)
+    make_stage = partial(CuratePhotos, config.photos, rules, config.weights or None, known)
     return (
         recipe,
         plan(config, entries),
@@ -197,26 +201,6 @@ def build(config: Config) -> tuple[Recipe, list[parts.Part], partial[CuratePhoto
             "by_rule": by_rule,
         },
     )
-
-
-def drop_duplicates(faces: str, fingerprint: str, num_parts: int) -> dict[str, Any]:
-    """Reject what is there twice, in the parts written; the same again after a kill."""
-    paths, seen = [tables.part_path(fingerprint, i) for i in range(num_parts)], Duplicates()
-    for path in paths:
-        seen.add(tables.read_file(faces, path, COLUMNS))
-    found = 0
-    for index, path in enumerate(paths):
-        marked = seen.of(tables.read_file(faces, path, COLUMNS))
-        if marked:
-            rows_in = json.loads(tables.read_footer(faces, path).metadata[b"rupantara_counts"])["in"]
-            rows = rejected(tables.read_file(faces, path), marked)
-            tables.write_part(faces, fingerprint, index, rows, rows_in)
-        found += len(marked)
-    if found:
-        log.info(
-            "%d photographs are others' bytes under another name (duplicate); the reject row names the other", found
-        )
-    return {}
 
 
 def main(config: Config) -> None:
@@ -238,8 +222,9 @@ def main(config: Config) -> None:
     else:
         run = partial(parts.run_parts, config, config.faces, "faces", recipe, planned, make_stage)
         begun = partial(retry.write_listing, config.faces, recipe, rows)
-        finish = partial(drop_duplicates, config.faces, recipe.fingerprint, len(planned))
-        done = run(version=schema.VERSION, beside=retry.LISTING, begun=begun, finish=finish, **listing)
+        paths = [tables.part_path(recipe.fingerprint, part.index) for part in planned]
+        amend = partial(reject_duplicates, config.faces, paths, recipe.fingerprint)
+        done = run(version=schema.VERSION, beside=retry.LISTING, begun=begun, amend=amend, **listing)
     if not done.counts["accepted"]:
         log.warning("no face was accepted%s", "" if config.weights else ": give --weights, or known keypoints")
     write_report(config.faces, done)

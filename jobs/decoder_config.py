@@ -1,7 +1,7 @@
 """Flags of jobs.train_decoder, and what they come to for each part."""
 
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, ClassVar
 
 from jobs import cli
 from jobs.train_flags import Training
@@ -17,6 +17,8 @@ LOSSES = ("perceptual_weight", "moment_weight", "identity_weight", "landmark_wei
 @dataclass(frozen=True, kw_only=True)
 class Config(Training):
     """Train decoders of faces from vectors."""
+
+    OUTPUT: ClassVar[str] = "checkpoint"
 
     features: str
     """Features table with vectors and textures (jobs.extract --extractors arcface arcface_features texture)."""

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from jobs import augment, build_bank, cli, curate, evaluate, extract, generate, reverse_map, train_vae
 from rupantara.reports import evaluation, funnel, html, sections
@@ -23,6 +23,8 @@ log = logging.getLogger("jobs")
 @dataclass(frozen=True, kw_only=True)
 class Config(cli.Common):
     """Run every job, one after the other; each can be killed, and the same command goes on."""
+
+    OUTPUT: ClassVar[str] = "run"
 
     pretrained: str = str(Path(__file__).resolve().parents[1] / "pretrained")
     """Folder with region_vae/ and bank/, whose hybrids of sampled people are shown first ("" = none)."""

@@ -7,7 +7,7 @@
 import logging
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from jobs import cli, parts
 from rupantara import schema
@@ -32,6 +32,8 @@ CODE = (
 @dataclass(frozen=True, kw_only=True)
 class Config(cli.Common):
     """Enhance pictures."""
+
+    OUTPUT: ClassVar[str] = "enhanced"
 
     enhanced: str
     """Output: the rows of the input with their pictures enhanced, and report.html."""

@@ -8,7 +8,7 @@ import logging
 import os
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import ray
 
@@ -40,6 +40,8 @@ FIT_TIMEOUT_S = 3600
 @dataclass(frozen=True, kw_only=True)
 class Config(cli.Common):
     """Evaluate inversions of vectors."""
+
+    OUTPUT: ClassVar[str] = "metrics"
 
     faces: str
     """Faces table of the features; it says who is who."""

@@ -6,7 +6,7 @@ ray job submit --working-dir . -- python -m jobs.export --table s3://bucket/face
 import logging
 from dataclasses import dataclass
 from functools import partial
-from typing import Literal
+from typing import ClassVar, Literal
 
 import pyarrow as pa
 
@@ -22,6 +22,8 @@ CODE = ("stages/export.py",)
 @dataclass(frozen=True, kw_only=True)
 class Config(cli.Common):
     """Export a table."""
+
+    OUTPUT: ClassVar[str] = "export"
 
     table: str
     """Table of faces, morphs, generated or enhanced pictures, or (clip_retrieval) features."""

@@ -8,7 +8,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 
 from jobs import cli, parts
 from jobs.mean_face import MEAN, PARENTS, mean_landmarks
@@ -47,6 +47,8 @@ CODE = (
 @dataclass(frozen=True, kw_only=True)
 class Config(cli.Common):
     """Extract features."""
+
+    OUTPUT: ClassVar[str] = "features"
 
     faces: str
     """Table of faces (or morphs)."""

@@ -8,7 +8,7 @@ import logging
 import os
 from dataclasses import dataclass
 from functools import partial
-from typing import Literal
+from typing import ClassVar, Literal
 
 import pyarrow as pa
 
@@ -45,6 +45,8 @@ SAMPLES_A_PART = 16
 @dataclass(frozen=True, kw_only=True)
 class Config(cli.Common):
     """Generate pictures."""
+
+    OUTPUT: ClassVar[str] = "generated"
 
     faces: str = ""
     """Faces table; its accepted humans are the sources."""

@@ -7,6 +7,7 @@
 import dataclasses
 import logging
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import pyarrow as pa
@@ -32,6 +33,8 @@ NUM_SEEN = 256
 @dataclass(frozen=True, kw_only=True)
 class Config(cli.Common):
     """Pack a checkpoint."""
+
+    OUTPUT: ClassVar[str] = "packed"
 
     faces: str
     """Faces table that it was trained on."""

@@ -128,6 +128,7 @@ def run_parts(
     beside: str = "",
     begun: Callable[[], None] = lambda: None,
     finish: Callable[[], dict[str, Any]] = dict,
+    amend: Callable[[], dict[int, str]] = dict,
     keep_old: bool = False,
     **extra: Any,
 ) -> Manifest:
@@ -135,7 +136,8 @@ def run_parts(
 
     `begun` is called once the output is claimed; what it writes to the folder `beside` belongs to the output. `finish` is
     called when all parts are written, before the commit: what it returns is kept in the manifest, and an error of it commits
-    nothing. With `keep_old` the files of an output that is replaced stay.
+    nothing. `amend`, called after it, returns files that take the place of parts: part number -> file. With `keep_old` the
+    files of an output that is replaced stay.
     """
     running = manifest.begin(output, schema_name, recipe, version=version, overwrite=config.overwrite)
     if running is None:
@@ -153,7 +155,8 @@ def run_parts(
     timings = stream(config, pending, make_stage, output, recipe.job, running.fingerprint, columns) if pending else []
     seconds = time.monotonic() - started
     extra |= finish()
-    complete = tables.commit_parts(output, running, len(plan), seconds, beside=beside, keep_old=keep_old, **extra)
+    options: dict[str, Any] = {"beside": beside, "keep_old": keep_old, "amended": amend()}
+    complete = tables.commit_parts(output, running, len(plan), seconds, **options, **extra)
     write_stats(output, complete, timings, seconds)
     write_beside(output, complete, anew=True)
     log.info("%s: %s", output, _summary(complete.counts))

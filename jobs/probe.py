@@ -7,6 +7,7 @@
 import logging
 from dataclasses import dataclass
 from functools import partial
+from typing import ClassVar
 
 import pyarrow as pa
 
@@ -37,6 +38,8 @@ LEAST = 10
 @dataclass(frozen=True, kw_only=True)
 class Config(cli.Common):
     """Probe region codes on held-out faces (splits val and test)."""
+
+    OUTPUT: ClassVar[str] = "probe"
 
     faces: str
     """Faces table."""

@@ -5,7 +5,7 @@ import json
 import logging
 import os
 import time
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -14,6 +14,7 @@ import pyarrow as pa
 
 from jobs import parts
 from jobs.cli import Common
+from jobs.duplicates import reject_duplicates
 from rupantara import schema
 from rupantara.errors import RefusedError, UserError
 from rupantara.storage import manifest, tables, uris
@@ -126,7 +127,9 @@ def run(
     started = time.monotonic()
     if pending:
         parts.stream(config, pending, partial(RetryRows, output, make_stage), output, recipe.job, tag, None)
-    complete = committed(output, found, recipe, tag, [part.index for part in planned])
+    complete = committed(
+        output, found, recipe, tag, {part.index: tables.part_path(tag, part.index) for part in planned}
+    )
     before, after = (sum(m.counts["rejected"].get(r, 0) for r in reasons) for m in (found, complete))
     entry = {"reasons": sorted(reasons), "tried": len(tried), "before": before, "after": after}
     complete = replace(complete, extra={**found.extra, "retried": [*found.extra.get("retried", []), entry]})
@@ -148,13 +151,14 @@ def run(
     return complete
 
 
-def committed(output: str, found: Manifest, recipe: Recipe, tag: str, indexes: Iterable[int]) -> Manifest:
-    """Return the manifest with the new files in place of the old."""
-    sizes = tables.done_parts(output, tag)
+def committed(output: str, found: Manifest, recipe: Recipe, tag: str, new: Mapping[int, str]) -> Manifest:
+    """Return the manifest with the new files in place of the old, and what is there twice now rejected."""
     files = list(found.data)
-    for index in indexes:
-        path = tables.part_path(tag, index)
-        files[index] = DataFile(path, tables.read_footer(output, path).num_rows, sizes[index])
+    paths = [new.get(index, file.path) for index, file in enumerate(files)]
+    new = {**new, **reject_duplicates(output, paths, tag, keep={file.path for file in files})}
+    sizes = {f"data/{e.path}": e.size for e in uris.list_files(uris.join(output, "data"), recursive=False)}
+    for index, path in new.items():
+        files[index] = DataFile(path, tables.read_footer(output, path).num_rows, sizes[path])
     footers = [tables.read_footer(output, file.path).metadata for file in files]
     counts = tables.add_counts([json.loads(footer[b"rupantara_counts"]) for footer in footers])
     listing = next(e for e in uris.list_files(uris.join(output, LISTING)) if e.path.startswith(recipe.fingerprint[:12]))

@@ -7,7 +7,7 @@
 import logging
 from dataclasses import dataclass
 from functools import partial
-from typing import Literal
+from typing import ClassVar, Literal
 
 from actors.sharded_bank import ShardedBank
 from jobs import cli, parts
@@ -26,6 +26,8 @@ COLUMNS = ("face_id", "domain", "split", "regions_mu")
 @dataclass(frozen=True, kw_only=True)
 class Config(cli.Common):
     """Map faces to species."""
+
+    OUTPUT: ClassVar[str] = "affinity"
 
     features: str
     """Features table; its humans are mapped."""

@@ -9,7 +9,7 @@ import logging
 import time
 from dataclasses import asdict, dataclass, replace
 from functools import partial
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch.utils.flop_counter import FlopCounterMode
@@ -45,6 +45,8 @@ AUTO = -1.0
 @dataclass(frozen=True, kw_only=True)
 class Config(Training):
     """Train the region VAE."""
+
+    OUTPUT: ClassVar[str] = "checkpoint"
 
     faces: str
     """Faces table (a complete output of jobs.curate)."""

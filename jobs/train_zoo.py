@@ -8,6 +8,7 @@ import json
 import logging
 from dataclasses import asdict, dataclass, replace
 from functools import partial
+from typing import ClassVar
 
 import ray.data
 import torch
@@ -44,6 +45,8 @@ FEATURES = "squeezenet"
 @dataclass(frozen=True, kw_only=True)
 class Config(Training):
     """Train VAEs of the zoo."""
+
+    OUTPUT: ClassVar[str] = "checkpoints"
 
     faces: str
     """Faces table (a complete output of jobs.curate); its humans are trained on."""

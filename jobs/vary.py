@@ -7,7 +7,7 @@
 import logging
 from dataclasses import dataclass
 from functools import partial
-from typing import Literal
+from typing import ClassVar, Literal
 
 import pyarrow as pa
 
@@ -33,6 +33,8 @@ SAMPLES_A_PART = 256
 @dataclass(frozen=True, kw_only=True)
 class Config(cli.Common):
     """Vary faces."""
+
+    OUTPUT: ClassVar[str] = "generated"
 
     checkpoint: str
     """Checkpoint of jobs.train_zoo (CHECKPOINTS/NAME), or a folder of one downloaded from the hub."""

@@ -17,6 +17,7 @@ from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel, ConfigDict, Field
 from ray import serve
 from ray.serve.handle import DeploymentHandle
+from starlette.exceptions import HTTPException
 
 from actors.sharded_bank import ShardedBank
 from rupantara.errors import Rejected, UserError
@@ -42,6 +43,12 @@ async def wrong_parameters(_: fastapi.Request, error: RequestValidationError) ->
         got = "" if one["type"] == "missing" else f", got {str(one.get('input'))[:60]!r}"
         wrong.append(f"{one['loc'][-1]}: {one['msg']}{got}")
     return JSONResponse({"error": "; ".join(wrong)}, 400)
+
+
+@api.exception_handler(HTTPException)
+async def refused(_: fastapi.Request, error: HTTPException) -> JSONResponse:
+    """Answer in the same shape what the framework refuses, a body that is no form, say."""
+    return JSONResponse({"error": str(error.detail)}, error.status_code, headers=error.headers)
 
 
 class Settings(BaseModel):
@@ -125,10 +132,10 @@ class Gateway:
         keypoints: Annotated[str, fastapi.Form(description="known keypoints, JSON [[x, y], …]")] = "",
     ) -> Response:
         """Answer with the hybrid as PNG; its parameters stand in the PNG's metadata and in X-Rupantara-Request."""
-        unknown = sorted(set(await request.form()) - FIELDS)
+        unknown = sorted((set(await request.form()) - FIELDS) | set(request.query_params))
         if unknown:
             return JSONResponse(
-                {"error": f"fields must be of {', '.join(sorted(FIELDS))}, got {', '.join(unknown)}"}, 400
+                {"error": f"fields of the form must be {', '.join(sorted(FIELDS))}, got {', '.join(unknown)}"}, 400
             )
         data = await photo.read(MAX_UPLOAD_BYTES + 1)
         if len(data) > MAX_UPLOAD_BYTES:

@@ -49,8 +49,11 @@ class YuNet:
         buffers = (np.frombuffer(onnx, np.uint8), np.empty(0, np.uint8))
         self._net = cv2.FaceDetectorYN.create("onnx", *buffers, (320, 320), lowest, 0.3, 100)
 
-    def detect(self, picture: Picture, domain: str) -> list[Detection]:
-        """Find all faces, the photograph's subject first: by score, size and nearness to the centre."""
+    def detect(self, picture: Picture, domain: str, *, thorough: bool = False) -> list[Detection]:
+        """Find all faces, the photograph's subject first: by score, size and nearness to the centre.
+
+        `thorough` looks at every side of the search, also after a sure face.
+        """
         search = SEARCHES[domain]
         height, width = picture.shape[:2]
         pad = round(max(height, width) * search.border)
@@ -60,7 +63,7 @@ class YuNet:
         for side in search.sides:
             seen = self._at_side(padded, side, pad, search.threshold)
             found += [d for d in seen if not search.check_geometry or looks_like_a_face(d.keypoints)]
-            if any(d.score * _size_weight(d, min(height, width)) >= search.sure for d in found):
+            if not thorough and any(d.score * _size_weight(d, min(height, width)) >= search.sure for d in found):
                 break
         return distinct(sorted(found, key=lambda d: -d.score * _subject_weight(d, height, width)))
 

@@ -3,6 +3,7 @@
 import json
 
 import numpy as np
+from scipy import stats
 
 from rupantara.landmarks.regions import REGIONS
 from rupantara.reports import figures
@@ -82,8 +83,9 @@ def _per_face(
 
 
 def _interval(values: np.ndarray) -> float:
-    """Return half the 95 % interval of a mean, 0 for a single value."""
-    return 1.96 * float(values.std(ddof=1) / np.sqrt(len(values))) if len(values) > 1 else 0.0
+    """Return half the 95 % interval of a mean by Student's t, 0 for a single value, of which there is none."""
+    n = len(values)
+    return float(stats.t.ppf(0.975, n - 1) * values.std(ddof=1) / np.sqrt(n)) if n > 1 else 0.0
 
 
 def _lead(per_face: np.ndarray, order: np.ndarray) -> tuple[str, bool]:
@@ -91,8 +93,10 @@ def _lead(per_face: np.ndarray, order: np.ndarray) -> tuple[str, bool]:
     if per_face.shape[1] < 2:
         return "alone", False
     ahead = per_face[:, order[0]] - per_face[:, order[1]]
+    if len(ahead) < 2:
+        return f"{ahead.mean():.4f} (one face: no interval)", False
     interval = _interval(ahead)
-    return f"{ahead.mean():.4f} ± {interval:.4f}", len(ahead) > 1 and bool(ahead.mean() > interval)
+    return f"{ahead.mean():.4f} ± {interval:.4f}", bool(ahead.mean() > interval)
 
 
 def affinity(uri: str) -> Section:
@@ -131,13 +135,13 @@ def affinity(uri: str) -> Section:
     )
     sure = (
         f"In {sum(leads)} of {len(REGIONS)} regions the first species leads the second by more than the 95 % interval of that lead over"
-        f" these faces; over all regions it {'does' if holds else 'does not'} ({lead}). Where it does not, which of the two is first is"
+        f" these faces; over all regions it {'does' if holds else 'does not'} ({lead}). Where it does not, which of the two is first may be"
         " chance. The intervals are over faces: of how the animals of the bank were picked they know nothing, and another bank may rank"
         " species otherwise."
     )
     return Section(
         "Reverse mapping",
-        [text, sure],
+        [text, sure] if len(names) > 1 else [text],
         [
             Table(
                 "Nearest species by region (mean cosine)",

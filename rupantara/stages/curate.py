@@ -33,6 +33,8 @@ PERSON = 0.0
 """Log-odds above which a face in an animal's photograph is a person's."""
 SURE_BESIDE_PEOPLE = 0.55
 """Detector's score from which another face beside a person is taken for the animal's: below it, most are hands and patterns."""
+SURE = 0.7
+"""The same where the detector is told to go on, after the person's face had ended its search."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +55,7 @@ class CurateRules:
     max_roll: float = 180.0
     max_expression: float = 100.0
     several_faces: str = "subject"
-    people_among_animals: str = "reject"
+    people_among_animals: str = "keep"
     license: str = "unknown"
     split_percent: tuple[int, int, int] = (80, 10, 10)
     jpeg_quality: int = 95
@@ -123,8 +125,7 @@ class CuratePhotos:
         self._photos, self._rules, self._known = photos, rules, known or {}
         self._yunet = YuNet(weights.load(weights_folder, "yunet")) if weights_folder else None
         self._pfld = PFLD(weights.load(weights_folder, "pfld")) if weights_folder else None
-        looks = rules.people_among_animals == "reject" and weights.has(weights_folder or "", "mobilefacenet")
-        self._judge_from = weights_folder if looks else None
+        self._judge_from = weights_folder if rules.people_among_animals == "reject" else None
 
     def __call__(self, batch: pa.Table) -> pa.Table:
         """Curate each photograph of the batch."""
@@ -224,22 +225,25 @@ class CuratePhotos:
         faces = self._yunet.detect(picture, source.domain)
         if not faces:
             raise Rejected("detect", "no_face")
-        if source.domain == "animal":
+        if source.domain == "animal" and self._judge_from:
             faces = self._without_people(picture, faces)
         return [Found(face, None, detected=True) for face in faces]
 
     def _without_people(self, picture: Picture, faces: list[Detection]) -> list[Detection]:
         """Drop the faces of people, a dog's owner's say, from those found in an animal's photograph."""
-        if self._judge_from is None:
+        most = self._odds(picture, faces).max()
+        if most <= PERSON:
             return faces
-        odds = self._person(picture, [face.keypoints for face in faces])
-        if max(odds) <= PERSON:
-            return faces
-        others = [face for face, found in zip(faces, odds, strict=True) if found <= PERSON]
-        kept = [face for face in others if face.score >= SURE_BESIDE_PEOPLE]
-        if not kept:
-            raise Rejected("detect", "person", f"the face found is a person's, log-odds {max(odds):.2g}")
-        return kept
+        assert self._yunet is not None
+        for found, least in ((faces, SURE_BESIDE_PEOPLE), (self._yunet.detect(picture, "animal", thorough=True), SURE)):
+            sure = [face for face in found if face.score >= least]
+            kept = [face for face, odds in zip(sure, self._odds(picture, sure), strict=True) if odds <= PERSON]
+            if kept:
+                return kept
+        raise Rejected("detect", "person", f"the face found is a person's, log-odds {most:.2g}")
+
+    def _odds(self, picture: Picture, faces: list[Detection]) -> np.ndarray:
+        return self._person(picture, [face.keypoints for face in faces])
 
     @cached_property
     def _person(self) -> "PersonJudge":

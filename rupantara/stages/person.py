@@ -41,11 +41,19 @@ class PersonJudge:
         return PersonJudge(weights.load(folder, "mobilefacenet"))
 
     @torch.no_grad()
-    def __call__(self, picture: Picture, faces: Sequence[np.ndarray]) -> list[float]:
-        """Judge at least one face by its keypoints [5, 2] in pixels of the photograph."""
-        chips = np.stack([arcface_chip(picture, keypoints) for keypoints in faces])
-        vectors = self._network(torch.from_numpy(chips).permute(0, 3, 1, 2).float())
-        return (describe(vectors.numpy()) @ np.array(WEIGHTS) + BIAS).tolist()
+    def __call__(self, picture: Picture, faces: Sequence[np.ndarray]) -> np.ndarray:
+        """Judge faces by their keypoints [5, 2] in pixels of the photograph; points that no face can have are no person's: -inf."""
+        out = np.full(len(faces), -np.inf)
+        sound = [
+            i
+            for i, points in enumerate(faces)
+            if np.isfinite(points).all() and len(np.unique(points, axis=0)) == len(points)
+        ]
+        if sound:
+            chips = np.stack([arcface_chip(picture, faces[i]) for i in sound])
+            vectors = self._network(torch.from_numpy(chips).permute(0, 3, 1, 2).float())
+            out[sound] = describe(vectors.numpy()) @ np.array(WEIGHTS) + BIAS
+        return out
 
 
 def describe(vectors: np.ndarray) -> np.ndarray:

@@ -104,17 +104,17 @@ def require(uri: str, *schemas: str) -> Manifest:
 def begin(uri: str, schema: str, recipe: Recipe, *, version: int, overwrite: bool) -> Manifest | None:
     """Claim an output for a recipe: None when it is complete already, else the running manifest.
 
-    An unfinished run of the same recipe is taken up again. Raise RefusedError when an output of another schema is there, or
-    another recipe's, complete or not, and `overwrite` is off; with it, the old one stays whole until the new one is committed.
+    An unfinished run of the same recipe is taken up again. Raise RefusedError when a complete output of another schema is
+    there, or another recipe's, complete or not, and `overwrite` is off; with it, the old one stays whole until the new one is committed.
     """
     complete, unfinished = read(uri), read(uri, running=True)
     if complete is not None and complete.fingerprint == recipe.fingerprint:
         return None
+    if complete is not None and complete.schema != schema:
+        raise RefusedError(
+            f"{uri} holds {complete.schema!r}, which {schema!r} never replaces, also with --overwrite: give another place, or delete it"
+        )
     for found in (complete, unfinished):
-        if found is not None and found.schema != schema:
-            raise RefusedError(
-                f"{uri} holds {found.schema!r}, which {schema!r} must not replace, with --overwrite or without"
-            )
         if found is not None and found.fingerprint != recipe.fingerprint and not overwrite:
             raise RefusedError(
                 f"{uri} holds {found.schema!r} made by another recipe ({found.fingerprint[:12]}, this one is"

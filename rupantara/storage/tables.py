@@ -7,7 +7,7 @@ stand in the file's own metadata. So what is done can always be read from the st
 import json
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -88,22 +88,24 @@ def commit_parts(
     *,
     beside: str = "",
     keep_old: bool = False,
+    amended: Mapping[int, str] | None = None,
     **extra: Any,
 ) -> Manifest:
     """Commit a table whose parts are all written; raise RuntimeError if one is missing.
 
+    `amended` names files that take the place of parts, by part number.
     `beside` names a folder of further files of this recipe, named after its fingerprint, that belong to the output. With
     `keep_old` the files of an output that it replaces stay.
     """
-    sizes = done_parts(uri, running.fingerprint)
-    missing = sorted(set(range(num_parts)) - sizes.keys())
+    paths = {i: part_path(running.fingerprint, i) for i in range(num_parts)} | dict(amended or {})
+    sizes = {f"data/{e.path}": e.size for e in uris.list_files(uris.join(uri, "data"), recursive=False)}
+    missing = [index for index, path in paths.items() if path not in sizes]
     if missing:
         raise RuntimeError(f"{len(missing)} of {num_parts} parts were not written to {uri}, the first is {missing[0]}")
     files, counts = [], []
     for index in range(num_parts):
-        path = part_path(running.fingerprint, index)
-        metadata = read_footer(uri, path)
-        files.append(DataFile(path, metadata.num_rows, sizes[index]))
+        metadata = read_footer(uri, paths[index])
+        files.append(DataFile(paths[index], metadata.num_rows, sizes[paths[index]]))
         counts.append(json.loads(metadata.metadata[b"rupantara_counts"]))
     others = uris.list_files(uris.join(uri, beside)) if beside else []
     files += [DataFile(f"{beside}/{e.path}", 0, e.size) for e in others if e.path.startswith(running.fingerprint[:12])]

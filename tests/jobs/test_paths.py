@@ -1,5 +1,7 @@
 """Where a job may write: not over what it reads, and not where the working directory of a submitted job goes."""
 
+import dataclasses
+import importlib
 from pathlib import Path
 
 import pytest
@@ -7,31 +9,61 @@ import pytest
 from jobs import cli, generate
 from rupantara.errors import UserError
 
+JOBS = (
+    "augment",
+    "bank_report",
+    "build_bank",
+    "compare_vaes",
+    "curate",
+    "demo",
+    "enhance",
+    "evaluate",
+    "evaluate_inversion",
+    "export",
+)
+JOBS += ("extract", "generate", "pack", "probe", "reverse_map", "train_decoder", "train_vae", "train_zoo", "vary")
 
-def check(**paths: str) -> None:
-    cli.check_paths(paths, paths)
+
+def check(output: str, **paths: str) -> None:
+    cli.check_output(output, paths, paths)
 
 
-def test_an_output_over_an_input_is_refused(capsys: pytest.CaptureFixture) -> None:
-    check(features="/d/f", bank="/d/b", affinity="/d/a", weights="/d/f")
+@pytest.mark.parametrize(
+    ("output", "other"), [("/d/f", "/d/f/"), ("/d/x/../f", "/d/f"), ("s3://b//f", "s3://b/f/"), ("/d/link", "/d/f")]
+)
+def test_an_output_over_an_input_is_refused(output, other, capsys, tmp_path: Path) -> None:
+    (tmp_path / "d/x").mkdir(parents=True)
+    (tmp_path / "d/link").symlink_to(tmp_path / "d/f")
+    output, other = (p if "://" in p else f"{tmp_path}{p}" for p in (output, other))
+    check("affinity", features=other, bank=other, affinity="/elsewhere")
     with pytest.raises(SystemExit) as left:
-        check(features="/d/f", bank="/d/b", affinity="/d/f/")
+        check("affinity", features="/e", bank=other, affinity=output)
     assert left.value.code == 2
-    assert capsys.readouterr().err == "error: --affinity and --features must be different places, got /d/f for both\n"
+    said = capsys.readouterr().err
+    assert said == f"error: --affinity must be another place than --bank, got {output} for both\n"
+
+
+def test_every_job_names_its_output() -> None:
+    configs = [getattr(importlib.import_module(f"jobs.{name}"), "Config", None) for name in JOBS]
+    for config in configs:
+        assert config.OUTPUT in {f.name for f in dataclasses.fields(config)} & cli.PATH_FIELDS, config
 
 
 def test_relative_outputs_of_a_submitted_job_are_refused(tmp_path: Path, monkeypatch, capsys) -> None:
-    """Inputs that came along with the working directory are read there; what is written there would be lost."""
+    """Inputs that came along with the working directory are read there; what is written there would be lost, also over what came along."""
     folder = tmp_path / f"working_dir_files/{cli.SUBMITTED}0ba7965aec4c317f"
-    (folder / "pretrained/bank").mkdir(parents=True)
+    (folder / "out").mkdir(parents=True)
     monkeypatch.chdir(folder)
-    check(bank=str(folder / "pretrained/bank"), generated="/d/out")
-    check(bank=str(folder / "pretrained/bank"), generated="s3://bucket/out")
-    with pytest.raises(SystemExit):
-        cli.check_paths({"generated": str(folder / "out")}, {"generated": "out"})
-    assert "--generated must be a URI or an absolute path in a submitted job" in capsys.readouterr().err
+    for output in ("/d/out", "s3://bucket/out"):
+        cli.check_output(
+            "generated", {"bank": str(folder / "b"), "generated": output}, {"bank": "b", "generated": output}
+        )
+    for output in ("out", "new"):
+        with pytest.raises(SystemExit):
+            cli.check_output("generated", {"generated": str(folder / output)}, {"generated": output})
+        assert "--generated must be a URI or an absolute path in a submitted job" in capsys.readouterr().err
     monkeypatch.chdir(tmp_path)
-    check(generated=str(tmp_path / "out"))
+    cli.check_output("generated", {"generated": str(tmp_path / "out")}, {"generated": "out"})
 
 
 def test_flags_that_would_count_for_nothing_are_refused() -> None:

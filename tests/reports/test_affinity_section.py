@@ -27,4 +27,13 @@ def test_a_lead_holds_beyond_its_interval_only() -> None:
     order = np.argsort(-noise.mean(0))
     assert not _lead(noise, order)[1]
     assert _lead(steady[:, :1], np.array([0])) == ("alone", False)
-    assert not _lead(steady[:1], np.array([0, 1]))[1]
+    said, holds = _lead(steady[:1], np.array([0, 1]))
+    assert said.endswith("(one face: no interval)") and not holds
+
+
+def test_of_two_equal_species_one_leads_in_one_of_twenty_cases_however_few_the_faces() -> None:
+    rng = np.random.default_rng(1)
+    for faces in (2, 5, 50):
+        drawn = rng.normal(size=(2000, faces, 2))
+        held = np.mean([_lead(one, np.argsort(-one.mean(0)))[1] for one in drawn])
+        assert 0.03 < held < 0.07, faces

@@ -75,6 +75,15 @@ def test_wrong_parameters_are_named(service, face, form, status, said):
     assert (answer.status_code, said in answer.json()["error"]) == (status, True), answer.text
 
 
+def test_parameters_in_the_address_and_bodies_that_are_no_form_are_named(service, face):
+    files = {"photo": ("p.jpg", encode_jpeg(face.image), "image/jpeg")}
+    answer = service.post("/v1/hybrids?weight=0.2", files=files)
+    assert (answer.status_code, "got weight" in answer.json()["error"]) == (400, True), answer.text
+    headers = {"content-type": "multipart/form-data; boundary=x"}
+    answer = service.post("/v1/hybrids", content=b"no form", headers=headers)
+    assert (answer.status_code, bool(answer.json()["error"])) == (400, True), answer.text
+
+
 def test_a_request_without_a_photograph_says_so(service):
     answer = service.post("/v1/hybrids", data={"species": "tiger"})
     assert (answer.status_code, "photo: " in answer.json()["error"]) == (400, True), answer.text
