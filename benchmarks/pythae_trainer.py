@@ -155,6 +155,7 @@ def compare(args, threads):
             "batch": batch,
             "steps": args.steps,
             "threads": threads,
+            "amx": torch.cpu.get_capabilities().get("amx_bf16", False),
             **{f"{side}_images_per_s": [round(speed, 3) for speed in speeds] for side, speeds in found.items()},
             "ours_over_theirs": round(mean["ours"] / mean["theirs"], 3),
             "versions": versions(python),

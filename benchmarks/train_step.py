@@ -184,9 +184,9 @@ def in_turns(size, threads, rounds):
 
 
 def write(path, result):
-    """Keep one result a size and number of threads."""
+    """Keep one result a size, number of threads and kind of processor."""
     found = json.loads(path.read_text()) if path.exists() else {}
-    name = f"{result['size']} px, threads {result['threads']}"
+    name = f"{result['size']} px, threads {result['threads']}{', AMX' if result['amx'] else ''}"
     path.write_text(json.dumps(found | {name: result}, indent=1) + "\n")
 
 
