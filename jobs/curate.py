@@ -35,6 +35,7 @@ CODE = (
         "stages/curate.py",
         "stages/duplicates.py",
         "stages/measure.py",
+        "stages/networks.py",
         "stages/paths.py",
         "stages/person.py",
     ),

@@ -1,14 +1,12 @@
 """Whether a face that was found in an animal's photograph is a person's, its owner's say: a judgement of MobileFaceNet's vector of it."""
 
-import io
 from collections.abc import Sequence
 
 import numpy as np
 import torch
 
-from rupantara.models import mobilefacenet
 from rupantara.stages.chips import arcface_chip
-from rupantara.storage import weights
+from rupantara.stages.networks import load_embed
 from rupantara.types import Picture
 
 # fmt: off
@@ -31,14 +29,9 @@ heads of eight species, owners among them."""
 class PersonJudge:
     """Photograph and the keypoints of its faces -> log-odds that each is a person's."""
 
-    def __init__(self, data: bytes) -> None:
-        """Load the network from the bytes of `mobilefacenet.npz`."""
-        self._network = mobilefacenet.from_published(np.load(io.BytesIO(data), allow_pickle=False))
-
-    @staticmethod
-    def load(folder: str) -> "PersonJudge":
-        """Load the network from a folder or bucket."""
-        return PersonJudge(weights.load(folder, "mobilefacenet"))
+    def __init__(self, folder: str) -> None:
+        """Load `mobilefacenet.npz` from a folder or bucket."""
+        self._network = load_embed(folder)
 
     @torch.no_grad()
     def __call__(self, picture: Picture, faces: Sequence[np.ndarray]) -> np.ndarray:
