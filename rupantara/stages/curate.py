@@ -235,12 +235,15 @@ class CuratePhotos:
         if most <= PERSON:
             return faces
         assert self._yunet is not None
-        for found, least in ((faces, SURE_BESIDE_PEOPLE), (self._yunet.detect(picture, "animal", thorough=True), SURE)):
-            sure = [face for face in found if face.score >= least]
-            kept = [face for face, odds in zip(sure, self._odds(picture, sure), strict=True) if odds <= PERSON]
-            if kept:
-                return kept
-        raise Rejected("detect", "person", f"the face found is a person's, log-odds {most:.2g}")
+        kept = self._no_people(picture, faces, SURE_BESIDE_PEOPLE)
+        kept = kept or self._no_people(picture, self._yunet.detect(picture, "animal", thorough=True), SURE)
+        if not kept:
+            raise Rejected("detect", "person", f"the face found is a person's, log-odds {most:.2g}")
+        return kept
+
+    def _no_people(self, picture: Picture, faces: list[Detection], least: float) -> list[Detection]:
+        sure = [face for face in faces if face.score >= least]
+        return [face for face, odds in zip(sure, self._odds(picture, sure), strict=True) if odds <= PERSON]
 
     def _odds(self, picture: Picture, faces: list[Detection]) -> np.ndarray:
         return self._person(picture, [face.keypoints for face in faces])
@@ -251,7 +254,7 @@ class CuratePhotos:
         from rupantara.stages.person import PersonJudge
 
         assert self._judge_from is not None
-        return PersonJudge.load(self._judge_from)
+        return PersonJudge(self._judge_from)
 
     def _face_columns(self, face: Face) -> dict[str, Any]:
         return {
