@@ -20,8 +20,8 @@ import numpy as np
 from scipy.stats import t
 
 from jobs import evaluate, train_vae
+from rupantara.faces.arrays import choose, choose_people
 from rupantara.metrics.frechet import GaussianStats, frechet_distance
-from rupantara.stages.faces import choose, choose_people
 from rupantara.storage import tables
 from rupantara.storage.recipe import code_version
 

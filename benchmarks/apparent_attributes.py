@@ -20,13 +20,13 @@ import torch
 import torch.nn.functional as F
 
 from rupantara import schema
+from rupantara.evaluation.inversion_baselines import nearest
 from rupantara.generation import decoder_loading
 from rupantara.landmarks.morph import hull_mask
 from rupantara.landmarks.texture import SIDE, rescale
 from rupantara.metrics.interval import normal_interval, wilson_interval
-from rupantara.stages.decoder_rows import distinct, pictures_of, usable, vectors_of
-from rupantara.stages.inversion_baselines import nearest
 from rupantara.storage import manifest, tables
+from rupantara.training.decoder_rows import distinct, pictures_of, usable, vectors_of
 from rupantara.training.ridge import RidgeSums
 
 ADULT = (16.0, 70.0)

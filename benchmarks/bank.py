@@ -132,7 +132,7 @@ def main():
     import ray
 
     from actors.sharded_bank import ShardedBank
-    from jobs import cli
+    from jobs.runtime import cli
 
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--faces", type=int, default=1_000_000)

@@ -11,6 +11,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from rupantara.faces.arrays import to_images
 from rupantara.imaging import codec
 from rupantara.imaging.degrade import Cast
 from rupantara.imaging.dehaze import Dehaze
@@ -18,7 +19,6 @@ from rupantara.imaging.detail import Bilateral, Unsharp
 from rupantara.imaging.tone import Tone
 from rupantara.metrics.image import image_errors
 from rupantara.metrics.pictures import picture_errors
-from rupantara.stages.faces import to_images
 from rupantara.synthetic import draw_face
 
 SIZE, COUNT, ROUNDS = 256, 32, 9

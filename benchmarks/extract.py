@@ -16,7 +16,7 @@ import torch
 from benchmarks.pool import ratio
 from jobs import extract
 from rupantara import schema
-from rupantara.stages import extractors
+from rupantara.features import extractors
 from rupantara.stages.extract import COLUMNS
 from rupantara.storage import tables
 

@@ -6,7 +6,7 @@ FACES is a table of both domains from `jobs.curate --people-among-animals keep`,
 regression is fitted on four fifths of the identities and judges the last, five times; animals that it takes for people are left out of
 the next round's fit, three rounds. What it then takes for people, most sure first, is on the sheet, to be looked at: labels are
 wrong there, so no number of this script is an error rate. The coefficients of a fit on everything are printed as
-`rupantara.stages.person` holds them.
+`rupantara.faces.person` holds them.
 """
 
 import argparse
@@ -19,13 +19,13 @@ import numpy as np
 import torch
 
 from rupantara import schema
+from rupantara.faces.balance import draw
+from rupantara.faces.chips import arcface_chip
+from rupantara.faces.person import describe
 from rupantara.imaging import codec
-from rupantara.stages.chips import arcface_chip
+from rupantara.models.pretrained import load_embed
 from rupantara.stages.curate import PERSON
-from rupantara.stages.networks import load_embed
-from rupantara.stages.person import describe
 from rupantara.storage import tables
-from rupantara.training.balance import draw
 
 FOLDS, ROUNDS, RIDGE = 5, 3, 1e-3
 COLUMNS = ("face_id", "domain", "species", "identity", "image", "keypoints", "reject")

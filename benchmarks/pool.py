@@ -4,7 +4,7 @@ import multiprocessing
 import time
 from dataclasses import replace
 
-from jobs import cli, parts
+from jobs.runtime import cli, parts
 from rupantara.storage import tables
 
 STAGE = None

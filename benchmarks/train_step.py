@@ -29,7 +29,7 @@ import torch
 import torch.nn.functional as F
 
 from jobs import train_vae
-from jobs.cli import MALLOC
+from jobs.runtime.cli import MALLOC
 from rupantara.synthetic import SPECIES
 from rupantara.training.region_vae import Networks, Objective
 
@@ -44,7 +44,7 @@ def config_of(size):
 
 def make_task(size, defaults, device):
     """Build the task; `defaults` is fp32 and PyTorch's own choice of AdamW (foreach), as a user's first loop has it."""
-    from rupantara.stages.train_region_vae import RegionVAETask
+    from rupantara.training.region_vae_task import RegionVAETask
 
     torch.manual_seed(0)
     task = RegionVAETask(config_of(size), Objective(bfloat16=not defaults), Networks(), None, device)
@@ -74,7 +74,7 @@ def with_torchs_blocks():
 
 def rows_of(number, size, name):
     """Return faces of noise, as the training stream has them."""
-    from rupantara.stages.train_region_vae import blank_rows
+    from rupantara.training.region_vae_task import blank_rows
 
     rows = dict(blank_rows(number, size, name))
     rows["image"] = np.random.default_rng(0).integers(0, 255, rows["image"].shape).astype(np.uint8)
@@ -120,13 +120,13 @@ def make_unvalidated(size, defaults, device):
 
 
 def under_ray(rows, steps, threads, make):
-    """Return the mean seconds of a step in the second epoch of jobs.train_worker's loop, as the jobs run it."""
+    """Return the mean seconds of a step in the second epoch of jobs.runtime.train_worker's loop, as the jobs run it."""
     import ray.data
 
-    from jobs import cli
-    from jobs.train_fit import fit
-    from jobs.train_flags import Training
-    from jobs.train_worker import Plan
+    from jobs.runtime import cli
+    from jobs.runtime.train_fit import fit
+    from jobs.runtime.train_flags import Training
+    from jobs.runtime.train_worker import Plan
 
     cli.connect()
     datasets = {}

@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 
 import pyarrow as pa
 
-from jobs import cli, parts
+from jobs.runtime import cli, parts
 from rupantara import schema
 from rupantara.errors import UserError
 from rupantara.reports.contact_sheet import morph_sheet
@@ -20,7 +20,7 @@ from rupantara.storage import manifest, tables, uris
 from rupantara.storage.manifest import Manifest
 from rupantara.storage.recipe import Recipe, code_version
 
-CODE = ("imaging", "landmarks", "stages/augment.py", "stages/measure.py", "schema.py", "jobs/augment.py")
+CODE = ("imaging", "landmarks", "stages/augment.py", "faces/measure.py", "schema.py", "jobs/augment.py")
 PLAN_COLUMNS = ("domain", "landmarks", "quality", "split", "reject")
 
 

@@ -10,8 +10,8 @@ from typing import Any
 
 import pyarrow as pa
 
-from jobs import parts
 from jobs.bank_config import CODE, Config, choose_animals, named
+from jobs.runtime import parts
 from rupantara import schema
 from rupantara.bank import versions
 from rupantara.bank.rows import shard_of

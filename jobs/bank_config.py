@@ -4,13 +4,13 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
-from jobs import cli
+from jobs.runtime import cli
 from rupantara import schema
 from rupantara.errors import UserError
-from rupantara.stages.faces import at_most
+from rupantara.faces.arrays import at_most
 from rupantara.storage import tables, uris
 
-CODE = ("bank", "stages/bank.py", "stages/bank_choice.py", "metrics/cosine.py")
+CODE = ("bank", "stages/bank.py", "bank/choice.py", "metrics/cosine.py")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,7 +13,7 @@ from typing import Any, ClassVar, Literal
 
 import pandas as pd
 
-from jobs import cli
+from jobs.runtime import cli
 from rupantara.bank import factory, versions
 from rupantara.bank.planning import plan_bank
 from rupantara.bank.store import VectorStore

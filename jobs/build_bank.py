@@ -15,18 +15,18 @@ from typing import Any
 
 import pyarrow as pa
 
-from jobs import cli, parts
 from jobs.bank_changes import PLANS, make_version, written
 from jobs.bank_config import CODE, Config, check_flags, choose_animals
+from jobs.runtime import cli, parts
 from rupantara import schema
 from rupantara.bank import versions
 from rupantara.bank.alignment import Alignment
 from rupantara.bank.check import check
+from rupantara.bank.choice import characteristic
 from rupantara.bank.factory import plan_index
 from rupantara.errors import UserError
 from rupantara.landmarks.regions import REGIONS
 from rupantara.stages.bank import BankSpec, BuildShard, fit_alignment, index_summary
-from rupantara.stages.bank_choice import characteristic
 from rupantara.storage import manifest
 from rupantara.storage.recipe import Recipe, code_version
 

@@ -13,22 +13,28 @@ from typing import Any, ClassVar, Literal
 
 import ray
 
-from jobs import cli, parts
+from jobs.runtime import cli, parts
 from rupantara import schema
 from rupantara.errors import UserError
+from rupantara.evaluation.contestants import expand, load_contestant, model_type
+from rupantara.faces.arrays import choose, choose_people
 from rupantara.generation import variations
 from rupantara.reports import comparison, html
 from rupantara.stages import compare
 from rupantara.stages.compare import CompareFaces, Contest
-from rupantara.stages.contestants import expand, load_contestant, model_type
-from rupantara.stages.faces import choose, choose_people
 from rupantara.storage import checkpoints, manifest, uris, weights
 from rupantara.storage.recipe import Recipe, code_version
 
 log = logging.getLogger("jobs")
 CODE = (
     *("models", "metrics", "generation/variations.py", "generation/zoo_loading.py", "training/warm_start.py"),
-    *("stages/compare.py", "stages/judges.py", "stages/contestants.py", "stages/faces.py", "landmarks/regions.py"),
+    *(
+        "stages/compare.py",
+        "evaluation/judges.py",
+        "evaluation/contestants.py",
+        "faces/arrays.py",
+        "landmarks/regions.py",
+    ),
     "imaging/codec.py",
 )
 TIMED_FACES = 32

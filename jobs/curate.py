@@ -14,15 +14,15 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 import pyarrow as pa
 
-from jobs import cli, parts, retry
 from jobs.duplicates import reject_duplicates
 from jobs.photo_parts import EXTENSIONS, photo_part, photographs
+from jobs.runtime import cli, parts, retry
 from rupantara import schema
 from rupantara.errors import UserError
+from rupantara.faces.duplicates import REASON
+from rupantara.faces.paths import DEFAULT_RULES, compile_rules, count_by_rule, is_animal
 from rupantara.reports import funnel, html
 from rupantara.stages.curate import CuratePhotos, CurateRules, load_known_keypoints, shown_uri
-from rupantara.stages.duplicates import REASON
-from rupantara.stages.paths import DEFAULT_RULES, compile_rules, count_by_rule, is_animal
 from rupantara.storage import tables, uris, weights
 from rupantara.storage.manifest import Manifest
 from rupantara.storage.recipe import Recipe, code_version
@@ -31,13 +31,13 @@ from rupantara.storage.uris import FileEntry
 CODE = (
     *("imaging", "landmarks", "models/mobilefacenet.py", "schema.py"),
     *(
-        "stages/chips.py",
+        "faces/chips.py",
         "stages/curate.py",
-        "stages/duplicates.py",
-        "stages/measure.py",
-        "stages/networks.py",
-        "stages/paths.py",
-        "stages/person.py",
+        "faces/duplicates.py",
+        "faces/measure.py",
+        "training/networks.py",
+        "faces/paths.py",
+        "faces/person.py",
     ),
 )
 PART_BYTES = 128 * 2**20

@@ -3,9 +3,9 @@
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
-from jobs import cli
-from jobs.train_flags import Training
-from jobs.train_worker import CHUNK_ROWS
+from jobs.runtime import cli
+from jobs.runtime.train_flags import Training
+from jobs.runtime.train_worker import CHUNK_ROWS
 from rupantara.errors import UserError
 from rupantara.models.face_decoder import PARTS
 from rupantara.models.texture_decoder import PRESETS, TextureDecoderConfig

@@ -9,10 +9,10 @@ import ray.data
 
 from rupantara import schema
 from rupantara.errors import UserError
-from rupantara.stages.decoder_rows import DecoderRows, usable
-from rupantara.stages.faces import at_most
-from rupantara.stages.train_decoder import STREAM
+from rupantara.faces.arrays import at_most
 from rupantara.storage import manifest, tables
+from rupantara.training.decoder_rows import DecoderRows, usable
+from rupantara.training.decoder_task import STREAM
 
 log = logging.getLogger("jobs")
 

@@ -14,8 +14,8 @@ from rupantara.errors import UserError
 from rupantara.models.kernel_features import KernelFeatures
 from rupantara.models.landmark_decoder import Standardize
 from rupantara.models.texture_decoder import TextureDecoderConfig
-from rupantara.stages.decoder_rows import DecoderRows
-from rupantara.stages.train_decoder import STREAM, WarmStart
+from rupantara.training.decoder_rows import DecoderRows
+from rupantara.training.decoder_task import STREAM, WarmStart
 from rupantara.training.ridge import PENALTIES, RidgeSums
 
 log = logging.getLogger("jobs")

@@ -6,9 +6,9 @@ from jobs.decoder_config import Config, lengths, objective_of
 from jobs.decoder_data import Sets, choose
 from jobs.mean_face import MEAN, PARENTS
 from rupantara.errors import UserError
-from rupantara.stages.decoder_rows import IDENTITY, DecoderRows, VectorField, vector_field
-from rupantara.stages.extractors import EXTRACTORS
+from rupantara.features.extractors import EXTRACTORS
 from rupantara.storage import manifest
+from rupantara.training.decoder_rows import IDENTITY, DecoderRows, VectorField, vector_field
 
 PICTURE = {"landmarks": "", "texture": "texture", "single": "crop", "joint": "crop"}
 """Column of the features table that each part's pictures are compared with."""

@@ -12,7 +12,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
-from jobs import augment, build_bank, cli, curate, evaluate, extract, generate, reverse_map, train_vae
+from jobs import augment, build_bank, curate, evaluate, extract, generate, reverse_map, train_vae
+from jobs.runtime import cli
 from rupantara.reports import evaluation, funnel, html, sections
 from rupantara.storage import manifest, uris
 from rupantara.synthetic import write_photographs

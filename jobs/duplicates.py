@@ -7,7 +7,7 @@ from collections.abc import Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
-from rupantara.stages.duplicates import COLUMNS, Duplicates, rejected
+from rupantara.faces.duplicates import COLUMNS, Duplicates, rejected
 from rupantara.storage import tables, uris
 
 log = logging.getLogger("jobs")

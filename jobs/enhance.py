@@ -9,14 +9,14 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, ClassVar, Literal
 
-from jobs import cli, parts
+from jobs.runtime import cli, parts
 from rupantara import schema
 from rupantara.errors import UserError
+from rupantara.faces.arrays import choose
 from rupantara.imaging import enhance as steps
 from rupantara.imaging.enhance import describe
 from rupantara.reports import enhanced, html
 from rupantara.stages.enhance import Chain, EnhancePictures
-from rupantara.stages.faces import choose
 from rupantara.storage import manifest, uris
 from rupantara.storage.recipe import Recipe, code_version
 
@@ -25,7 +25,7 @@ CODE = (
         f"imaging/{name}.py"
         for name in ("enhance", "parameters", "tone", "dehaze", "guided_filter", "detail", "degrade", "codec")
     ),
-    *("stages/enhance.py", "stages/originals.py", "metrics/pictures.py", "generation/provenance.py", "schema.py"),
+    *("stages/enhance.py", "evaluation/originals.py", "metrics/pictures.py", "generation/provenance.py", "schema.py"),
 )
 
 

@@ -12,14 +12,14 @@ from typing import Any, ClassVar, Literal
 
 import ray
 
-from jobs import cli, parts
+from jobs.runtime import cli, parts
 from rupantara import schema
 from rupantara.errors import UserError
+from rupantara.faces.arrays import choose, choose_people
 from rupantara.generation import loading
 from rupantara.landmarks.regions import REGIONS
 from rupantara.reports import evaluation, html
 from rupantara.stages.evaluate import READ, MeasureFaces, fit_baselines
-from rupantara.stages.faces import choose, choose_people
 from rupantara.storage import manifest, uris, weights
 from rupantara.storage.recipe import Recipe, code_version
 
@@ -28,11 +28,11 @@ CODE = (
     "metrics",
     "training/warm_start.py",
     "stages/evaluate.py",
-    "stages/judges.py",
-    "stages/faces.py",
+    "evaluation/judges.py",
+    "faces/arrays.py",
     "stages/extract.py",
-    "stages/networks.py",
-    "training/balance.py",
+    "training/networks.py",
+    "faces/balance.py",
     "landmarks/crop.py",
     "landmarks/regions.py",
     "imaging/codec.py",

@@ -12,26 +12,31 @@ from typing import Any, ClassVar, Literal
 
 import ray
 
-from jobs import cli, parts
 from jobs.mean_face import MEAN
+from jobs.runtime import cli, parts
 from rupantara import schema
 from rupantara.errors import UserError
+from rupantara.evaluation.inversion_baselines import COLUMNS, fit_baselines
+from rupantara.faces.arrays import choose_people
 from rupantara.generation import decoder_loading
 from rupantara.generation.decoder_loading import MODEL_TYPE
 from rupantara.reports import html, inversion
-from rupantara.stages.decoder_rows import usable, vector_field
-from rupantara.stages.faces import choose_people
-from rupantara.stages.inversion_baselines import COLUMNS, fit_baselines
 from rupantara.stages.measure_inversions import MeasureInversions, Trial
 from rupantara.storage import checkpoints, manifest, tables, uris, weights
 from rupantara.storage.recipe import Recipe, code_version
+from rupantara.training.decoder_rows import usable, vector_field
 
 log = logging.getLogger("jobs")
 CODE = (
-    *("models", "metrics", "training/ridge.py", "training/balance.py", "training/decoders.py", "imaging/codec.py"),
+    *("models", "metrics", "training/ridge.py", "faces/balance.py", "training/decoders.py", "imaging/codec.py"),
     *("landmarks/texture.py", "landmarks/crop.py", "landmarks/morph.py", "landmarks/spline.py"),
-    *("generation/decoder_loading.py", "stages/inverters.py", "stages/inversion_baselines.py", "stages/judges.py"),
-    *("stages/measure_inversions.py", "stages/decoder_rows.py", "stages/faces.py", "stages/networks.py"),
+    *(
+        "generation/decoder_loading.py",
+        "evaluation/inverters.py",
+        "evaluation/inversion_baselines.py",
+        "evaluation/judges.py",
+    ),
+    *("stages/measure_inversions.py", "training/decoder_rows.py", "faces/arrays.py", "training/networks.py"),
 )
 JUDGES = ("squeezenet", "mobilefacenet")
 FIT_TIMEOUT_S = 3600

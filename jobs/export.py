@@ -10,7 +10,7 @@ from typing import ClassVar, Literal
 
 import pyarrow as pa
 
-from jobs import cli, parts
+from jobs.runtime import cli, parts
 from rupantara import schema
 from rupantara.stages import export
 from rupantara.storage import manifest, tables, uris

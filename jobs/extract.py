@@ -10,13 +10,13 @@ from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Any, ClassVar
 
-from jobs import cli, parts
 from jobs.mean_face import MEAN, PARENTS, mean_landmarks
+from jobs.runtime import cli, parts
 from rupantara import schema
 from rupantara.errors import UserError
-from rupantara.stages import extractors
+from rupantara.features import extractors
+from rupantara.features.extractor import Source, Spec
 from rupantara.stages.extract import COLUMNS, ExtractFeatures
-from rupantara.stages.extractor import Source, Spec
 from rupantara.storage import manifest
 from rupantara.storage.recipe import Recipe, code_version
 
@@ -24,14 +24,14 @@ CODE = (
     *(
         "models",
         "stages/extract.py",
-        "stages/extractor.py",
-        "stages/extractors.py",
-        "stages/chips.py",
-        "stages/vggface_files.py",
+        "features/extractor.py",
+        "features/extractors.py",
+        "faces/chips.py",
+        "features/vggface_files.py",
     ),
     *(
-        "stages/faces.py",
-        "stages/textures.py",
+        "faces/arrays.py",
+        "features/textures.py",
         "landmarks/texture.py",
         "landmarks/spline.py",
         "landmarks/morph.py",

@@ -13,14 +13,15 @@ from typing import ClassVar, Literal
 import pyarrow as pa
 
 from actors.sharded_bank import ShardedBank
-from jobs import cli, inversion, parts
+from jobs import inversion
+from jobs.runtime import cli, parts
 from rupantara import schema
 from rupantara.errors import UserError
+from rupantara.faces.arrays import COLUMNS, choose
 from rupantara.generation import loading, prior
 from rupantara.generation.hybrid import Mixing
 from rupantara.landmarks.regions import REGIONS
 from rupantara.reports.contact_sheet import write_contact_sheet, write_pngs
-from rupantara.stages.faces import COLUMNS, choose
 from rupantara.stages.generate import NEAREST, GenerateHybrids
 from rupantara.storage import manifest
 from rupantara.storage.recipe import Recipe, code_version
@@ -32,7 +33,7 @@ CODE = (
     "generation",
     "stages/generate.py",
     "stages/extract.py",
-    "stages/faces.py",
+    "faces/arrays.py",
     "landmarks/regions.py",
     "imaging/codec.py",
     "metrics/cosine.py",

@@ -12,23 +12,23 @@ from typing import Any, NamedTuple
 import numpy as np
 import pyarrow as pa
 
-from jobs import parts
 from jobs.photo_parts import EXTENSIONS, photo_part, photographs
+from jobs.runtime import parts
 from rupantara import schema
 from rupantara.errors import UserError
+from rupantara.faces.arrays import at_most
+from rupantara.features import extractors
+from rupantara.features.extractor import Source as Embedding
+from rupantara.features.extractor import Spec
 from rupantara.generation import decoder_loading
 from rupantara.generation.decoder_loading import LoadedFace
 from rupantara.reports.contact_sheet import write_inversion_sheet, write_pngs
-from rupantara.stages import extractors
 from rupantara.stages.curate import CuratePhotos, CurateRules
-from rupantara.stages.decoder_rows import vector_field
 from rupantara.stages.extract import ExtractFeatures
-from rupantara.stages.extractor import Source as Embedding
-from rupantara.stages.extractor import Spec
-from rupantara.stages.faces import at_most
 from rupantara.stages.invert import InvertPhotos, InvertVectors
 from rupantara.storage import manifest, tables, uris, weights
 from rupantara.storage.recipe import Recipe, code_version
+from rupantara.training.decoder_rows import vector_field
 
 log = logging.getLogger("jobs")
 CODE = (
@@ -40,11 +40,11 @@ CODE = (
         "generation/decoder_loading.py",
         "generation/provenance.py",
     ),
-    *("training/balance.py", "imaging/codec.py", "stages/invert.py", "stages/decoder_rows.py", "stages/faces.py"),
+    *("faces/balance.py", "imaging/codec.py", "stages/invert.py", "training/decoder_rows.py", "faces/arrays.py"),
 )
 PHOTO_CODE = (
-    *("imaging", "models", "stages/curate.py", "stages/measure.py", "stages/paths.py", "stages/extract.py"),
-    *("stages/extractor.py", "stages/extractors.py", "stages/chips.py", "stages/vggface_files.py"),
+    *("imaging", "models", "stages/curate.py", "faces/measure.py", "faces/paths.py", "stages/extract.py"),
+    *("features/extractor.py", "features/extractors.py", "faces/chips.py", "features/vggface_files.py"),
 )
 PART_ROWS = 256
 MakeStage = Callable[[], Callable[[pa.Table], pa.Table]]

@@ -7,9 +7,9 @@ import pyarrow as pa
 import ray.data
 from ray.data.aggregate import AggregateFnV2
 
-from jobs import cli
+from jobs.runtime import cli
 from rupantara.errors import UserError
-from rupantara.stages.textures import MEAN_COLUMNS, scaled_landmarks
+from rupantara.features.textures import MEAN_COLUMNS, scaled_landmarks
 from rupantara.storage import manifest, tables
 
 MEAN = "mean_landmarks"

@@ -12,19 +12,19 @@ from typing import ClassVar
 import numpy as np
 import pyarrow as pa
 
-from jobs import cli
+from jobs.runtime import cli
 from rupantara import schema
 from rupantara.errors import UserError
+from rupantara.faces.arrays import COLUMNS, choose, load
 from rupantara.generation import loading, prior
 from rupantara.reports.cards import model_card
 from rupantara.stages import pack
-from rupantara.stages.faces import COLUMNS, choose, load
 from rupantara.storage import checkpoints, manifest, tables, uris
 from rupantara.storage.manifest import DataFile
 from rupantara.storage.recipe import Recipe, code_version
 
 log = logging.getLogger("jobs")
-CODE = ("models", "stages/pack.py", "stages/faces.py", "generation", "training/warm_start.py", "imaging/codec.py")
+CODE = ("models", "stages/pack.py", "faces/arrays.py", "generation", "training/warm_start.py", "imaging/codec.py")
 SAMPLES = "samples.jpg"
 NUM_SEEN = 256
 """Train faces of each domain that the mean variances are taken over."""

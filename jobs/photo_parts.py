@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import pyarrow as pa
 
-from jobs.parts import Part
+from jobs.runtime.parts import Part
 from rupantara import schema
 from rupantara.storage.uris import FileEntry
 

@@ -11,14 +11,14 @@ from typing import ClassVar
 
 import pyarrow as pa
 
-from jobs import cli, parts
+from jobs.runtime import cli, parts
 from rupantara import schema
 from rupantara.bank.alignment import ANIMAL, HUMAN, Alignment
 from rupantara.errors import UserError
+from rupantara.faces.arrays import choose, choose_people
 from rupantara.generation import loading
 from rupantara.reports import html
 from rupantara.reports import probe as report
-from rupantara.stages.faces import choose, choose_people
 from rupantara.stages.probe import MEASURES, ProbeCodes
 from rupantara.storage import manifest, uris
 from rupantara.storage.recipe import Recipe, code_version
@@ -28,7 +28,7 @@ CODE = (
     "metrics",
     "bank",
     "stages/probe.py",
-    "stages/faces.py",
+    "faces/arrays.py",
     "stages/extract.py",
     "landmarks",
 )

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from jobs import cli
+from jobs.runtime import cli
 from rupantara.errors import MissingError, RefusedError, UserError
 from rupantara.generation import loading, zoo_loading
 from rupantara.storage import checkpoints, manifest, uris

@@ -10,7 +10,7 @@ from functools import partial
 from typing import ClassVar, Literal
 
 from actors.sharded_bank import ShardedBank
-from jobs import cli, parts
+from jobs.runtime import cli, parts
 from rupantara import schema
 from rupantara.errors import UserError
 from rupantara.landmarks.regions import REGIONS

@@ -12,25 +12,24 @@ from typing import Any
 
 import torch
 
-from jobs import cli, train_logs
 from jobs.decoder_config import Config, lengths, names_of, objective_of, presets, texture_of
 from jobs.decoder_data import Sets, datasets
 from jobs.decoder_start import warm_start
 from jobs.decoder_tables import Job, choose_for, open_tables, rows_of
-from jobs.train_fit import check, fit
-from jobs.train_progress import following
-from jobs.train_publish import publish
-from jobs.train_worker import Plan
+from jobs.runtime import cli, train_logs
+from jobs.runtime.train_fit import check, fit
+from jobs.runtime.train_progress import following
+from jobs.runtime.train_publish import publish
+from jobs.runtime.train_worker import Plan
 from rupantara import schema
 from rupantara.generation import decoder_loading
-from rupantara.models import face_decoder
+from rupantara.models import face_decoder, pretrained
 from rupantara.models.face_decoder import FaceDecoderConfig
 from rupantara.models.texture_decoder import TextureDecoderConfig
 from rupantara.reports.decoder_card import decoder_card
-from rupantara.stages import networks
-from rupantara.stages.train_decoder import STREAM, DecoderTask, WarmStart
 from rupantara.storage import manifest, uris, weights
 from rupantara.storage.recipe import Recipe, code_version
+from rupantara.training.decoder_task import STREAM, DecoderTask, WarmStart
 from rupantara.training.decoders import DecoderObjective, Judging
 
 log = logging.getLogger("jobs")
@@ -40,13 +39,13 @@ CODE = (
     *("losses/perceptual.py", "losses/moments.py"),
     *("landmarks/crop.py", "landmarks/texture.py", "landmarks/morph.py", "landmarks/spline.py", "imaging/codec.py"),
     *("training/decoders.py", "training/ridge.py", "training/state.py", "training/ema.py", "training/schedule.py"),
-    *("training/balance.py", "stages/train_decoder.py", "stages/decoder_rows.py", "stages/faces.py"),
+    *("faces/balance.py", "training/decoder_task.py", "training/decoder_rows.py", "faces/arrays.py"),
     *(
-        "stages/networks.py",
+        "training/networks.py",
         "jobs/decoder_data.py",
         "jobs/decoder_start.py",
         "jobs/decoder_tables.py",
-        "jobs/train_worker.py",
+        "jobs/runtime/train_worker.py",
     ),
 )
 FACES = "faces"
@@ -90,9 +89,9 @@ class Make:
         """Load the networks of the losses and build the model."""
         objective = self.objective
         seen = (
-            networks.load_features(self.weights, "squeezenet").to(device) if objective.perceptual_weight > 0 else None
+            pretrained.load_features(self.weights, "squeezenet").to(device) if objective.perceptual_weight > 0 else None
         )
-        embed = networks.load_embed(self.weights).to(device) if objective.identity_weight > 0 else None
+        embed = pretrained.load_embed(self.weights).to(device) if objective.identity_weight > 0 else None
         judging = Judging(seen.features if seen else None, embed)
         return DecoderTask(self.model, objective, judging, self.warm, device)
 

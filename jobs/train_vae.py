@@ -14,30 +14,36 @@ from typing import Any, ClassVar, Literal
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from jobs import cli, train_logs
-from jobs.train_data import Chosen, choose, datasets, warm_start
-from jobs.train_fit import check, fit
-from jobs.train_flags import Training
-from jobs.train_progress import following
-from jobs.train_publish import publish
-from jobs.train_worker import Plan
+from jobs.runtime import cli, train_logs
+from jobs.runtime.train_data import Chosen, choose, datasets, warm_start
+from jobs.runtime.train_fit import check, fit
+from jobs.runtime.train_flags import Training
+from jobs.runtime.train_progress import following
+from jobs.runtime.train_publish import publish
+from jobs.runtime.train_worker import Plan
 from rupantara import schema
 from rupantara.errors import UserError
 from rupantara.generation import loading
 from rupantara.models import growing
 from rupantara.models.region_vae import RegionVAEConfig, check_sizes
 from rupantara.reports.cards import model_card
-from rupantara.stages import networks
-from rupantara.stages.train_region_vae import DOMAINS, RegionVAETask, blank_rows
 from rupantara.storage import manifest, weights
 from rupantara.storage.recipe import Recipe, code_version
+from rupantara.training import networks
 from rupantara.training.region_vae import Objective
+from rupantara.training.region_vae_task import DOMAINS, RegionVAETask, blank_rows
 from rupantara.training.warm_start import Pca
 
 log = logging.getLogger("jobs")
 CODE = (
-    *("models", "losses", "training", "stages/faces.py", "stages/train_region_vae.py", "stages/networks.py"),
-    *("landmarks/regions.py", "landmarks/crop.py", "imaging/codec.py", "jobs/train_data.py", "jobs/train_worker.py"),
+    *("models", "losses", "training", "faces/arrays.py", "training/region_vae_task.py", "training/networks.py"),
+    *(
+        "landmarks/regions.py",
+        "landmarks/crop.py",
+        "imaging/codec.py",
+        "jobs/runtime/train_data.py",
+        "jobs/runtime/train_worker.py",
+    ),
 )
 AUTO = -1.0
 

@@ -13,30 +13,29 @@ from typing import ClassVar
 import ray.data
 import torch
 
-from jobs import cli, train_logs
-from jobs.train_data import choose, datasets
-from jobs.train_fit import check, fit
-from jobs.train_flags import Training
-from jobs.train_progress import following
-from jobs.train_publish import publish
-from jobs.train_worker import Plan
+from jobs.runtime import cli, train_logs
+from jobs.runtime.train_data import choose, datasets
+from jobs.runtime.train_fit import check, fit
+from jobs.runtime.train_flags import Training
+from jobs.runtime.train_progress import following
+from jobs.runtime.train_publish import publish
+from jobs.runtime.train_worker import Plan
 from rupantara import schema
 from rupantara.errors import UserError
 from rupantara.generation import zoo_loading
-from rupantara.models import zoo
+from rupantara.models import pretrained, zoo
 from rupantara.models.zoo import ZooConfig
 from rupantara.reports.zoo_card import zoo_card
-from rupantara.stages import networks
-from rupantara.stages.train_zoo import STREAM, ZooTask
 from rupantara.storage import manifest, uris, weights
 from rupantara.storage.recipe import Recipe, code_version
 from rupantara.training.zoo import OBJECTIVES, Objective
+from rupantara.training.zoo_task import STREAM, ZooTask
 
 log = logging.getLogger("jobs")
 CODE = (
     *("models/zoo", "models/blocks.py", "models/squeezenet.py", "losses/kl.py", "losses/feature.py"),
-    *("training/zoo.py", "training/state.py", "training/ema.py", "training/schedule.py", "stages/train_zoo.py"),
-    *("stages/faces.py", "imaging/codec.py", "jobs/train_data.py", "jobs/train_worker.py"),
+    *("training/zoo.py", "training/state.py", "training/ema.py", "training/schedule.py", "training/zoo_task.py"),
+    *("faces/arrays.py", "imaging/codec.py", "jobs/runtime/train_data.py", "jobs/runtime/train_worker.py"),
 )
 FEATURES = "squeezenet"
 """Network of the feature loss: of those that the catalogue knows by hash, the one that was trained on ImageNet."""
@@ -128,7 +127,7 @@ class Make:
 
     def __call__(self, device: torch.device) -> ZooTask:
         """Load the network of the feature loss, if there is one, and build the model."""
-        found = networks.load_features(self.weights, FEATURES).to(device) if self.objective.gamma > 0 else None
+        found = pretrained.load_features(self.weights, FEATURES).to(device) if self.objective.gamma > 0 else None
         return ZooTask(self.model, self.objective, found.features if found else None, device)
 
 

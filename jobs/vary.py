@@ -11,13 +11,13 @@ from typing import ClassVar, Literal
 
 import pyarrow as pa
 
-from jobs import cli, parts
+from jobs.runtime import cli, parts
 from rupantara import schema
 from rupantara.errors import UserError
+from rupantara.faces.arrays import COLUMNS, choose
 from rupantara.generation import variations, zoo_loading
 from rupantara.reports.contact_sheet import write_pngs
 from rupantara.reports.variation_sheet import write_variation_sheet
-from rupantara.stages.faces import COLUMNS, choose
 from rupantara.stages.vary import SAMPLES, VaryFaces
 from rupantara.storage import checkpoints, manifest
 from rupantara.storage.recipe import Recipe, code_version
@@ -25,7 +25,7 @@ from rupantara.storage.recipe import Recipe, code_version
 log = logging.getLogger("jobs")
 CODE = (
     *("models/zoo", "models/blocks.py", "generation/variations.py", "generation/provenance.py"),
-    *("stages/vary.py", "stages/faces.py", "imaging/codec.py"),
+    *("stages/vary.py", "faces/arrays.py", "imaging/codec.py"),
 )
 SAMPLES_A_PART = 256
 

@@ -11,11 +11,11 @@ import pyarrow as pa
 from actors.sharded_bank import ShardedBank
 from rupantara import schema
 from rupantara.errors import Rejected, UserError
+from rupantara.faces.arrays import load
 from rupantara.generation import loading
 from rupantara.generation.hybrid import Mixing
 from rupantara.landmarks.regions import REGIONS
 from rupantara.stages.curate import CuratePhotos, CurateRules
-from rupantara.stages.faces import load
 from rupantara.stages.generate import NEAREST, GenerateHybrids
 
 

@@ -8,8 +8,9 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from jobs import build_bank, cli, parts
+from jobs import build_bank
 from jobs.build_bank import Config
+from jobs.runtime import cli, parts
 from rupantara import schema
 from rupantara.bank import versions
 from rupantara.bank.hits import Hits, merge_hits

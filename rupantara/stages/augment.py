@@ -11,13 +11,13 @@ import pyarrow.compute as pc
 
 from rupantara import schema
 from rupantara.errors import Rejected, UserError
+from rupantara.faces.measure import measure
 from rupantara.imaging import codec
 from rupantara.landmarks import align
 from rupantara.landmarks.morph import Morph, morph
 from rupantara.landmarks.points import keypoints_from
-from rupantara.stages.decoder_rows import distinct
-from rupantara.stages.measure import measure
 from rupantara.storage import tables
+from rupantara.training.decoder_rows import distinct
 
 PARENT_COLUMNS = ("face_id", "license", "domain", "identity", "attributes", "landmarks", "quality", "split", "reject")
 SPLIT = "train"

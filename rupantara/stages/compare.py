@@ -13,14 +13,14 @@ import torch
 from torch import Tensor
 
 from rupantara import schema
+from rupantara.evaluation.contestants import Contestant, PcaContestant, load_contestant
+from rupantara.evaluation.judges import Judges
+from rupantara.faces.arrays import load, to_pictures
 from rupantara.generation.variations import NOISE, seed_of
 from rupantara.imaging import codec
 from rupantara.metrics.diversity import mean_pairwise
 from rupantara.metrics.image import image_errors
 from rupantara.models.zoo import SIDE
-from rupantara.stages.contestants import Contestant, PcaContestant, load_contestant
-from rupantara.stages.faces import load, to_pictures
-from rupantara.stages.judges import Judges
 from rupantara.storage import tables, uris
 from rupantara.tensors import Images
 from rupantara.training.warm_start import Pca, fit_pca

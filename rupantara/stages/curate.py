@@ -15,18 +15,18 @@ import pyarrow as pa
 
 from rupantara import schema
 from rupantara.errors import Rejected, UserError
+from rupantara.faces.detector import Detection, YuNet
+from rupantara.faces.measure import measure
+from rupantara.faces.paths import DEFAULT_RULES, Origin, origin
+from rupantara.faces.pfld import PFLD
 from rupantara.imaging import codec
 from rupantara.landmarks import align as alignment
-from rupantara.landmarks.detector import Detection, YuNet
-from rupantara.landmarks.pfld import PFLD
 from rupantara.landmarks.points import keypoints_from
-from rupantara.stages.measure import measure
-from rupantara.stages.paths import DEFAULT_RULES, Origin, origin
 from rupantara.storage import uris, weights
 from rupantara.types import Picture
 
 if TYPE_CHECKING:
-    from rupantara.stages.person import PersonJudge
+    from rupantara.faces.person import PersonJudge
 
 READ_THREADS = 8
 PERSON = 0.0
@@ -251,7 +251,7 @@ class CuratePhotos:
     @cached_property
     def _person(self) -> "PersonJudge":
         # It brings torch with it, which photographs of people do without.
-        from rupantara.stages.person import PersonJudge
+        from rupantara.faces.person import PersonJudge
 
         assert self._judge_from is not None
         return PersonJudge(self._judge_from)

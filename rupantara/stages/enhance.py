@@ -10,11 +10,11 @@ import numpy as np
 import pyarrow as pa
 
 from rupantara import schema
+from rupantara.evaluation.originals import Originals
 from rupantara.generation import provenance
 from rupantara.imaging import codec
 from rupantara.imaging.enhance import Step, after_each, describe, enhance, spell
 from rupantara.metrics.pictures import picture_errors
-from rupantara.stages.originals import Originals
 from rupantara.types import Picture
 
 BATCH = 64

@@ -9,18 +9,18 @@ import safetensors.numpy
 import torch
 
 from rupantara import schema
+from rupantara.evaluation.judges import Judges
+from rupantara.faces.arrays import COLUMNS, FaceArrays, keypoints, load, to_images
+from rupantara.faces.balance import draw
 from rupantara.generation import loading
 from rupantara.landmarks.regions import REGIONS
 from rupantara.metrics.image import image_errors
 from rupantara.metrics.region_control import QUIET, changed_energy
 from rupantara.models.placement import hybrid_boxes
 from rupantara.stages.extract import BATCH, encode
-from rupantara.stages.faces import COLUMNS, FaceArrays, keypoints, load, to_images
-from rupantara.stages.judges import Judges
 from rupantara.storage import tables, uris
 from rupantara.storage.weights import has
 from rupantara.tensors import Images
-from rupantara.training.balance import draw
 from rupantara.training.warm_start import Pca, fit_pca
 
 FIELDS = ("mean", "components", "deviations")

@@ -6,11 +6,11 @@ import pyarrow as pa
 import torch
 
 from rupantara import schema
+from rupantara.faces.arrays import FaceArrays
+from rupantara.features import extractors
+from rupantara.features.extractor import Source, Spec, decode
 from rupantara.generation import loading
 from rupantara.landmarks.regions import REGIONS
-from rupantara.stages import extractors
-from rupantara.stages.extractor import Source, Spec, decode
-from rupantara.stages.faces import FaceArrays
 
 BATCH = 32
 CHUNK_ROWS = 256

@@ -10,11 +10,11 @@ import torch
 
 from rupantara import schema
 from rupantara.errors import UserError
+from rupantara.faces.arrays import FaceArrays, load, to_pictures
 from rupantara.generation import hybrid, loading, provenance
 from rupantara.generation.hybrid import Bank, Mixing, Retrieved
 from rupantara.landmarks.regions import REGIONS
 from rupantara.stages.extract import BATCH, CHUNK_ROWS, encode
-from rupantara.stages.faces import FaceArrays, load, to_pictures
 from rupantara.types import Picture
 
 NEAREST = "nearest"

@@ -11,13 +11,13 @@ import torch
 
 from rupantara import schema
 from rupantara.errors import Rejected, UserError
+from rupantara.faces.arrays import to_pictures
 from rupantara.generation import provenance
 from rupantara.generation.decoder_loading import LoadedFace, load_face
 from rupantara.landmarks.texture import SIDE, rescale
 from rupantara.models.face_decoder import Decoded
 from rupantara.models.spline_warp import DegenerateError
-from rupantara.stages.decoder_rows import vectors_of
-from rupantara.stages.faces import to_pictures
+from rupantara.training.decoder_rows import vectors_of
 from rupantara.types import Vectors
 
 BATCH = 32

@@ -10,16 +10,16 @@ import torch
 from torch import Tensor
 
 from rupantara import schema
+from rupantara.evaluation.inversion_baselines import Baselines, Face
+from rupantara.evaluation.inverters import methods
+from rupantara.evaluation.judges import Judges
+from rupantara.faces.arrays import to_images, to_pictures
 from rupantara.imaging import codec
 from rupantara.landmarks.morph import hull_mask
 from rupantara.landmarks.texture import SIDE, rescale
 from rupantara.metrics.image import image_errors, masked_psnr
 from rupantara.metrics.landmarks import landmark_errors
-from rupantara.stages.decoder_rows import distinct, landmarks_of, pictures_of, usable, vectors_of
-from rupantara.stages.faces import to_images, to_pictures
-from rupantara.stages.inversion_baselines import Baselines, Face
-from rupantara.stages.inverters import methods
-from rupantara.stages.judges import Judges
+from rupantara.training.decoder_rows import distinct, landmarks_of, pictures_of, usable, vectors_of
 from rupantara.training.decoders import keypoints_of
 
 BATCH = 32

@@ -7,13 +7,13 @@ import pyarrow as pa
 import torch
 
 from rupantara import schema
+from rupantara.faces.arrays import FaceArrays, to_pictures
 from rupantara.generation import hybrid
 from rupantara.generation.prior import CodePrior, importance
 from rupantara.imaging import codec
 from rupantara.landmarks.regions import REGIONS
 from rupantara.models.region_vae import Posterior, RegionVAE
 from rupantara.reports.grids import grid
-from rupantara.stages.faces import FaceArrays, to_pictures
 from rupantara.training.warm_start import fit_pca
 
 BATCH = 32

@@ -13,6 +13,7 @@ from rupantara.bank.alignment import ANIMAL, HUMAN, Alignment
 from rupantara.bank.hits import merge_views
 from rupantara.bank.index import BankIndex
 from rupantara.bank.rows import bank_rows
+from rupantara.faces.arrays import COLUMNS, FaceArrays, keypoints, load
 from rupantara.generation import loading
 from rupantara.landmarks.augmentations import AUGMENTATIONS, MarkedFace, augment, flip
 from rupantara.landmarks.regions import REGIONS
@@ -21,7 +22,6 @@ from rupantara.metrics.domain_gap import mmd, probe_accuracy
 from rupantara.metrics.interval import Interval, wilson_interval
 from rupantara.metrics.match import HitStats, first_hits, species_hits
 from rupantara.stages.extract import CHUNK_ROWS, encode
-from rupantara.stages.faces import COLUMNS, FaceArrays, keypoints, load
 from rupantara.storage import tables
 
 MEASURES = (

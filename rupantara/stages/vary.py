@@ -8,10 +8,10 @@ import pyarrow as pa
 import torch
 
 from rupantara import schema
+from rupantara.faces.arrays import load, to_pictures
 from rupantara.generation import provenance, zoo_loading
 from rupantara.generation.variations import NOISE, Mode, from_prior, seed_of, vary
 from rupantara.models.zoo import SIDE
-from rupantara.stages.faces import load, to_pictures
 
 SAMPLES = pa.schema([("number", pa.int64())])
 """Rows that ask for one face from the prior each."""

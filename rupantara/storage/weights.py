@@ -57,7 +57,7 @@ CATALOGUE = {
             "104ee26c71d5c270ce79a6b3dced91c91013260d29a6bf18f9296c5b8c4c2b12",
             "BSD-3-Clause (libfacedetection.train)",
             "onnx",
-            "rupantara.landmarks.detector.YuNet",
+            "rupantara.faces.detector.YuNet",
             ("https://raw.githubusercontent.com/ShiqiYu/libfacedetection.train/master/onnx/yunet_n_dynamic.onnx",),
         ),
         Entry(
@@ -66,7 +66,7 @@ CATALOGUE = {
             "7d7bbd5c6a1d9272e58d9773898284a1905d872eba9a662df9b5f20f1ba6f83e",
             "unstated by its publisher",
             "onnx",
-            "rupantara.landmarks.pfld.PFLD",
+            "rupantara.faces.pfld.PFLD",
         ),
         Entry(
             "mobilefacenet",
@@ -83,7 +83,7 @@ CATALOGUE = {
                 "",
                 "CC BY-NC 4.0 (VGG, Oxford)",
                 layout,
-                "rupantara.stages.vggface_files.load_vggface",
+                "rupantara.features.vggface_files.load_vggface",
                 urls,
             )
             for name, file, layout, urls in VGGFACE

@@ -12,7 +12,7 @@ from jobs.decoder_data import Sets
 from jobs.decoder_start import warm_start
 from rupantara.errors import UserError
 from rupantara.models.texture_decoder import TextureDecoder, TextureDecoderConfig
-from rupantara.stages.train_decoder import begin
+from rupantara.training.decoder_task import begin
 
 DIM, SIDE, ROWS = 5, 14, 40
 SIZES: dict[str, Any] = {

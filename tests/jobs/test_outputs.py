@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from jobs import cli, generate
+from jobs import generate
+from jobs.runtime import cli
 from rupantara.errors import UserError
 
 JOBS = (

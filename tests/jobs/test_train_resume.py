@@ -15,12 +15,12 @@ import ray.train
 import torch
 from ray import cloudpickle
 
-from jobs.train_data import choose, datasets
-from jobs.train_fit import fit
-from jobs.train_flags import Training
-from jobs.train_worker import Plan
-from rupantara.stages.train_region_vae import DOMAINS, RegionVAETask
+from jobs.runtime.train_data import choose, datasets
+from jobs.runtime.train_fit import fit
+from jobs.runtime.train_flags import Training
+from jobs.runtime.train_worker import Plan
 from rupantara.training.region_vae import Networks, Objective
+from rupantara.training.region_vae_task import DOMAINS, RegionVAETask
 from rupantara.training.task import Rows
 from tests.drawn import CONFIG, SIDE, face_row, write_faces
 

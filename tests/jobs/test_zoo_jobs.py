@@ -16,9 +16,9 @@ from PIL import Image
 from jobs import compare_vaes, curate, push_to_hub, train_zoo, vary
 from rupantara import schema
 from rupantara.errors import RefusedError, UserError
+from rupantara.faces.arrays import load, to_pictures
 from rupantara.generation import variations, zoo_loading
 from rupantara.reports import comparison
-from rupantara.stages.faces import load, to_pictures
 from rupantara.storage import manifest, tables
 from rupantara.synthetic import write_photographs
 

@@ -7,11 +7,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from rupantara.faces.arrays import to_images
+from rupantara.faces.chips import arcface_chip
 from rupantara.landmarks.align import align, transform_points
 from rupantara.landmarks.crop import ARCFACE_TEMPLATE, arcface_crop
 from rupantara.models import mobilefacenet
-from rupantara.stages.chips import arcface_chip
-from rupantara.stages.faces import to_images
 from rupantara.synthetic import draw_face
 from tests.conftest import WEIGHTS
 

@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 import torch
 
+from rupantara.faces.arrays import to_images, to_pictures
 from rupantara.landmarks.spline import DegenerateError
 from rupantara.landmarks.texture import SIDE, rescale, texture_of
 from rupantara.models.face_decoder import lay
-from rupantara.stages.faces import to_images, to_pictures
 from rupantara.synthetic import draw_face
 
 DOT_PX = 1.5

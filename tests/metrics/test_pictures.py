@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from skimage.metrics import mean_squared_error, peak_signal_noise_ratio, structural_similarity
 
+from rupantara.faces.arrays import to_images
 from rupantara.metrics.image import image_errors
 from rupantara.metrics.pictures import picture_errors
-from rupantara.stages.faces import to_images
 from rupantara.synthetic import draw_face
 
 SOURCES = np.stack([draw_face("human", i, size=48).image for i in range(3)])

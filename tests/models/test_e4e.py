@@ -5,9 +5,9 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from rupantara.faces import chips
 from rupantara.imaging import codec
 from rupantara.models import e4e
-from rupantara.stages import chips
 from rupantara.synthetic import draw_face
 
 

@@ -8,11 +8,11 @@ import pytest
 import torch
 
 from rupantara.errors import MissingError
+from rupantara.faces.arrays import to_images
 from rupantara.landmarks.align import TEMPLATES
 from rupantara.landmarks.regions import CANONICAL, REGIONS
 from rupantara.models import placement
 from rupantara.models.region_vae import Components, RegionVAE, RegionVAEConfig
-from rupantara.stages.faces import to_images
 from rupantara.synthetic import draw_face
 from rupantara.training.region_vae import (
     CriticLosses,

@@ -9,13 +9,13 @@ import pytest
 from PIL import Image
 
 from rupantara import schema
+from rupantara.evaluation.originals import Originals
 from rupantara.generation import provenance
 from rupantara.imaging import codec
 from rupantara.imaging.degrade import Cast
 from rupantara.imaging.dehaze import Dehaze
 from rupantara.imaging.enhance import enhance, parse
 from rupantara.stages.enhance import Chain, EnhancePictures
-from rupantara.stages.originals import Originals
 from rupantara.storage import manifest, tables
 from rupantara.storage.recipe import Recipe
 from rupantara.synthetic import draw_face

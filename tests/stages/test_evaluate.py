@@ -10,6 +10,7 @@ import safetensors.numpy
 import torch
 
 from rupantara import schema
+from rupantara.faces.arrays import load, to_images
 from rupantara.generation import loading
 from rupantara.landmarks.regions import REGIONS
 from rupantara.models.linear_path import Components
@@ -18,7 +19,6 @@ from rupantara.reports import evaluation, html
 from rupantara.stages import evaluate
 from rupantara.stages.evaluate import MeasureFaces, fit_baselines, load_baselines
 from rupantara.stages.extract import encode
-from rupantara.stages.faces import load, to_images
 from rupantara.storage.recipe import Recipe
 from rupantara.training.warm_start import fit_pca, small_views
 from tests.conftest import WEIGHTS

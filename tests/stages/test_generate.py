@@ -13,12 +13,12 @@ from rupantara.bank.alignment import Alignment
 from rupantara.bank.hits import Hits
 from rupantara.bank.index import BankIndex
 from rupantara.bank.rows import bank_rows
+from rupantara.faces.arrays import load, to_pictures
 from rupantara.generation import hybrid, loading
 from rupantara.generation.hybrid import Mixing
 from rupantara.landmarks.regions import REGIONS
 from rupantara.stages import generate
 from rupantara.stages.extract import encode
-from rupantara.stages.faces import load, to_pictures
 from rupantara.stages.generate import NEAREST, GenerateHybrids
 from rupantara.types import Vectors
 from tests.drawn import CONFIG, SIDE, face_row, tiny_model, write_model

@@ -8,12 +8,12 @@ import pytest
 import torch
 
 from rupantara import schema
+from rupantara.faces.arrays import FaceArrays, load
 from rupantara.generation import loading, prior
 from rupantara.generation.prior import CodePrior
 from rupantara.landmarks.regions import CANONICAL
 from rupantara.models.region_vae import RegionVAE
 from rupantara.stages import pack
-from rupantara.stages.faces import FaceArrays, load
 from tests.drawn import CONFIG, face_row, tiny_model, write_model
 
 

@@ -8,12 +8,12 @@ import pytest
 
 from rupantara import schema
 from rupantara.bank.alignment import ANIMAL, HUMAN, Alignment, fit
+from rupantara.faces.arrays import FaceArrays, keypoints, load
 from rupantara.generation import loading
 from rupantara.landmarks.augmentations import AUGMENTATIONS, MarkedFace
 from rupantara.landmarks.regions import REGIONS
 from rupantara.reports import html, probe
 from rupantara.stages.extract import encode
-from rupantara.stages.faces import FaceArrays, keypoints, load
 from rupantara.stages.probe import MEASURES, VIEWS, ProbeCodes
 from rupantara.storage.recipe import Recipe
 from tests.drawn import SIDE, face_row, tiny_model, write_faces, write_model, write_table

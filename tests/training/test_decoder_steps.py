@@ -14,9 +14,9 @@ from rupantara.models import face_decoder
 from rupantara.models.face_decoder import FaceDecoder, FaceDecoderConfig, lay
 from rupantara.models.landmark_decoder import LandmarkDecoder
 from rupantara.models.texture_decoder import TextureDecoder, TextureDecoderConfig
-from rupantara.stages.train_decoder import DecoderTask, begin
 from rupantara.synthetic import draw_face
 from rupantara.training import decoders as steps
+from rupantara.training.decoder_task import DecoderTask, begin
 from rupantara.training.decoders import Batch, DecoderObjective, Judging, LandmarkLosses, PictureLosses, keypoints_of
 from rupantara.training.ridge import RidgeSums
 

@@ -9,10 +9,10 @@ import torch
 from torch.distributions import Normal, kl_divergence
 
 from rupantara.errors import MissingError
+from rupantara.faces.arrays import to_images
 from rupantara.models import zoo
 from rupantara.models.squeezenet import SqueezeNet
 from rupantara.models.zoo import CONFIGS, NAMES, VALUES
-from rupantara.stages.faces import to_images
 from rupantara.synthetic import draw_face
 from rupantara.training import zoo as training
 from rupantara.training.zoo import OBJECTIVES, Losses, Objective

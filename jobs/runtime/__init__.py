@@ -1,0 +1,1 @@
+"""How a job runs on Ray: command line, tables, training runs."""

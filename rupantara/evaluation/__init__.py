@@ -1,0 +1,1 @@
+"""Methods under test, baselines and the networks that judge them."""

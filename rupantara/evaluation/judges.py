@@ -1,0 +1,47 @@
+"""The frozen networks that judge pictures in evaluations."""
+
+import torch
+from torch import Tensor
+
+from rupantara.landmarks.crop import KeypointRows
+from rupantara.metrics.perceptual import load_heads, lpips_caffe_squeezenet
+from rupantara.models import pretrained
+from rupantara.models.feature_nets import mobilefacenet_rows, squeezenet_rows
+from rupantara.models.squeezenet import SqueezeNet
+from rupantara.storage import weights
+from rupantara.tensors import Images
+
+
+class Judges:
+    """Distances and features by SqueezeNet, identity by MobileFaceNet; pictures are clipped to [-1, 1] before."""
+
+    def __init__(self, folder: str, *, heads: bool, identity: bool) -> None:
+        """Load them from a weights folder: LPIPS's heads and the network of identity if wanted."""
+        features = pretrained.load_features(folder, "squeezenet")
+        assert isinstance(features, SqueezeNet)
+        self._features = features
+        self._heads = load_heads(weights.load(folder, "lpips_squeeze")) if heads else None
+        self._embed = pretrained.load_embed(folder) if identity else None
+
+    @torch.inference_mode()
+    def features(self, images: Images) -> Tensor:
+        """Return SqueezeNet's pooled features [n, 512]."""
+        return squeezenet_rows(self._features, images.clamp(-1, 1))
+
+    @torch.inference_mode()
+    def vectors(self, images: Images, keypoints: KeypointRows) -> Tensor:
+        """Return MobileFaceNet's unit vectors of faces whose keypoints are known, px [n, 128]."""
+        assert self._embed is not None
+        return mobilefacenet_rows(self._embed, images.clamp(-1, 1), keypoints)
+
+    @torch.inference_mode()
+    def distance(self, outputs: Images, sources: Images) -> Tensor:
+        """Return the perceptual distance of each picture from its source [n]."""
+        return lpips_caffe_squeezenet(self._features.features, outputs.clamp(-1, 1), sources, self._heads)
+
+    @torch.inference_mode()
+    def identity(self, outputs: Images, sources: Images, points: Tensor) -> Tensor:
+        """Return the cosine of the identities of each picture and its source [n]; `points` are keypoints in pixels."""
+        assert self._embed is not None
+        pair = [mobilefacenet_rows(self._embed, images.clamp(-1, 1), points) for images in (outputs, sources)]
+        return (pair[0] * pair[1]).sum(1)

@@ -1,0 +1,1 @@
+"""Finding faces in photographs, measuring them, and reading them back from tables."""

@@ -1,0 +1,1 @@
+"""Extractors: faces to vectors and other columns of the features table."""

@@ -1,0 +1,119 @@
+"""A decoder of `001_…` as a `training.task.Task`: rows of the stream `face` in, steps and validation out."""
+
+from collections.abc import Iterable, Mapping
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from rupantara.faces.arrays import to_images, to_pictures
+from rupantara.landmarks.texture import SIDE, rescale
+from rupantara.metrics.image import ImageStats
+from rupantara.models import face_decoder
+from rupantara.models.face_decoder import FaceDecoder, FaceDecoderConfig, lay
+from rupantara.models.landmark_decoder import LandmarkDecoder
+from rupantara.models.texture_decoder import TextureDecoder
+from rupantara.reports.points import draw_points
+from rupantara.training import decoders as steps
+from rupantara.training.decoders import Batch, DecoderObjective, Judging, LandmarkLosses, PictureLosses
+from rupantara.training.task import Rows, Validation
+
+STREAM = "face"
+SHOWN, GRID_SIDE = 10, 128
+"""Faces in an epoch's grid, and their side, px."""
+
+WarmStart = Mapping[str, np.ndarray]
+"""What the driver measured of the train split: `mean`, `deviations` [dim], `mean_points` [68, 2]; with a linear path what its `fit`
+takes, of standardized vectors or of kernel features; with those `centers`, standardized, and, if they are all of the rows, `excess`."""
+
+
+class DecoderTask:
+    """Trains and validates one part on the stream `face`."""
+
+    def __init__(
+        self,
+        config: FaceDecoderConfig,
+        objective: DecoderObjective,
+        judging: Judging,
+        warm: WarmStart,
+        device: torch.device,
+    ) -> None:
+        """Build the network from torch's seed, start it from what was measured, convolutions channels last."""
+        model = face_decoder.build(config, torch.from_numpy(warm["mean_points"]).float())
+        begin(model, warm)
+        model = model.to(device).to(memory_format=torch.channels_last)  # ty: ignore[no-matching-overload]
+        self.state = steps.start(model, objective)
+        self._part, self._objective, self._judging, self._device = config.part, objective, judging, device
+        self._mean_points = torch.from_numpy(warm["mean_points"]).float().to(device)
+
+    def modules(self) -> dict[str, nn.Module]:
+        """Return the losses."""
+        if self._part == "landmarks":
+            return {"losses": LandmarkLosses(self.state.model)}
+        return {"losses": PictureLosses(self.state.model, self._part, self._objective, self._judging)}
+
+    def step(
+        self, modules: Mapping[str, nn.Module], batches: Mapping[str, Rows], total_images: int
+    ) -> dict[str, Tensor]:
+        """Take one step."""
+        return steps.train_step(
+            self.state, self._objective, modules["losses"], self._batch(batches[STREAM]), total_images
+        )
+
+    def _batch(self, rows: Rows) -> Batch:
+        put = {name: torch.from_numpy(np.array(rows[name])).to(self._device) for name in ("vector", "landmarks")}
+        images = to_images(rows["image"]).to(self._device, non_blocking=True) if "image" in rows else None
+        identities = torch.from_numpy(np.array(rows["identity"])).to(self._device) if "identity" in rows else None
+        return Batch(put["vector"], put["landmarks"], images, identities)
+
+    @torch.inference_mode()
+    def validate(self, streams: Mapping[str, Iterable[Rows]]) -> Validation:
+        """Measure the averaged weights: squared error of landmarks (px² of SIDE), absolute error and PSNR of pictures."""
+        mse = mae = count = 0.0
+        stats, pictures = ImageStats(), []
+        for rows in streams[STREAM]:
+            batch, count = self._batch(rows), count + len(rows["vector"])
+            points, made = _run(self.state.average, batch.vectors)
+            if points is not None:
+                mse += float(((points - batch.points) ** 2).mean((1, 2)).sum())
+            if made is not None and batch.images is not None:
+                mae += float((made - batch.images).abs().mean((1, 2, 3)).sum())
+                stats = stats.merge(ImageStats.update(made, batch.images))
+            pictures = pictures or self._pictures(batch, points, made)
+        found = {"landmark_mse": mse / count} if self._part in ("landmarks", "joint") else {}
+        if self._part != "landmarks":
+            found |= {"mae": mae / count, **stats.compute()}
+        return Validation({f"val_{STREAM}_{key}": value for key, value in found.items()}, pictures)
+
+    def _pictures(self, batch: Batch, points: Tensor | None, made: Tensor | None) -> list[list[np.ndarray]]:
+        """Lay out a grid: true and predicted landmarks, or true and predicted pictures (textures also laid on the true landmarks)."""
+        if made is None or batch.images is None:
+            assert points is not None
+            shown = (rescale(p[:SHOWN].cpu().numpy(), SIDE, GRID_SIDE) for p in (batch.points, points))
+            return [draw_points(faces, GRID_SIDE) for faces in shown]
+        rows = [batch.images[:SHOWN], made[:SHOWN]]
+        if self._part == "texture":
+            rows.append(lay(made[:SHOWN], batch.points[:SHOWN], self._mean_points))
+        return [list(to_pictures(images)) for images in rows]
+
+
+def begin(model: nn.Module, warm: WarmStart) -> None:
+    """Standardize every part's vectors, and start linear paths from their regression."""
+    tensors = {name: torch.from_numpy(np.asarray(value, np.float32)) for name, value in warm.items()}
+    for part in model.modules():
+        if isinstance(part, LandmarkDecoder | TextureDecoder):
+            part.standardize.fit(tensors["mean"], tensors["deviations"])
+        if isinstance(part, TextureDecoder) and part.linear is not None:
+            if part.kernel is not None:
+                part.kernel.fit(tensors["centers"], tensors.get("excess"))
+            part.linear.fit(tensors)
+
+
+def _run(model: nn.Module, vectors: Tensor) -> tuple[Tensor | None, Tensor | None]:
+    """Return the points, and the pictures that are compared with the batch's, of what the model makes."""
+    if isinstance(model, LandmarkDecoder):
+        return model(vectors), None
+    if isinstance(model, FaceDecoder):
+        made = model(vectors)
+        return made.points, made.images
+    return None, model(vectors)

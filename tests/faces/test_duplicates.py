@@ -1,0 +1,50 @@
+"""Of photographs that are there twice, one stays; the others are rejected and name it."""
+
+import pyarrow as pa
+
+from rupantara import schema
+from rupantara.faces.duplicates import Duplicates, rejected
+
+SMALL = {"stage": "quality", "reason": "too_small", "detail": ""}
+
+
+def faces(*rows: tuple[str, str | None, dict | None]) -> pa.Table:
+    named = [
+        {"face_id": f"{sha}-{i}", "uri": uri, "sha256": sha, "reject": no} for i, (uri, sha, no) in enumerate(rows)
+    ]
+    return pa.Table.from_pylist(named, schema=schema.FACES)
+
+
+def marked(*parts: pa.Table) -> list[dict[int, str]]:
+    found = Duplicates()
+    for part in parts:
+        found.add(part)
+    return [found.of(part) for part in parts]
+
+
+def test_the_first_stays_over_all_parts() -> None:
+    parts = faces(("a", "1", None), ("b", "2", None), ("c", "1", None)), faces(("d", "2", None), ("e", "3", None))
+    assert marked(*parts) == [{2: "a"}, {0: "b"}]
+
+
+def test_the_first_accepted_stays_before_a_rejected_one() -> None:
+    """The same picture as a cat's, and as a person's in whom no cat is found."""
+    assert marked(faces(("cat", "1", SMALL), ("man", "1", None), ("other", "1", None))) == [{2: "man"}]
+
+
+def test_several_faces_of_one_photograph_are_no_duplicates() -> None:
+    assert marked(faces(("a", "1", None), ("a", "1", None), ("b", "1", None), ("b", "1", SMALL))) == [{2: "a"}]
+
+
+def test_rejects_keep_their_own_reason() -> None:
+    """Of broken copies each can be tried again when it is mended."""
+    assert marked(faces(("a", None, SMALL), ("b", None, SMALL), ("c", "1", SMALL), ("d", "1", SMALL))) == [{}]
+
+
+def test_rejects_name_the_other() -> None:
+    rows = faces(("a", "1", None), ("b", "1", None), ("c", "2", SMALL))
+    assert [row["reject"] for row in rejected(rows, marked(rows)[0]).to_pylist()] == [
+        None,
+        {"stage": "read", "reason": "duplicate", "detail": "the same bytes as a"},
+        SMALL,
+    ]

@@ -1,0 +1,107 @@
+"""The region VAE's task compiled (every block, also where there are more than torch would compile of one class) and channels last."""
+
+from functools import partialmethod
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from rupantara.models import norm_silu
+from rupantara.models.blocks import ResBlock
+from rupantara.models.region_vae import RegionVAEConfig
+from rupantara.training.region_vae import Networks, Objective
+from rupantara.training.region_vae_task import DOMAINS, RegionVAETask, blank_rows
+
+SMALL = RegionVAEConfig(
+    size=64,
+    channels=(8, 16, 24, 32, 40),
+    decoder_channels=(8, 16, 24, 32, 40),
+    global_dim=8,
+    region_dim=4,
+    region_encoder_channels=(8, 16, 24),
+    region_side=24,
+    region_channels=8,
+    species=("fox",),
+    base_rank=4,
+    region_base_rank=4,
+)
+
+
+def losses_of(seen: set[tuple], *, compiled: bool) -> dict[str, torch.Tensor]:
+    """Take a step; blocks that do not take the same, which torch compiles once, are told apart in `seen`."""
+    torch.manual_seed(0)
+    task = RegionVAETask(SMALL, Objective(bfloat16=False), Networks(), None, torch.device("cpu"), compiled=compiled)
+    if not compiled:
+        for block in task.state.model.compilable():
+            block.register_forward_pre_hook(lambda m, x: seen.add((type(m), x[0].shape, str(m))))
+    torch.manual_seed(1)
+    return task.step(task.modules(), {name: blank_rows(2, SMALL.size, name) for name in DOMAINS}, 100)
+
+
+def test_every_block_is_compiled_and_the_step_is_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    from torch._dynamo import config, utils
+
+    # Dynamo's own work is tested; inductor would take minutes.
+    compile_module: Any = partialmethod(nn.Module.compile, backend="eager")
+    monkeypatch.setattr(nn.Module, "compile", compile_module)
+    seen: set[tuple] = set()
+    plain = losses_of(seen, compiled=False)
+    torch._dynamo.reset()
+    before = utils.counters["stats"]["unique_graphs"]
+    # Not by monkeypatch, whose undoing hides a setting that torch's module serves by `__getattr__` from whatever compiles later.
+    with config.patch(recompile_limit=8):
+        compiled = losses_of(seen, compiled=True)
+    assert sum(kind is ResBlock for kind, *_ in seen) > 8
+    assert utils.counters["stats"]["unique_graphs"] - before == len(seen)
+    for name, value in plain.items():
+        torch.testing.assert_close(compiled[name], value, rtol=1e-3, atol=1e-5)
+
+
+@pytest.mark.parametrize("half", [True, False])
+@pytest.mark.parametrize("amx", [True, False])
+def test_unless_told_convolutions_are_channels_last_where_that_is_faster(
+    amx: bool, half: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"amx_bf16": amx})
+    objective = Objective(bfloat16=half)
+    for told, expected in ((None, amx and half), (True, True), (False, False)):
+        task = RegionVAETask(SMALL, objective, Networks(), None, torch.device("cpu"), channels_last=told)
+        weight = next(p for p in task.state.model.parameters() if p.dim() == 4 and p.shape[2] == 3)
+        assert weight.is_contiguous(memory_format=torch.channels_last) == expected
+
+
+@pytest.mark.parametrize(("half", "tolerance"), [(False, 1e-3), (True, 0.03)])
+def test_gradients_channels_last_are_the_gradients(
+    half: bool, tolerance: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Blocks of real size take the norm's own way.
+    monkeypatch.setattr(norm_silu, "LARGE_ELEMENTS", 0)
+    rows = {name: dict(blank_rows(2, SMALL.size, name)) for name in DOMAINS}
+    for name, part in rows.items():
+        rng = np.random.default_rng(len(name))
+        part["image"] = rng.integers(0, 255, part["image"].shape).astype(np.uint8)
+    gradients = []
+    for last in (False, True):
+        torch.manual_seed(0)
+        objective = Objective(bfloat16=half)
+        task = RegionVAETask(SMALL, objective, Networks(), None, torch.device("cpu"), channels_last=last)
+        with torch.no_grad():
+            # Layers that start at zero hide what lies before them.
+            for parameter in task.state.model.parameters():
+                if not parameter.any():
+                    parameter.copy_(0.05 * torch.randn(parameter.shape))
+        torch.manual_seed(1)
+        task.step(task.modules(), rows, 100)
+        named = task.state.model.named_parameters()
+        gradients.append({name: p.grad.contiguous() for name, p in named if p.grad is not None})
+        for p in task.state.model.parameters():
+            # What the fused optimiser takes for granted; of one tap, strides say nothing.
+            assert p.grad is None or p.dim() < 4 or p.shape[2] == 1 or p.grad.stride() == p.stride()
+    assert len(gradients[0]) > 100
+    if half:
+        # One by one some are next to nothing, and all of it rounding: a bias ahead of a norm.
+        gradients = [{"all": torch.cat([part.flatten() for part in found.values()])} for found in gradients]
+    for name, right in gradients[0].items():
+        assert (gradients[1][name] - right).norm() <= tolerance * right.norm() + 1e-6, name
