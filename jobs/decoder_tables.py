@@ -4,9 +4,9 @@ from dataclasses import dataclass
 
 from jobs.decoder_config import Config, lengths, objective_of
 from jobs.decoder_data import Sets, choose
-from jobs.mean_face import MEAN, PARENTS
 from rupantara.errors import UserError
 from rupantara.features.extractors import EXTRACTORS
+from rupantara.features.textures import MEAN, PARENTS
 from rupantara.storage import manifest
 from rupantara.training.decoder_rows import IDENTITY, DecoderRows, VectorField, vector_field
 

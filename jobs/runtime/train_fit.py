@@ -10,7 +10,7 @@ import ray.data
 import ray.train
 import ray.train.torch
 
-from jobs.runtime.cli import MALLOC
+from jobs.runtime.cluster import MALLOC
 from jobs.runtime.train_flags import Training
 from jobs.runtime.train_worker import Plan, train
 from rupantara.errors import UserError

@@ -13,9 +13,9 @@ import torch
 from PIL import Image
 
 from jobs import augment, curate, evaluate_inversion, extract, generate, train_decoder
-from jobs.mean_face import MEAN
 from rupantara import schema
 from rupantara.errors import RefusedError, UserError
+from rupantara.features.textures import MEAN
 from rupantara.generation import decoder_loading
 from rupantara.imaging import codec
 from rupantara.landmarks.texture import SIDE, rescale
