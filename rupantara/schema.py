@@ -257,6 +257,16 @@ def is_one_of(column: str, values: Collection[str]) -> pc.Expression:
     return pc.field(column).isin(pa.array(sorted(values), pa.string()))
 
 
+def is_whole(column: pa.ChunkedArray | pa.Array) -> np.ndarray:
+    """Tell of each row whether it is there and, of vectors, whether all of its numbers are finite: bool [rows]."""
+    array = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+    whole = np.array(array.is_valid().to_numpy(zero_copy_only=False), bool)
+    if pa.types.is_fixed_size_list(array.type):
+        numbers = array.flatten().to_numpy(zero_copy_only=False).reshape(-1, array.type.list_size)
+        whole[whole] = np.isfinite(numbers.astype(np.float32)).all(1)
+    return whole
+
+
 def dense(column: pa.ChunkedArray | pa.Array, *shape: int) -> np.ndarray:
     """Read a vector column without nulls as an array [rows, *shape]."""
     array = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column

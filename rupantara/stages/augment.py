@@ -17,7 +17,7 @@ from rupantara.landmarks import align
 from rupantara.landmarks.morph import Morph, morph
 from rupantara.landmarks.points import keypoints_from
 from rupantara.storage import tables
-from rupantara.training.decoder_rows import distinct
+from rupantara.training.choice import distinct
 
 PARENT_COLUMNS = ("face_id", "license", "domain", "identity", "attributes", "landmarks", "quality", "split", "reject")
 SPLIT = "train"

@@ -9,7 +9,7 @@ from collections.abc import Generator
 
 from torch import Tensor
 
-from jobs.runtime.train_logs import LOG
+from jobs.runtime.training.logs import LOG
 from rupantara.storage import uris
 
 log = logging.getLogger("jobs")
