@@ -122,11 +122,11 @@ def make_unvalidated(size, defaults, device):
 def under_ray(rows, steps, threads, make):
     """Return the mean seconds of a step in the second epoch of jobs.runtime.training's loop, as the jobs run it."""
     import ray.data
+
+    from jobs.runtime import cli
     from jobs.runtime.training.fit import fit
     from jobs.runtime.training.flags import TrainingFlags
     from jobs.runtime.training.loop import WorkerPlan
-
-    from jobs.runtime import cli
 
     cli.connect()
     datasets = {}
