@@ -30,7 +30,7 @@ class Config(cli.Common):
     export: str
     """Output folder or s3:// prefix."""
     format: Literal["webdataset", "folder", "clip_retrieval"] = "webdataset"
-    """webdataset: N.tar of ID.jpg and ID.json. folder: SPLIT/SPECIES/NNNNN/ID.jpg and metadata.jsonl. clip_retrieval: img_emb/*.npy and
+    """webdataset: N.tar of ID.jpg and ID.json. folder: SPLIT/SPECIES/NNNNN/ID.jpg and metadata.parquet. clip_retrieval: img_emb/*.npy and
     metadata/*.parquet of one vector column."""
     column: str = ""
     """The vector column that clip_retrieval exports."""
