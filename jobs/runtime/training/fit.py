@@ -10,8 +10,10 @@ import ray.train
 import ray.train.torch
 
 from jobs.runtime.cli import MALLOC
+from jobs.runtime.training import stop
 from jobs.runtime.training.flags import TrainingFlags
 from jobs.runtime.training.loop import WorkerPlan, run_worker
+from rupantara.errors import UserError
 from rupantara.storage import uris
 
 log = logging.getLogger("jobs")
@@ -23,7 +25,10 @@ with the usual wait both then have to be woken: of a step at 256 x 256 on two co
 def fit(
     config: TrainingFlags, plan: WorkerPlan, streams: dict[str, ray.data.Dataset], fingerprint: str
 ) -> ray.train.Result:
-    """Run Ray Train; the same storage path and name resume."""
+    """Run Ray Train; the same storage path and name resume.
+
+    UserError where a worker met one: what it saved until then is kept, and the same command goes on from there.
+    """
     # Its V2 classes, the ones that run, are hidden from type checkers behind a switch at import.
     rt: Any = ray.train
     storage, name = uris.join(plan.output, "_train"), fingerprint[:12]
@@ -53,14 +58,37 @@ def fit(
             worker_runtime_env={"env_vars": MALLOC | (SPIN if alone else {})},
         ),
     )
-    return trainer.fit()
+    stop.clear(plan.output)
+    try:
+        result = trainer.fit()
+    except rt.TrainingFailedError:
+        _raise_if_stopped(plan, name)
+        raise
+    _raise_if_stopped(plan, name)
+    return result
+
+
+def _raise_if_stopped(plan: WorkerPlan, name: str) -> None:
+    """Raise UserError with a worker's reason, and say which epoch is kept."""
+    why = stop.reason(plan.output)
+    if not why:
+        return
+    stop.clear(plan.output)
+    latest = _latest(uris.join(plan.output, "_train", name))
+    kept = f"the state after epoch {latest} is kept" if latest else "no epoch was finished"
+    raise UserError(f"{plan.output}: training stopped: {why}; {kept}, and nothing was published")
 
 
 def _say_if_resumed(plan: WorkerPlan, states: str) -> None:
     """Log where an unfinished training goes on; Ray Train itself resumes, from the state that its snapshot names."""
+    if latest := _latest(states):
+        log.info("%s: going on after epoch %d of %d", plan.output, latest, plan.epochs)
+
+
+def _latest(states: str) -> int:
+    """Return the number of the last epoch whose state is kept, 0 where there is none."""
     snapshot = uris.join(states, "checkpoint_manager_snapshot.json")
     if not uris.exists(snapshot):
-        return
+        return 0
     latest = json.loads(uris.read_bytes(snapshot)).get("latest_checkpoint_result") or {}
-    if name := latest.get("checkpoint_dir_name"):
-        log.info("%s: going on after epoch %d of %d", plan.output, int(name.removeprefix("epoch_")), plan.epochs)
+    return int(latest.get("checkpoint_dir_name", "0").removeprefix("epoch_"))

@@ -13,12 +13,14 @@ import ray.train.torch
 import torch
 from torch import nn
 
-from jobs.runtime.training import logs
+from jobs.runtime.training import logs, stop
 from jobs.runtime.training.batches import batches
 from jobs.runtime.training.progress import Progress
+from rupantara.errors import UserError
 from rupantara.imaging import codec
 from rupantara.reports.grids import grid
 from rupantara.storage import uris
+from rupantara.training.finite import check_values, check_weights
 from rupantara.training.streams import Rows
 from rupantara.training.task import Task
 
@@ -46,11 +48,26 @@ class WorkerPlan:
 
 
 def run_worker(arguments: dict[str, Any]) -> dict[str, Any]:
-    """Run on one worker; returns the last epoch's metrics."""
+    """Run on one worker; returns the last epoch's metrics, or why the training stopped for good.
+
+    An error that the user has to mend is left for the driver: where there are other workers, which wait for this one, it fails the group,
+    and the group that Ray starts in its place finds it.
+    """
     plan: WorkerPlan = arguments["plan"]
+    if why := stop.reason(plan.output):
+        return {stop.STOPPED: why}
+    try:
+        return _train(plan)
+    except UserError as error:
+        stop.leave(plan.output, str(error))
+        if ray.train.get_context().get_world_size() > 1:
+            raise
+        return {stop.STOPPED: str(error)}
+
+
+def _train(plan: WorkerPlan) -> dict[str, float]:
     torch.set_num_threads(plan.threads or os.cpu_count() or 1)
-    context = ray.train.get_context()
-    rank = context.get_world_rank()
+    rank = ray.train.get_context().get_world_rank()
     torch.manual_seed(plan.seed)
     task = plan.start(ray.train.torch.get_device())
     # Schedules go by the planned workers' images, so that they end where they should when an elastic training shrinks or grows.
@@ -68,8 +85,12 @@ def run_worker(arguments: dict[str, Any]) -> dict[str, Any]:
         row = {"epoch": epoch, **_one_epoch(plan, task, modules, streams, epoch)}
         seconds = time.monotonic() - started
         row |= {"images": task.state.seen, "images_per_s": (task.state.seen - first) / seconds, "seconds": seconds}
+        # What is saved is the last good epoch: nothing after a check that fails.
+        when = f"epoch {epoch + 1}"
+        check_weights(task.state, when)
         if rank == 0:
             row |= _validate(plan, task, epoch)
+        check_values(row, when)
         history.append(row)
         _report(plan, task, history, rank)
     return history[-1]
@@ -106,8 +127,13 @@ def _one_epoch(
     sums: dict[str, torch.Tensor] = {}
     for done in range(1, plan.steps_per_epoch + 1):
         taken = {name: next(stream) for name, stream in streams.items()}
-        for name, value in task.step(modules, taken, total).items():
+        values = task.step(modules, taken, total)
+        for name, value in values.items():
             sums[name] = sums[name] + value if name in sums else value.double()
+        # Reading a value waits for a GPU: there the sums, which keep what was not finite, are read when the loss is said.
+        on_cpu = values["loss"].device.type == "cpu"
+        if on_cpu or progress.due:
+            check_values(values if on_cpu else sums, f"step {done} of epoch {epoch + 1}")
         progress.say(epoch, task.state.seen, sums["loss"], done)
     return {name: float(value) / plan.steps_per_epoch for name, value in sums.items()}
 
