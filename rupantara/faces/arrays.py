@@ -61,9 +61,9 @@ def load(rows: pa.Table, size: int) -> FaceArrays:
 
 
 def keypoints(rows: pa.Table, size: int) -> np.ndarray:
-    """Return the five keypoints of accepted rows in pixels of pictures of side `size`: float32 [n, 5, 2]."""
+    """Return the five keypoints of accepted rows in pixels of pictures of side `size`, NaN where a row has none: float32 [n, 5, 2]."""
     sides = np.array([codec.read_size(image)[0] for image in rows["image"].to_pylist()], np.float32)
-    points = schema.dense(rows["keypoints"], 5, 2)
+    points = schema.filled(rows["keypoints"], 5, 2)
     # Pixel centres are whole numbers on both scales.
     return ((points + 0.5) * (size / sides)[:, None, None] - 0.5).astype(np.float32)
 

@@ -100,7 +100,7 @@ def choose(uris: Sequence[str], kind: str, choice: Choice, most: int, least: int
     kept = {name: values[values < below] for name, values in draws.items()}
     chosen = Chosen(replace(choice, below=below), {name: values for name, values in kept.items() if len(values)})
     if chosen.count < least:
-        columns = f" with {' and '.join(choice.present)}" if choice.present else ""
+        columns = f" with {' and '.join(choice.present)}" if total > whole else ""
         raise UserError(f"{uris[0]} must have at least {least} accepted {name} faces{columns}, got {chosen.count}")
     return chosen
 

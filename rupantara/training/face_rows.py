@@ -97,7 +97,7 @@ def face_streams(
     """
     inputs, uris = related(faces, morphs), tuple(filter(None, (faces, morphs)))
     train = {
-        domain: choose(uris, "faces", Choice("train", domain, seed=seed), most, count)
+        domain: choose(uris, "faces", Choice("train", domain, present=("keypoints",), seed=seed), most, count)
         for domain, count in least.items()
     }
     held = {domain: _held(uris[0], chosen, most_validation) for domain, chosen in train.items()}
