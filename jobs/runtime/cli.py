@@ -12,7 +12,7 @@ from typing import TypeVar
 import tyro
 
 from jobs.runtime.cluster import connect, disconnect, quieten
-from jobs.runtime.flags import REQUIRED, Common, Range, Signed, Uri, absolute, check_ranges, row_config
+from jobs.runtime.flags import REQUIRED, Common, Range, Signed, Uri, absolute, check_ranges, places, row_config
 from rupantara.errors import UserError
 
 __all__ = [
@@ -23,6 +23,7 @@ __all__ = [
     "Uri",
     "connect",
     "disconnect",
+    "places",
     "quieten",
     "row_config",
     "run",
@@ -34,7 +35,8 @@ C = TypeVar("C", bound=Common)
 def run(main: Callable[[C], None], presets: Mapping[str, C], description: str) -> None:
     """Parse the command line and run a job: exit 0 = complete, 1 = not and why in one line, 2 = usage."""
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", stream=sys.stderr)
-    logging.getLogger("jobs").setLevel(logging.INFO)
+    for package in ("jobs", "rupantara"):
+        logging.getLogger(package).setLevel(logging.INFO)
     name = _preset_name(sys.argv[1:])
     if name not in presets:
         print(f"error: --preset must be one of {', '.join(presets)}, got {name!r}", file=sys.stderr)

@@ -5,7 +5,7 @@ import re
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields, replace
-from typing import Annotated, Any, ClassVar, NoReturn, TypeVar, get_type_hints
+from typing import Annotated, Any, ClassVar, NoReturn, TypeVar, get_args, get_origin, get_type_hints
 
 import tyro
 
@@ -99,9 +99,11 @@ def marks(config: type[Common]) -> Iterator[tuple[str, tuple[Any, ...]]]:
     """Yield each field with what its annotation says of it."""
     hints = get_type_hints(config, include_extras=True)
     for field in fields(config):
-        said = getattr(hints[field.name], "__metadata__", ())
-        unmarked = field.name in UNMARKED and hints[field.name] is str
-        yield field.name, (*said, Place()) if unmarked else said
+        hint = hints[field.name]
+        # Of a list of places each is one.
+        inner = get_args(hint)[0] if get_origin(hint) is tuple else hint
+        said = getattr(inner, "__metadata__", ())
+        yield field.name, (*said, Place()) if field.name in UNMARKED and inner is str else said
 
 
 def places(config: type[Common]) -> list[str]:
@@ -112,9 +114,10 @@ def places(config: type[Common]) -> list[str]:
 def absolute(config: C) -> C:
     """Make local paths absolute: a worker's current folder need not be the driver's."""
     given = {name: getattr(config, name) for name in places(type(config))}
-    found = {name: uris.absolute(value) for name, value in given.items() if value}
+    lists = {name: tuple(map(uris.absolute, value)) for name, value in given.items() if isinstance(value, tuple)}
+    found = {name: uris.absolute(value) for name, value in given.items() if isinstance(value, str) and value}
     check_output(config.OUTPUT, found, given)
-    return replace(config, **found)
+    return replace(config, **found, **lists)
 
 
 SUBMITTED = "_ray_pkg_"

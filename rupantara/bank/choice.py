@@ -28,7 +28,8 @@ def choose_animals(
     """
     by_species: dict[str, dict[str, str]] = {}
     seen: Counter[str] = Counter()
-    for part in tables.read_parts(features, ("face_id", "domain", "species", "split"), schema="features"):
+    for part in tables.read_parts(features, ("face_id", "domain", "species", "split", "reject"), schema="features"):
+        part = schema.accepted(part) if "reject" in part.column_names else part
         seen.update(part["face_id"].to_pylist())
         for row in schema.where(part, domain=ANIMAL).to_pylist():
             if row["split"] in splits and row["face_id"] not in barred:
@@ -74,7 +75,7 @@ def _units(
 ) -> Iterator[tuple[str, list[str], Vectors, np.ndarray]]:
     """Yield (species, ids, unit codes of all regions together, their lengths) of each part of a features table."""
     for part in tables.read_parts(features, COLUMNS, schema="features"):
-        rows = schema.where_id(part, frozenset(candidates))
+        rows = schema.whole(schema.where_id(part, frozenset(candidates)), "regions_mu")
         for species in sorted(set(rows["species"].to_pylist())):
             found = schema.where(rows, species=species)
             codes = schema.dense(found["regions_mu"], len(REGIONS), -1)

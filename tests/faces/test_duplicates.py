@@ -13,7 +13,8 @@ SMALL = {"stage": "quality", "reason": "too_small", "detail": ""}
 
 def faces(*rows: tuple[str, str | None, dict | None]) -> pa.Table:
     named = [
-        {"face_id": f"{sha}-{i}", "uri": uri, "sha256": sha and sha * 64, "reject": no} for i, (uri, sha, no) in enumerate(rows)
+        {"face_id": f"{sha}-{i}", "uri": uri, "sha256": sha and sha * 64, "reject": no}
+        for i, (uri, sha, no) in enumerate(rows)
     ]
     return pa.Table.from_pylist(named, schema=schema.FACES)
 
@@ -59,7 +60,9 @@ def test_tables_without_accepted_faces_have_no_duplicates() -> None:
     assert suspects(iter(())) == {}
 
 
-@given(st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from("12345"), st.booleans()), max_size=30), st.integers(1, 5))
+@given(
+    st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from("12345"), st.booleans()), max_size=30), st.integers(1, 5)
+)
 def test_found_by_prints_as_by_comparing_every_row(rows: list[tuple[str, str, bool]], size: int) -> None:
     """The same as a dictionary of the first accepted photograph of each content, however the rows are cut into parts."""
     named = [(uri, sha, SMALL if no else None) for uri, sha, no in rows]

@@ -218,7 +218,9 @@ def test_a_commit_keeps_the_merger_of_what_its_parts_left_to_the_bit(place: str)
     done = tables.commit_parts(place, running, 3, 0.0)
     found = tables.statistics_of(place, lambda rows: pytest.fail("they are there"))
     assert found.sums["sum"] == (0.1 + 0.2) + 0.3 + (1e-9 + 7.0)
-    assert [f.path for f in done.files if f.path.startswith("statistics")] == [f"statistics-{running.fingerprint[:12]}.safetensors"]
+    assert [f.path for f in done.files if f.path.startswith("statistics")] == [
+        f"statistics-{running.fingerprint[:12]}.safetensors"
+    ]
     assert not found.lists, "what is long is for the reduce step alone"
 
 
