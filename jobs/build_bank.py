@@ -9,7 +9,6 @@ ray job submit --working-dir . -- python -m jobs.build_bank --features s3://buck
 
 import logging
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Annotated, ClassVar, Literal
@@ -20,10 +19,8 @@ from jobs.runtime import bank_version, cli, table_run
 from jobs.runtime.table_run import Reduced, TableRun
 from rupantara import schema
 from rupantara.bank import changes, check, choice, versions
-from rupantara.bank.alignment import Alignment
 from rupantara.bank.factory import plan_index
-from rupantara.bank.indexes import index_summary
-from rupantara.bank.queries import fit_alignment
+from rupantara.bank.queries import alignment_of
 from rupantara.bank.spec import BankSpec
 from rupantara.errors import UserError
 from rupantara.landmarks.regions import REGIONS
@@ -102,7 +99,7 @@ def build(config: Config) -> TableRun:
     settings = cli.row_config(config, *skipped) | ({"removed": removed} if removed else {})
     recipe = RECIPE.of(settings, {"features": features.content}, {"region_vae": model})
     dim = plan.vector_dim(config.features, features, "regions_mu") // len(REGIONS)
-    alignment = align(config.features, dim) if config.alignment == "moments" else Alignment.identity(dim)
+    alignment = alignment_of(config.features, dim, config.alignment)
     chosen = choice.choose_animals(
         config.features, config.splits, config.most if config.choose == "hash" else 0, config.seed, removed
     )
@@ -125,24 +122,10 @@ def build(config: Config) -> TableRun:
         ),
         beside=("index",),
         extra={**kept, "removed": removed, "version": versions.next_number(config.bank)},
-        reduce=partial(laid_out, config.bank, recipe.fingerprint, shards, spec),
+        reduce=lambda: Reduced(changes.layout(config.bank, recipe.fingerprint, shards, spec)),
         keep_old=True,
         told=f"shards, faces by species {species}",
     )
-
-
-def align(features: str, dim: int) -> Alignment:
-    """Fit the alignment of the domains on the features' train split."""
-    fitted = fit_alignment(features, dim)
-    if fitted is None:
-        log.info("alignment is off: %s lacks train humans or animals", features)
-    return fitted or Alignment.identity(dim)
-
-
-def laid_out(bank: str, fingerprint: str, shards: Sequence[int], spec: BankSpec) -> Reduced:
-    """Say which files the shards became, and what their indexes reach."""
-    files = list(changes.written(bank, fingerprint, shards).values())
-    return Reduced({"layout": [one.as_json() for one in files], "index": index_summary(bank, files, spec)})
 
 
 def plan_change(config: Config, base: versions.BankVersion) -> changes.Change | None:

@@ -1,5 +1,6 @@
 """What a bank is asked and aligned by while it is built: codes of a features table that are not in it."""
 
+import logging
 from collections.abc import Iterator
 
 import numpy as np
@@ -15,6 +16,7 @@ from rupantara.metrics.cosine import unit
 from rupantara.storage import tables
 from rupantara.types import Vectors
 
+log = logging.getLogger(__name__)
 NUM_QUERIES = 512
 """Queries that recall is measured with, a region and shard."""
 
@@ -55,3 +57,11 @@ def fit_alignment(features: str, region_dim: int) -> Alignment | None:
                 yield species, schema.dense(codes, len(REGIONS), region_dim)
 
     return domains.fit(groups())
+
+
+def alignment_of(features: str, region_dim: int, kind: str) -> Alignment:
+    """Return the alignment of the domains that a bank's codes are brought by: `moments` of the train split, or `none`."""
+    fitted = fit_alignment(features, region_dim) if kind == "moments" else None
+    if fitted is None and kind == "moments":
+        log.info("alignment is off: %s lacks train humans or animals", features)
+    return fitted or Alignment.identity(region_dim)
