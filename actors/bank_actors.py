@@ -4,6 +4,7 @@ Shards only answer. They ask for memory and for no CPU, so that a job's own work
 them: they end with its process, a job's driver or a deployment's replica, and nothing is left to be cleared away.
 """
 
+import contextlib
 import logging
 import os
 import uuid
@@ -152,12 +153,25 @@ def running(timeout_s: float = 10.0) -> dict[str, Mapping[str, Any]]:
     """Return what each running shard actor of the cluster says of itself, by name; nothing of one that does not answer."""
     listed = ray.util.list_named_actors(all_namespaces=True)
     names = sorted(one["name"] for one in listed if one["namespace"] == NAMESPACE and one["name"].startswith(PREFIX))
-    refs = {name: ray.get_actor(name, namespace=NAMESPACE).describe.remote() for name in names}
+    refs = {name: actor.describe.remote() for name in names if (actor := _actor(name))}
     ready, _ = ray.wait(list(refs.values()), num_returns=len(refs), timeout=timeout_s) if refs else ([], [])
-    return {name: ray.get(ref) if ref in ready else {} for name, ref in refs.items()}
+    return {name: _told(ref) if ref in ready else {} for name, ref in refs.items()}
 
 
 def stop(names: Sequence[str]) -> None:
     """End shard actors by name, whoever owns them."""
-    for name in names:
-        ray.kill(ray.get_actor(name, namespace=NAMESPACE))
+    for actor in filter(None, map(_actor, names)):
+        ray.kill(actor)
+
+
+def _actor(name: str) -> Any:
+    """Return the actor of a name; None where it has ended meanwhile."""
+    with contextlib.suppress(ValueError):
+        return ray.get_actor(name, namespace=NAMESPACE)
+    return None
+
+
+def _told(ref: Any) -> Mapping[str, Any]:
+    with contextlib.suppress(RayError):
+        return ray.get(ref)
+    return {}

@@ -2,6 +2,7 @@
 
 import time
 
+import numpy as np
 import pytest
 import ray
 
@@ -12,7 +13,7 @@ from jobs import bank_report
 from jobs.runtime import cluster
 from rupantara.bank.versions import BankVersion
 from rupantara.errors import UserError
-from tests.banks import bank_job, feature_rows, in_this_process, write_features
+from tests.banks import DIM, bank_job, feature_rows, in_this_process, write_features
 
 SHARDS = 8
 
@@ -42,13 +43,15 @@ def test_a_bank_of_more_shards_than_processors_leaves_every_processor_to_the_wor
 
 
 def test_the_shards_that_are_left_are_ended_by_name(bank, capsys) -> None:
-    ShardedBank.start(bank.uri)
+    client = ShardedBank.start(bank.uri)
     bank_report.main(bank_report.Config(action="stop", bank=bank.uri))
     assert f"{SHARDS} shard actors were ended" in capsys.readouterr().out
     deadline = time.monotonic() + 30
     while any(told.get("bank") == bank.uri for told in bank_actors.running().values()) and time.monotonic() < deadline:
         time.sleep(0.2)
     assert not any(told.get("bank") == bank.uri for told in bank_actors.running().values())
+    with pytest.raises(BankUnavailableError):
+        client.histogram(np.ones((1, DIM), np.float32), "eyes", "cat", timeout_s=1.0)
 
 
 @ray.remote(num_cpus=0)
