@@ -110,14 +110,13 @@ def curate_rules(config: Config, *, judge: bool) -> CurateRules:
     return replace(rules, people_among_animals="reject" if judge else "keep")
 
 
-def networks(config: Config, *, animals: bool) -> dict[str, str]:
-    """Return the networks that these photographs are judged with: name -> SHA-256."""
-    wanted = bool(config.weights) and config.people_among_animals == "reject" and animals
+def networks(config: Config, *, animals: bool) -> list[str]:
+    """Return the names of the networks that photographs are judged with, those of animals among them or not."""
+    wanted = config.people_among_animals == "reject" and animals
     if wanted and not weights.has(config.weights, "mobilefacenet"):
         log.warning("people in animals' photographs are not looked for: that needs mobilefacenet.npz in --weights")
         wanted = False
-    names = ["yunet", "pfld", *(["mobilefacenet"] if wanted else [])] if config.weights else []
-    return {name: hashlib.sha256(weights.load(config.weights, name)).hexdigest() for name in names}
+    return ["yunet", "pfld", *(["mobilefacenet"] if wanted else [])]
 
 
 def build(config: Config) -> tuple[TableRun, photographs.Found]:
@@ -131,7 +130,8 @@ def build(config: Config) -> tuple[TableRun, photographs.Found]:
     known: dict[str, np.ndarray] = {}
     for name, data in sidecars.items():
         known |= load_known_keypoints(data, name)
-    models = networks(config, animals=found.animals)
+    names = networks(config, animals=found.animals) if config.weights else []
+    models = {name: hashlib.sha256(weights.load(config.weights, name)).hexdigest() for name in names}
     inputs = {"photos": found.hash.hexdigest()}
     inputs["keypoints"] = hashlib.sha256(b"".join(sidecars[k] for k in sorted(sidecars))).hexdigest()
     settings = cli.row_config(config, "photos", "faces", "weights", "keypoints", "extensions", "sniff", "retry")
