@@ -76,12 +76,8 @@ class Config(cli.Common):
 
 def check_flags(config: Config) -> None:
     """Raise UserError for flags out of range, or that the action has no use for."""
-    if config.num_shards < 1:
-        raise UserError(f"--num-shards must be at least 1, got {config.num_shards}")
     if not 0 < config.target_recall <= 1:
         raise UserError(f"--target-recall must be above 0 and at most 1, got {config.target_recall:g}")
-    if config.keep < 0:
-        raise UserError(f"--keep must not be negative, got {config.keep}")
     if config.action in ("build", "add") and not config.features:
         raise UserError(f"--action {config.action} needs --features")
     named = bool(config.face_ids or config.species)
@@ -100,12 +96,8 @@ def build(config: Config) -> TableRun:
     recipe = RECIPE.of(settings, {"features": features.content}, {"region_vae": model})
     dim = plan.vector_dim(config.features, features, "regions_mu") // len(REGIONS)
     alignment = alignment_of(config.features, dim, config.alignment)
-    chosen = choice.choose_animals(
-        config.features, config.splits, config.most if config.choose == "hash" else 0, config.seed, removed
-    )
-    if config.choose != "hash":
-        vivid = config.choose == "vivid"
-        chosen = choice.characteristic(config.features, chosen, alignment, config.most, vivid=vivid)
+    animals = choice.Animals(config.features, config.splits, config.most, config.seed, config.choose)
+    chosen = animals.chosen(alignment, removed)
     half = config.store == "float16"
     plan_index(len(chosen) // config.num_shards, dim, config.index, half=half)
     spec = BankSpec(dim, model, alignment, half, config.index, config.target_recall)

@@ -10,12 +10,11 @@ from dataclasses import dataclass, fields, replace
 from functools import partial
 from typing import Annotated, Any, ClassVar, Literal
 
-import numpy as np
-
 from jobs.runtime import cli, retry, table_run
 from jobs.runtime.table_run import Reduced, TableRun
 from rupantara.errors import UserError
 from rupantara.faces import photographs
+from rupantara.faces.bounds import STRICT, Bounds
 from rupantara.faces.duplicates import REASON, reject_duplicates
 from rupantara.faces.paths import DEFAULT_RULES
 from rupantara.metrics import faces_table
@@ -31,7 +30,7 @@ log = logging.getLogger("jobs")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Config(cli.Common):
+class Config(Bounds, cli.Common):
     """Curate photographs into a faces table."""
 
     OUTPUT: ClassVar[str] = "faces"
@@ -53,28 +52,6 @@ class Config(cli.Common):
     """Regular expressions over the path; named groups: domain, species, identity, any attribute. The first found decides."""
     size: Annotated[int, cli.Range(32)] = 256
     """Side of the aligned crop in pixels."""
-    max_pixels: int = CurateRules.max_pixels
-    """Largest photograph that is decoded, width times height."""
-    min_interocular_px: float = CurateRules.min_interocular_px
-    """Smallest distance between the eyes in the photograph (reject: too_small)."""
-    min_coverage: float = CurateRules.min_coverage
-    """Smallest share of the crop that lies inside the photograph (reject: out_of_frame)."""
-    min_sharpness: float = CurateRules.min_sharpness
-    """Smallest sharpness (reject: blurred); see rupantara.imaging.quality."""
-    min_brightness: float = CurateRules.min_brightness
-    """Smallest mean luma, 0..255 (reject: too_dark)."""
-    max_brightness: float = CurateRules.max_brightness
-    """Largest mean luma, 0..255 (reject: too_bright)."""
-    min_chroma: float = CurateRules.min_chroma
-    """Smallest mean distance from grey in CIELAB (reject: monochrome)."""
-    max_yaw: float = CurateRules.max_yaw
-    """Largest turn of the head to a side in degrees (reject: turned_away)."""
-    max_pitch: float = CurateRules.max_pitch
-    """Largest tilt of the head up or down in degrees; humans with 68 points only (reject: tilted)."""
-    max_roll: float = CurateRules.max_roll
-    """Largest roll of the head in degrees (reject: rolled)."""
-    max_expression: float = CurateRules.max_expression
-    """Largest expression of the mouth, 0 neutral, 1 a plain smile or open mouth; 68 points only (reject: not_neutral)."""
     several_faces: Literal["subject", "all", "reject"] = "subject"
     """A photograph with several faces: keep its subject, keep each face that passes, or reject it (several_faces)."""
     people_among_animals: Literal["reject", "keep"] = "reject"
@@ -89,25 +66,18 @@ class Config(cli.Common):
     """Most photographs in one part, the unit of work and of resuming."""
 
 
-def default() -> Config:
-    """Any folder of photographs."""
-    return Config(photos=cli.REQUIRED, faces=cli.REQUIRED)
-
-
-def strict() -> Config:
-    """The paper's criteria (`001_…`, 5.2): frontal to 5 degrees, neutral, in colour, sharp and not cut off.
-
-    Eyewear and headwear, which the paper also excludes, are not judged: no network for them is in the catalogue.
-    """
-    bounds: dict[str, Any] = {"max_yaw": 5.0, "max_pitch": 5.0, "max_roll": 5.0, "max_expression": 0.75}
-    bounds |= {"min_chroma": 4.0, "min_sharpness": 0.04, "min_interocular_px": 32.0, "min_coverage": 0.5}
-    return Config(photos=cli.REQUIRED, faces=cli.REQUIRED, preset="strict", several_faces="all", **bounds)
+def presets() -> dict[str, Config]:
+    """Return the named configs: any folder of photographs; strict, the paper's criteria (`faces.bounds.STRICT`)."""
+    default = Config(photos=cli.REQUIRED, faces=cli.REQUIRED)
+    strict: dict[str, Any] = {"preset": "strict", "several_faces": "all", **STRICT}
+    return {"default": default, "strict": replace(default, **strict)}
 
 
 def curate_rules(config: Config, *, judge: bool) -> CurateRules:
     """Copy the row-deciding flags; `judge` says whether people are looked for among animals."""
-    rules = CurateRules(**{f.name: getattr(config, f.name) for f in fields(CurateRules) if hasattr(config, f.name)})
-    return replace(rules, people_among_animals="reject" if judge else "keep")
+    given: dict[str, Any] = {f.name: getattr(config, f.name) for f in fields(CurateRules) if hasattr(config, f.name)}
+    given["people_among_animals"] = "reject" if judge else "keep"
+    return CurateRules(**given)
 
 
 def networks(config: Config, *, animals: bool) -> list[str]:
@@ -127,9 +97,7 @@ def build(config: Config) -> tuple[TableRun, photographs.Found]:
         config.photos, Listing(config.part_photos, PART_BYTES), config.extensions, config.rules, sniff=config.sniff
     )
     sidecars = photographs.sidecars(config.photos, config.keypoints)
-    known: dict[str, np.ndarray] = {}
-    for name, data in sidecars.items():
-        known |= load_known_keypoints(data, name)
+    known = {k: v for name, data in sidecars.items() for k, v in load_known_keypoints(data, name).items()}
     names = networks(config, animals=found.animals) if config.weights else []
     models = {name: hashlib.sha256(weights.load(config.weights, name)).hexdigest() for name in names}
     inputs = {"photos": found.hash.hexdigest()}
@@ -138,11 +106,6 @@ def build(config: Config) -> tuple[TableRun, photographs.Found]:
     # What a part holds must not change between a kill and the resuming.
     recipe = RECIPE.of(settings | {"part_bytes": PART_BYTES}, inputs, models)
     paths = [tables.part_path(recipe.fingerprint, i) for i in range(found.listing.parts)]
-
-    def prepare() -> dict[str, Any]:
-        found.listing.keep(config.faces, recipe.fingerprint)
-        return {}
-
     run = TableRun(
         output=config.faces,
         schema="faces",
@@ -157,7 +120,7 @@ def build(config: Config) -> tuple[TableRun, photographs.Found]:
         ),
         measure=faces_table.measure,
         beside=(FOLDER,),
-        prepare=prepare,
+        prepare=lambda: found.listing.keep(config.faces, recipe.fingerprint),
         reduce=lambda: Reduced(amended=reject_duplicates(config.faces, paths, recipe.fingerprint)),
         report=partial(funnel.write, config.faces),
         extra={**found.told(), "known_keypoints": len(known), "keypoint_files": sorted(sidecars)},
@@ -186,4 +149,4 @@ def main(config: Config) -> None:
 
 
 if __name__ == "__main__":
-    cli.run(main, {"default": default(), "strict": strict()}, __doc__ or "")
+    cli.run(main, presets(), __doc__ or "")
