@@ -14,7 +14,19 @@ from rupantara.storage import tables
 from rupantara.synthetic import write_photographs
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-JOBS = ("curate", "train_vae", "extract", "build_bank", "generate hybrid", "generate inversion", "generate variation", "enhance", "reverse_map", "evaluate", "demo")
+JOBS = (
+    "curate",
+    "train_vae",
+    "extract",
+    "build_bank",
+    "generate hybrid",
+    "generate inversion",
+    "generate variation",
+    "enhance",
+    "reverse_map",
+    "evaluate",
+    "demo",
+)
 JOBS += ("train_zoo", "compare_vaes", "push_to_hub", "train_decoder", "evaluate_inversion")
 
 
