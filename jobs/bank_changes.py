@@ -10,7 +10,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from jobs.bank_config import CODE, Config, choose_animals, named
+from jobs.bank_config import RECIPE, Config, choose_animals, named
 from jobs.runtime import parts
 from rupantara import schema
 from rupantara.bank import versions
@@ -21,7 +21,7 @@ from rupantara.landmarks.regions import REGIONS
 from rupantara.stages.bank import ChangeShard, index_path, index_summary, settings_path, spec_of
 from rupantara.storage import manifest, tables, uris
 from rupantara.storage.manifest import DataFile, Manifest
-from rupantara.storage.recipe import Recipe, code_version
+from rupantara.storage.recipe import Recipe
 
 log = logging.getLogger("jobs")
 
@@ -47,9 +47,7 @@ def recipe_of(config: Config, base: BankVersion, inputs: dict[str, str], **setti
         for name in ("store", "index", "target_recall", "alignment", "num_shards")
     }
     settings = kept | {"action": config.action} | settings
-    return Recipe(
-        "build_bank", code_version(CODE), settings, {"bank": base.content} | inputs, {"region_vae": base.model_sha256}
-    )
+    return RECIPE.of(settings, {"bank": base.content} | inputs, {"region_vae": base.model_sha256})
 
 
 def ids_of(base: BankVersion) -> dict[str, str]:

@@ -9,8 +9,9 @@ from rupantara import schema
 from rupantara.errors import UserError
 from rupantara.faces.arrays import at_most
 from rupantara.storage import tables, uris
+from rupantara.storage.recipe import RecipeSpec
 
-CODE = ("bank", "stages/bank.py", "bank/choice.py", "metrics/cosine.py")
+RECIPE = RecipeSpec("build_bank", version=1)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,7 +16,7 @@ from typing import Any
 import pyarrow as pa
 
 from jobs.bank_changes import PLANS, make_version, written
-from jobs.bank_config import CODE, Config, check_flags, choose_animals
+from jobs.bank_config import RECIPE, Config, check_flags, choose_animals
 from jobs.runtime import cli, parts
 from rupantara import schema
 from rupantara.bank import versions
@@ -28,7 +28,7 @@ from rupantara.errors import UserError
 from rupantara.landmarks.regions import REGIONS
 from rupantara.stages.bank import BankSpec, BuildShard, fit_alignment, index_summary
 from rupantara.storage import manifest
-from rupantara.storage.recipe import Recipe, code_version
+from rupantara.storage.recipe import Recipe
 
 log = logging.getLogger("jobs")
 
@@ -50,7 +50,7 @@ def build(config: Config) -> tuple[Recipe, list[parts.Part], partial[BuildShard]
     old = manifest.read(config.bank)
     removed = old.extra.get("removed", []) if old is not None and old.schema == "bank" else []
     settings |= {"removed": removed} if removed else {}
-    recipe = Recipe("build_bank", code_version(CODE), settings, {"features": features.content}, {"region_vae": model})
+    recipe = RECIPE.of(settings, {"features": features.content}, {"region_vae": model})
     dim = parts.vector_dim(config.features, features, "regions_mu") // len(REGIONS)
     alignment = align(config, dim)
     by_hash = config.choose == "hash"
