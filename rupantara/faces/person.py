@@ -1,12 +1,17 @@
-"""Whether a face that was found in an animal's photograph is a person's, its owner's say: a judgement of MobileFaceNet's vector of it."""
+"""Whether a face that was found in an animal's photograph is a person's, its owner's say: a judgement of an identity network's vector of it.
 
-from collections.abc import Sequence
+MobileFaceNet where a folder gives it, else dlib's network, which ships.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 
-from rupantara.faces.chips import arcface_chip
-from rupantara.models.pretrained import load_embed
+from rupantara.faces.chips import arcface_chip, dlib_chip
+from rupantara.models.pretrained import load_dlib_identity, load_embed
+from rupantara.storage import weights
 from rupantara.types import Picture
 
 # fmt: off
@@ -25,13 +30,35 @@ BIAS = 1.32
 """Logistic regression of what `describe` returns, fitted by benchmarks/people_among_animals.py on 9,230 people of LFW and UTKFace and 2,959
 heads of eight species, owners among them."""
 
+DLIB_WEIGHTS = (0.0,) * 129
+DLIB_BIAS = 0.0
+
+
+
+@dataclass(frozen=True)
+class Embedding:
+    """An identity network, how a face is cut for it, and the regression of what it says."""
+
+    network: Callable[[torch.Tensor], torch.Tensor]
+    chip: Callable[[Picture, np.ndarray], Picture]
+    weights: tuple[float, ...]
+    bias: float
+
+
+def judge_name(folder: str) -> str:
+    """Return the catalogue's name of the network that judges."""
+    return "mobilefacenet" if weights.has(folder, "mobilefacenet") else "face_recognition"
+
 
 class PersonJudge:
     """Photograph and the keypoints of its faces -> log-odds that each is a person's."""
 
-    def __init__(self, folder: str) -> None:
-        """Load `mobilefacenet.npz` from a folder or bucket."""
-        self._network = load_embed(folder)
+    def __init__(self, folder: str = "") -> None:
+        """Load `mobilefacenet.npz` from a folder or bucket, or dlib's network."""
+        if judge_name(folder) == "mobilefacenet":
+            self._by = Embedding(load_embed(folder), arcface_chip, WEIGHTS, BIAS)
+        else:
+            self._by = Embedding(load_dlib_identity(folder), dlib_chip, DLIB_WEIGHTS, DLIB_BIAS)
 
     @torch.no_grad()
     def __call__(self, picture: Picture, faces: Sequence[np.ndarray]) -> np.ndarray:
@@ -43,14 +70,14 @@ class PersonJudge:
             if np.isfinite(points).all() and len(np.unique(points, axis=0)) == len(points)
         ]
         if sound:
-            chips = np.stack([arcface_chip(picture, faces[i]) for i in sound])
-            vectors = self._network(torch.from_numpy(chips).permute(0, 3, 1, 2).float())
-            out[sound] = describe(vectors.numpy()) @ np.array(WEIGHTS) + BIAS
+            chips = np.stack([self._by.chip(picture, faces[i]) for i in sound])
+            vectors = self._by.network(torch.from_numpy(chips).permute(0, 3, 1, 2).float())
+            out[sound] = describe(vectors.numpy()) @ np.array(self._by.weights) + self._by.bias
         return out
 
 
 def describe(vectors: np.ndarray) -> np.ndarray:
-    """Return what is judged of MobileFaceNet's vectors [n, 128] as the network gives them: direction, then length: [n, 129].
+    """Return what is judged of an identity network's vectors [n, 128] as it gives them: direction, then length: [n, 129].
 
     Vectors of what is no person's face are short (compare MagFace, Meng et al., 2021, which trains lengths to mean quality).
     """

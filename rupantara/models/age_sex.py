@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from rupantara.models.separable import SameConv, SeparableConv, centred, pad_same, tensors_of
 
 SIDE = 112
-SEXES = ("female", "male")
+SEXES = ("male", "female")
 """What the softmax tells apart, in its order."""
 
 

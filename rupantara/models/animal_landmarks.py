@@ -3,7 +3,7 @@
 SqueezeNet v1.1 (Iandola et al., 2016) up to fire9, a pyramid (Lin et al., "Feature Pyramid Networks", 2017) with two dilated
 convolutions at its deepest, and two heads: heat maps of points at a quarter of the input's side, and at an eighth, as in CenterNet
 (Zhou et al., "Objects as Points", 2019), whether a head's centre is here, its box, where its points are, which are visible and
-which way it looks. 1.4 M parameters.
+which way it looks. 1.26 M parameters.
 """
 
 from typing import NamedTuple
@@ -13,13 +13,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from rupantara.models.squeezenet import BGR_MEAN, FIRES, POOL_BEFORE, Fire
+from rupantara.schema import POINTS
 from rupantara.tensors import Images
 
-POINTS = ("left_eye", "right_eye", "nose", "mouth", "left_ear", "right_ear")
-"""Left and right as seen in the picture; nose = middle of its pad, mouth = of the opening or closed line, ears = tips."""
-
 MIRRORED = (1, 0, 2, 3, 5, 4)
-"""Where each point comes from after mirroring."""
+"""Where each of POINTS comes from after mirroring (nose = middle of its pad, mouth = of the opening or closed line, ears = tips)."""
 
 VIEWS = ("front", "left", "right", "profile")
 """Which way a head looks, as seen in the picture."""
@@ -53,7 +51,7 @@ class Maps(NamedTuple):
 
 
 def convolution(inside: int, outside: int, size: int = 3, dilation: int = 1) -> nn.Sequential:
-    """Convolve, normalise each group of eight channels, activate."""
+    """Convolve, normalise, activate."""
     padding = dilation * (size // 2)
     conv = nn.Conv2d(inside, outside, size, padding=padding, dilation=dilation, bias=False)
     return nn.Sequential(conv, nn.BatchNorm2d(outside), nn.ReLU())

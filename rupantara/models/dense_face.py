@@ -10,12 +10,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from rupantara.models.separable import SameConv, SeparableConv, centred, tensors_of
+from rupantara.schema import EXPRESSIONS
 
 SIDE = 112
 CHANNELS = (32, 64, 128, 256)
 NUM_LANDMARKS = 68
-EXPRESSIONS = ("neutral", "happy", "sad", "angry", "fearful", "disgusted", "surprised")
-"""What the expression's softmax tells apart, in its order."""
 
 
 class SumBlock(nn.Module):
@@ -58,7 +57,7 @@ def landmarks_from(published: Mapping[str, np.ndarray]) -> DenseFace:
 
 
 def expression_from(published: Mapping[str, np.ndarray]) -> DenseFace:
-    """Build the network of expressions: logits of EXPRESSIONS; raise RuntimeError for tensors that do not fit."""
+    """Build the network of expressions: logits of `schema.EXPRESSIONS`; raise RuntimeError for tensors that do not fit."""
     return _built(len(EXPRESSIONS), published)
 
 
