@@ -9,9 +9,6 @@ from rupantara import schema
 from rupantara.errors import UserError
 from rupantara.faces.arrays import at_most
 from rupantara.storage import tables, uris
-from rupantara.storage.recipe import RecipeSpec
-
-RECIPE = RecipeSpec("build_bank", version=1)
 
 
 @dataclass(frozen=True, kw_only=True)
