@@ -100,7 +100,7 @@ def placed(picture: Picture, marks: np.ndarray, times: int) -> tuple[Picture, np
     canvas = np.full((height * times, width * times, 3), 128, np.uint8)
     top, left = (height * times - height) // 2, (width * times - width) // 2
     canvas[top : top + height, left : left + width] = picture
-    return canvas, marks + (left, top)
+    return canvas, marks + np.array([left, top])
 
 
 def measure(photos: str, marks: Iterable[tuple[str, np.ndarray]], locate: Locate, times: int) -> dict[str, list]:
@@ -129,9 +129,13 @@ def main() -> None:
     parser.add_argument("--detector", choices=("network", "yunet"), default="network")
     parser.add_argument("--weights", default="", help="folder of networks (empty: the shipped ones)")
     parser.add_argument("--network", default="", help="a file of the network other than the shipped")
-    parser.add_argument("--folds", default="", help="folder of folds.json and fold0.safetensors …: each judged on what it did not see")
+    parser.add_argument(
+        "--folds", default="", help="folder of folds.json and fold0.safetensors …: each judged on what it did not see"
+    )
     parser.add_argument("--only", default="", help="species, comma between")
-    parser.add_argument("--times", type=int, default=1, help="put each photograph into one whose sides are this many times as long")
+    parser.add_argument(
+        "--times", type=int, default=1, help="put each photograph into one whose sides are this many times as long"
+    )
     args = parser.parse_args()
     cv2.setNumThreads(1)
     torch.set_num_threads(1)

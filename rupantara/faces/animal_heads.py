@@ -6,7 +6,16 @@ import cv2
 import numpy as np
 import torch
 
-from rupantara.models.animal_landmarks import CENTRE_STRIDE, POINT_STRIDE, POINTS, SIDE, UNIT_PX, VIEWS, AnimalLandmarks, Maps
+from rupantara.models.animal_landmarks import (
+    CENTRE_STRIDE,
+    POINT_STRIDE,
+    POINTS,
+    SIDE,
+    UNIT_PX,
+    VIEWS,
+    AnimalLandmarks,
+    Maps,
+)
 from rupantara.types import Picture
 
 FIND = 0.3
@@ -76,7 +85,7 @@ class AnimalHeads:
 
     def __init__(self, network: AnimalLandmarks) -> None:
         """Take a network; it is put into evaluation mode."""
-        self._network = network.eval().requires_grad_(False).to(memory_format=torch.channels_last)  # ty: ignore
+        self._network = network.eval().requires_grad_(False).to(memory_format=torch.channels_last)
 
     def find(self, picture: Picture) -> list[Head]:
         """Return the heads of a photograph, at the first scales that show a sure one, the subject (sure, large, central) first."""
@@ -104,7 +113,7 @@ class AnimalHeads:
         images = torch.from_numpy(shown)[None].permute(0, 3, 1, 2).float().div_(127.5).sub_(1)
         with torch.inference_mode():
             maps = self._network(images.contiguous(memory_format=torch.channels_last))
-        return heads_of(Maps(*(m[0].float().numpy() for m in maps)), look)  # ty: ignore
+        return heads_of(Maps(*(m[0].float().numpy() for m in maps)), look)
 
 
 def whole(width: int, height: int, scale: float) -> Look:
@@ -156,7 +165,7 @@ def _head(maps: Maps, heat: np.ndarray, row: int, column: int, score: float, loo
     side = max(float(left + right), float(top + bottom), 8.0)
     fine = [locate(heat[k], coarse[k], PRIOR * side) for k in range(len(POINTS))]
     points = np.array([point for point, _ in fine], np.float32)
-    corners = look.back(np.array([at - (left, top), at + (right, bottom)]))
+    corners = look.back(np.array([at - np.array([left, top]), at + np.array([right, bottom])]))
     return Head(
         np.concatenate([corners[0], corners[1] - corners[0]]).astype(np.float32),
         look.back(points).astype(np.float32),
@@ -172,7 +181,9 @@ def locate(heat: np.ndarray, coarse: np.ndarray, sigma_px: float) -> tuple[np.nd
     height, width = heat.shape
     x, y = (coarse + 0.5) / POINT_STRIDE - 0.5
     sigma = max(sigma_px / POINT_STRIDE, 1.0)
-    near = np.exp(-((np.arange(width) - x) ** 2)[None] / (2 * sigma**2) - ((np.arange(height) - y) ** 2)[:, None] / (2 * sigma**2))
+    near = np.exp(
+        -((np.arange(width) - x) ** 2)[None] / (2 * sigma**2) - ((np.arange(height) - y) ** 2)[:, None] / (2 * sigma**2)
+    )
     row, column = np.unravel_index(int((heat * near).argmax()), heat.shape)
     peak = float(heat[row, column])
     if peak < LEAST_PEAK:

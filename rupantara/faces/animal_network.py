@@ -15,9 +15,13 @@ def load_network(data: bytes) -> AnimalLandmarks:
     network = AnimalLandmarks().eval()
     try:
         state = load(data)
-        network.load_state_dict({name: value.float() if value.is_floating_point() else value for name, value in state.items()})
+        network.load_state_dict(
+            {name: value.float() if value.is_floating_point() else value for name, value in state.items()}
+        )
     except (SafetensorError, RuntimeError) as error:
-        raise UserError(f"the animals' landmark network must be its safetensors file, got {str(error)[:200]}") from error
+        raise UserError(
+            f"the animals' landmark network must be its safetensors file, got {str(error)[:200]}"
+        ) from error
     return fuse(network)
 
 

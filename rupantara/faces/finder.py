@@ -9,7 +9,7 @@ import numpy as np
 from rupantara.errors import Rejected
 from rupantara.faces.detector import Detection, YuNet, overlap
 from rupantara.faces.known import SIX, check_known
-from rupantara.faces.points68 import Locator, load_locator
+from rupantara.faces.points68 import Locator, load_locator, name_of
 from rupantara.landmarks.points import keypoints_from, keypoints_from_six
 from rupantara.storage import weights
 from rupantara.types import Keypoints, Landmarks, Picture, SixPoints
@@ -22,6 +22,8 @@ PERSON = 0.0
 """Log-odds above which a face in an animal's photograph is a person's."""
 SAME_FACE = 0.2
 """Least overlap of a person's box and an animal's, from which both are of one face."""
+LOOKS = ("face_expression", "age_gender")
+"""The catalogue's names of the networks of `faces.looks`."""
 HIDDEN = 0.4
 """Probability to be seen below which an eye or the nose counts as hidden."""
 PROFILE = 0.6
@@ -138,9 +140,9 @@ def _known(points: np.ndarray, picture: Picture) -> Found:
 
 
 def networks_of(folder: str, *, people: bool, animals: bool, judge_people: bool) -> list[str]:
-    """Return the catalogue's names of the networks that finding uses."""
+    """Return the catalogue's names of the networks that reading photographs of these domains uses."""
     from rupantara.faces.person import judge_name
-    from rupantara.faces.points68 import name_of
 
-    names = ["yunet", *([name_of(folder)] if people else []), "animal_landmarks"]
-    return [*names, *([judge_name(folder)] if (animals and judge_people) or people else [])]
+    judged = people or (animals and judge_people)
+    of_people = (name_of(folder), *LOOKS) if people else ()
+    return ["yunet", *of_people, "animal_landmarks", *([judge_name(folder)] if judged else [])]

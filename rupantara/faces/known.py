@@ -33,7 +33,9 @@ def _points(value: Any) -> np.ndarray:
     if not isinstance(value, dict):
         return np.array(value, np.float32)
     if not set(value) <= set(POINTS):
-        raise ValueError(f"named points must be of {', '.join(POINTS)}, got {', '.join(sorted(set(value) - set(POINTS)))}")
+        raise ValueError(
+            f"named points must be of {', '.join(POINTS)}, got {', '.join(sorted(set(value) - set(POINTS)))}"
+        )
     return np.array([value.get(point) or (np.nan, np.nan) for point in POINTS], np.float32)
 
 

@@ -1,6 +1,7 @@
 """How a person looks: expression, apparent age and sex, by face-api's networks, which ship. Estimates, marked as such in the table."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -11,8 +12,6 @@ from rupantara.schema import EXPRESSIONS
 from rupantara.storage import weights
 from rupantara.types import Landmarks, Picture
 
-NAMES = ("face_expression", "age_gender")
-"""The networks' names in the catalogue."""
 MARGIN = 1.1
 """Side of the square over the longer side of the box of the 68 points; at 1.5 the age is half as far off again."""
 
@@ -26,11 +25,10 @@ class Look:
     sex: str
     sex_probability: float
 
-    def columns(self) -> dict[str, dict[str, float | str]]:
+    def columns(self) -> dict[str, dict[str, Any]]:
         """Return the values of the columns `expressions` and `estimated`."""
-        named = dict(zip(EXPRESSIONS, (float(p) for p in self.expressions), strict=True))
         return {
-            "expressions": named,
+            "expressions": dict(zip(EXPRESSIONS, (float(p) for p in self.expressions), strict=True)),
             "estimated": {"age": self.age, "sex": self.sex, "sex_probability": self.sex_probability},
         }
 

@@ -6,7 +6,6 @@ from rupantara.imaging import quality
 from rupantara.landmarks import align, pose
 from rupantara.types import Keypoints, Landmarks, SixPoints
 
-
 ANIMALS_PROTRUSION = 0.9
 """How far an animal's nose stands out, in the distance between its eyes: a person's 0.5 and its muzzle."""
 

@@ -1,4 +1,4 @@
-"""Whether a face that was found in an animal's photograph is a person's, its owner's say: a judgement of an identity network's vector of it.
+"""Whether a face that was found in an animal's photograph is a person's, its owner's: a judgement of an identity network's vector.
 
 MobileFaceNet where a folder gives it, else dlib's network, which ships.
 """
@@ -32,7 +32,6 @@ heads of eight species, owners among them."""
 
 DLIB_WEIGHTS = (0.0,) * 129
 DLIB_BIAS = 0.0
-
 
 
 @dataclass(frozen=True)

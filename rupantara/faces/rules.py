@@ -44,7 +44,9 @@ class CurateRules:
     seed: int = 0
 
 
-def broken_bound(rules: CurateRules, measured: Mapping[str, float | None], emotions: Mapping[str, float] | None) -> Rejected | None:
+def broken_bound(
+    rules: CurateRules, measured: Mapping[str, float | None], emotions: Mapping[str, float] | None
+) -> Rejected | None:
     """Return why a found face is rejected, by the first bound that it breaks."""
     bounds = (
         ("interocular_px", "too_small", rules.min_interocular_px, None),

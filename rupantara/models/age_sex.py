@@ -60,7 +60,9 @@ class AgeSex(nn.Module):
             }
         )
         self.middle_flow = nn.ModuleDict({f"main_block_{i}": Middle(128) for i in range(2)})
-        self.exit_flow = nn.ModuleDict({"reduction_block": Reduction(128, 256), "separable_conv": SeparableConv(256, 512)})
+        self.exit_flow = nn.ModuleDict(
+            {"reduction_block": Reduction(128, 256), "separable_conv": SeparableConv(256, 512)}
+        )
         self.fc = nn.ModuleDict({"age": nn.Linear(512, 1), "gender": nn.Linear(512, 2)})
 
     def forward(self, faces: Tensor) -> tuple[Tensor, Tensor]:

@@ -93,7 +93,8 @@ class AnimalLandmarks(nn.Module):
         self.fine = nn.Sequential(convolution(FINE_WIDTH, FINE_WIDTH), convolution(FINE_WIDTH, FINE_WIDTH))
         self.points = nn.Conv2d(FINE_WIDTH, len(POINTS), 1)
         self.heads = nn.Sequential(convolution(WIDTH, WIDTH), nn.Conv2d(WIDTH, DENSE, 1))
-        nn.init.constant_(self.points.bias, -4.0)
+        # Nearly all cells are empty, from the beginning.
+        self.points.bias = nn.Parameter(torch.full((len(POINTS),), -4.0))
 
     def forward(self, images: Images) -> Maps:
         """Look at pictures once, at the size they have."""

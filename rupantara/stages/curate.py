@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import torch
 
 from rupantara import schema
 from rupantara.errors import Rejected
@@ -19,7 +20,15 @@ from rupantara.imaging import codec
 from rupantara.storage import uris
 from rupantara.types import Picture
 
-__all__ = ["SEVERAL_FACES", "CuratePhotos", "CurateRules", "load_known_keypoints", "shown_path", "shown_uri", "split_of"]
+__all__ = [
+    "SEVERAL_FACES",
+    "CuratePhotos",
+    "CurateRules",
+    "load_known_keypoints",
+    "shown_path",
+    "shown_uri",
+    "split_of",
+]
 
 READ_THREADS = 8
 
@@ -41,6 +50,8 @@ class CuratePhotos:
         self, photos: str, rules: CurateRules, weights_folder: str | None, known: Mapping[str, np.ndarray] | None = None
     ) -> None:
         """Take networks from a folder, else those that ship; `known` are points by path."""
+        # Networks of one small picture are faster alone, and workers share the machine's cores.
+        torch.set_num_threads(1)
         self._photos, self._rules, self._known = photos, rules, known or {}
         judge = rules.people_among_animals == "reject"
         self._reader = FaceReader(weights_folder or "", rules.size, judge_people=judge)

@@ -90,13 +90,13 @@ CATALOGUE = {
         Entry(
             "animal_landmarks",
             "animal_landmarks.safetensors",
-            "ANIMAL_SHA",
+            "",
             "Apache-2.0 (trained here; its photographs are for research, see its card)",
             "safetensors",
             "rupantara.faces.animal_network.load_network",
             (),
             "animal_landmarks.safetensors",
-            "ANIMAL_SHA",
+            "",
         ),
         *(
             Entry(

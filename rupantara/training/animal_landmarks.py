@@ -28,7 +28,6 @@ class Targets(NamedTuple):
     points: Tensor
     points_weight: Tensor
     centre: Tensor
-    near: Tensor
     box: Tensor
     box_weight: Tensor
     offsets: Tensor
@@ -55,41 +54,47 @@ def centre_of(points: np.ndarray) -> np.ndarray:
 def targets_of(seen: Sequence[Marked]) -> Targets:
     """Lay out the targets of one picture (no batch axis) from the marks that are seen in it."""
     fine, coarse = SIDE // POINT_STRIDE, SIDE // CENTRE_STRIDE
-    points, points_weight = np.zeros((6, fine, fine), np.float32), np.ones((6, 1, 1), np.float32)
-    centre, best = np.zeros((coarse, coarse), np.float32), np.zeros((coarse, coarse), np.float32)
-    box, box_weight = np.zeros((4, coarse, coarse), np.float32), np.zeros((coarse, coarse), np.float32)
-    offsets, offsets_weight = np.zeros((6, 2, coarse, coarse), np.float32), np.zeros((6, coarse, coarse), np.float32)
-    visible, visible_weight = np.zeros((6, coarse, coarse), np.float32), np.zeros((6, coarse, coarse), np.float32)
-    view = np.full((coarse, coarse), -1, np.int64)
-    cell = (np.arange(coarse, dtype=np.float32) + 0.5) * CENTRE_STRIDE - 0.5
-    for mark in seen:
-        if not mark.has_head:
-            continue
-        shown = np.isfinite(mark.points).all(1)
-        points_weight[~mark.known] = 0
-        for k in np.flatnonzero(shown):
-            points[k] = np.maximum(points[k], gaussian(mark.points[k], fine, POINT_STRIDE, POINT_SIGMA))
+    made = _empty(fine, coarse)
+    best = np.zeros((coarse, coarse), np.float32)
+    for mark in (m for m in seen if m.has_head):
+        made["points_weight"][~mark.known] = 0
+        for k in np.flatnonzero(_shown(mark)):
+            spot = gaussian(mark.points[k], fine, POINT_STRIDE, POINT_SIGMA)
+            made["points"][k] = np.maximum(made["points"][k], spot)
         here = gaussian(centre_of(mark.points), coarse, CENTRE_STRIDE, CENTRE_SIGMA)
-        centre = np.maximum(centre, here)
-        mine = (here >= NEAR) & (here > best)
+        made["centre"] = np.maximum(made["centre"], here)
+        _describe(made, mark, *np.nonzero((here >= NEAR) & (here > best)))
         best = np.maximum(best, here)
-        rows, columns = np.nonzero(mine)
-        at = np.stack([cell[columns], cell[rows]])
-        low, high = np.nanmin(mark.points, 0), np.nanmax(mark.points, 0)
-        grow = MARGIN * float((high - low).max())
-        box[:2, rows, columns] = (at - (low - grow)[:, None]) / UNIT_PX
-        box[2:, rows, columns] = ((high + grow)[:, None] - at) / UNIT_PX
-        box_weight[rows, columns] = float(shown.all())
-        for k in range(6):
-            if shown[k]:
-                offsets[k][:, rows, columns] = (mark.points[k][:, None] - at) / UNIT_PX
-            offsets_weight[k, rows, columns] = float(shown[k])
-            visible[k, rows, columns] = float(shown[k])
-            visible_weight[k, rows, columns] = float(mark.known[k])
-        view[rows, columns] = mark.view
-    near = (best >= NEAR).astype(np.float32)
-    made = (points, points_weight, centre, near, np.maximum(box, 0), box_weight, offsets, offsets_weight)
-    return Targets(*(torch.from_numpy(a) for a in (*made, visible, visible_weight, view)))
+    return Targets(**{name: torch.from_numpy(values) for name, values in made.items()})
+
+
+def _empty(fine: int, coarse: int) -> dict[str, np.ndarray]:
+    floats = {"centre": (), "box": (4,), "box_weight": (), "offsets": (6, 2), "offsets_weight": (6,)}
+    floats |= {"visible": (6,), "visible_weight": (6,)}
+    made = {name: np.zeros((*shape, coarse, coarse), np.float32) for name, shape in floats.items()}
+    made |= {"points": np.zeros((6, fine, fine), np.float32), "points_weight": np.ones((6, 1, 1), np.float32)}
+    return made | {"view": np.full((coarse, coarse), -1, np.int64)}
+
+
+def _shown(mark: Marked) -> np.ndarray:
+    return np.asarray(np.isfinite(mark.points).all(axis=1))
+
+
+def _describe(made: dict[str, np.ndarray], mark: Marked, rows: np.ndarray, columns: np.ndarray) -> None:
+    """Say at some cells what their head is like: box, places and visibility of its points, view."""
+    shown = _shown(mark).astype(np.float32)
+    at = (np.stack([columns, rows]) + 0.5) * CENTRE_STRIDE - 0.5
+    low, high = np.nanmin(mark.points, 0), np.nanmax(mark.points, 0)
+    grow = MARGIN * float((high - low).max())
+    sides = np.concatenate([at - (low - grow)[:, None], (high + grow)[:, None] - at])
+    made["box"][:, rows, columns] = np.maximum(sides / UNIT_PX, 0)
+    made["box_weight"][rows, columns] = shown.all()
+    away = np.nan_to_num(mark.points[:, :, None] - at[None]) / UNIT_PX
+    made["offsets"][:, :, rows, columns] = away
+    made["offsets_weight"][:, rows, columns] = shown[:, None]
+    made["visible"][:, rows, columns] = shown[:, None]
+    made["visible_weight"][:, rows, columns] = mark.known[:, None]
+    made["view"][rows, columns] = mark.view
 
 
 def stack(targets: Sequence[Targets]) -> Targets:

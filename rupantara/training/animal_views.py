@@ -61,7 +61,9 @@ def view_of(mark: Marked, random: np.random.Generator, scale: float = 1.0) -> np
     zoom *= scale
     turn = np.radians(random.normal(0, 14) if random.random() < 0.85 else random.uniform(-50, 50))
     stretch = np.exp(random.normal(0, 0.05))
-    linear = zoom * np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]]) @ np.diag([stretch, 1 / stretch])
+    linear = (
+        zoom * np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]]) @ np.diag([stretch, 1 / stretch])
+    )
     free = max(0.5 - 0.4 * share, 0.1) if mark.has_head else 0.3
     goal = SIDE / 2 + random.uniform(-1, 1, 2) * SIDE * free * 0.7
     if random.random() < 0.5:
@@ -98,7 +100,10 @@ def _beside(both: list[Marked], random: np.random.Generator) -> list[Marked]:
         low, high = ((0, edge), (edge, SIDE))[i]
         target = np.array([(low + high) / 2, SIDE / 2 + random.uniform(-0.15, 0.15) * SIDE])
         target = target if across else target[::-1]
-        at = transform[:, :2] @ (_middle(mark) if mark.has_head else np.array(mark.picture.shape[1::-1]) / 2) + transform[:, 2]
+        at = (
+            transform[:, :2] @ (_middle(mark) if mark.has_head else np.array(mark.picture.shape[1::-1]) / 2)
+            + transform[:, 2]
+        )
         transform[:, 2] += target - at
         seen = _lit(warp(mark, transform, SIDE, random), random)
         part = (slice(None), slice(low, high)) if across else (slice(low, high), slice(None))
