@@ -85,7 +85,7 @@ class AnimalHeads:
 
     def __init__(self, network: AnimalLandmarks) -> None:
         """Take a network; it is put into evaluation mode."""
-        self._network = network.eval().requires_grad_(False).to(memory_format=torch.channels_last)
+        self._network = network.eval().requires_grad_(False).to(memory_format=torch.channels_last)  # ty: ignore[no-matching-overload]
 
     def find(self, picture: Picture) -> list[Head]:
         """Return the heads of a photograph, at the first scales that show a sure one, the subject (sure, large, central) first."""

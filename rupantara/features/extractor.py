@@ -40,7 +40,7 @@ class Source:
 
 @dataclass(frozen=True)
 class Decoded:
-    """Faces decoded once for all extractors; `keypoints` [n, 5, 2] and `landmarks` are in pixels of the pictures."""
+    """Faces decoded once for all extractors; `keypoints` [n, 5, 2] (NaN = none) and `landmarks` are in pixels of the pictures."""
 
     pictures: list[Picture]
     keypoints: np.ndarray
@@ -67,13 +67,13 @@ def decode(rows: pa.Table) -> Decoded:
     six = [schema.points_of({"points": p}) for p in named]
     sides = [picture.shape[0] for picture in pictures]
     boxes = [part_boxes(p, d, s, q) for p, d, s, q in zip(points, domains, sides, six, strict=True)]
-    return Decoded(pictures, schema.dense(rows["keypoints"], 5, 2), np.array(boxes), domains, points)
+    return Decoded(pictures, schema.filled(rows["keypoints"], 5, 2), np.array(boxes), domains, points)
 
 
 class Extractor(Protocol):
     """`columns` describes what a call returns, one array [n, …] a column (of objects, bytes or None, for a binary one).
 
-    Faces of other domains get nulls, and so does a row that is None or begins with NaN.
+    Faces of other domains get nulls, and so does a row that is None or all NaN.
     """
 
     columns: list[pa.Field]
