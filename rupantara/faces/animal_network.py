@@ -9,6 +9,9 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from rupantara.errors import UserError
 from rupantara.models.animal_landmarks import AnimalLandmarks
 
+MODEL_TYPE = "animal_landmarks"
+"""Schema name of the checkpoint's manifest, and `model_type` of its config.json."""
+
 
 def load_network(data: bytes) -> AnimalLandmarks:
     """Read the network, ready to run; raise UserError for a file that is not its."""

@@ -18,8 +18,8 @@ EAR_BASE = 0.35
 def boxes_from_six(points: SixPoints) -> np.ndarray:
     """Return x0 y0 x1 y1 of eyes, nose, mouth, left ear, right ear and forehead [6, 4] in the units of the points.
 
-    Eyes and nose must be seen. A hidden mouth is taken below the nose, a hidden ear as the mirror image of the other, or where a
-    cat has it.
+    Eyes and nose must be seen. A hidden mouth is taken below the nose, a hidden ear as the mirror image of the other, or where
+    most animals have it.
     """
     frame = Frame(points)
     mouth = points[3] if np.isfinite(points[3]).all() else frame.at(points[2], 0.0, 0.4)
@@ -60,8 +60,12 @@ class Frame:
 
     def box(self, points: np.ndarray, left: float, up: float, right: float, down: float) -> np.ndarray:
         """Return the upright box around the turned one that holds points and margins, in units."""
-        corners = [self.at(p, x, y) for p in points for x in (-left, right) for y in (-up, down)]
-        return np.concatenate([np.min(corners, 0), np.max(corners, 0)])
+        axes = np.stack([self.across, self.down])
+        own = points @ axes.T
+        low = own.min(0) - self.unit * np.array([left, up])
+        high = own.max(0) + self.unit * np.array([right, down])
+        corners = np.array([[x, y] for x in (low[0], high[0]) for y in (low[1], high[1])]) @ axes
+        return np.concatenate([corners.min(0), corners.max(0)])
 
     def tip(self, side: int, points: SixPoints) -> np.ndarray:
         """Return an ear's tip."""
@@ -70,7 +74,7 @@ class Frame:
         other = points[5 - side] - self.middle
         if np.isfinite(other).all():
             return self.middle + other - 2 * (other @ self.across) * self.across
-        return self.at(points[side], (-0.45, 0.45)[side], -1.35)
+        return self.at(points[side], (-0.7, 0.7)[side], -1.45)
 
     def ear(self, side: int, eye: np.ndarray, tip: np.ndarray) -> np.ndarray:
         """Return the box of an ear that stands, from where it begins up to its tip, or that hangs beside the eye."""

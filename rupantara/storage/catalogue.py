@@ -18,8 +18,10 @@ class Entry:
     """Name of the file in `pretrained/networks`, where the network ships with the product."""
     shipped_sha256: str = ""
 
-    def fits(self, digest: str) -> bool:
+    def fits(self, digest: str, *, shipped: bool = False) -> bool:
         """Tell whether a file is the known one; of some, no more of the hash is known here than its beginning, or nothing."""
+        if shipped:
+            return digest == self.shipped_sha256
         return digest.startswith(self.sha256) or bool(self.shipped and digest == self.shipped_sha256)
 
 
@@ -96,7 +98,7 @@ CATALOGUE = {
             "rupantara.faces.animal_network.load_network",
             (),
             "animal_landmarks.safetensors",
-            "",
+            "8855ee8045183d57304e7e0c6658981a32438cbe4f69cc443d3208ccf325aeb7",
         ),
         *(
             Entry(

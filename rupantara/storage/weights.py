@@ -29,18 +29,15 @@ def load(folder: str, name: str) -> bytes:
 
     An empty folder means the shipped networks. MissingError says how to come by a network that is in neither.
     """
-    entry = CATALOGUE[name]
-    if not has(folder, name):
-        if not entry.shipped:
-            raise MissingError(_missing(entry, folder))
-        folder, file = str(SHIPPED), entry.shipped
-    else:
-        file = entry.file
-    uri = uris.join(folder, file)
+    entry, ships = CATALOGUE[name], not has(folder, name)
+    if ships and not entry.shipped:
+        raise MissingError(_missing(entry, folder))
+    uri = uris.join(str(SHIPPED), entry.shipped) if ships else uris.join(folder, entry.file)
     data = uris.read_bytes(uri)
     digest = hashlib.sha256(data).hexdigest()
-    if not entry.fits(digest):
-        raise UserError(f"{uri} must have SHA-256 {entry.sha256[:16]}…, got {digest[:16]}…: it is not the known {name}")
+    if not entry.fits(digest, shipped=ships):
+        known = entry.shipped_sha256 if ships else entry.sha256
+        raise UserError(f"{uri} must have SHA-256 {known[:16]}…, got {digest[:16]}…: it is not the known {name}")
     return data
 
 
