@@ -7,7 +7,6 @@ import numpy as np
 from jaxtyping import Float
 
 Layer = Float[np.ndarray, "height width channels"]
-Mask = Float[np.ndarray, "height width"]
 LEVELS = 5
 """Bands, finest first; the last holds what is left, at 1/16 of the side."""
 
@@ -40,13 +39,6 @@ def _enlarge(small: np.ndarray, like: np.ndarray) -> np.ndarray:
 
 
 def blend(below: Layer, above: Layer, masks: Sequence[np.ndarray]) -> Layer:
-    """Lay `above` over `below`; `masks` are a mask of full size a band: 0 keeps `below`, 1 takes `above`.
-
-    A mask is [height, width], or has a channel for each of the picture's. Each is shrunk to its band, which softens it by as much.
-    """
+    """Lay `above` over `below`; `masks` are a mask a band, finest first, each at its band's side: 0 keeps `below`, 1 takes `above`."""
     difference = laplacian_pyramid(above - below, len(masks))
-    bands = []
-    for level, (band, mask) in enumerate(zip(difference, masks, strict=True)):
-        shrunk = gaussian_pyramid(mask, level + 1)[-1]
-        bands.append(band * (shrunk if shrunk.ndim == 3 else shrunk[..., None]))
-    return below + collapse(bands)
+    return below + collapse([band * mask[..., None] for band, mask in zip(difference, masks, strict=True)])

@@ -29,7 +29,8 @@ def cut_out(picture: Picture, sure: Gray, maybe: Gray) -> Alpha:
     labels = np.where(known, cv2.GC_FGD, np.where(possible, cv2.GC_PR_FGD, cv2.GC_BGD)).astype(np.uint8)
     if (labels == cv2.GC_BGD).any() and known.any():
         cv2.setRNGSeed(0)
-        cv2.grabCut(small, labels, None, np.zeros((1, 65)), np.zeros((1, 65)), ROUNDS, cv2.GC_INIT_WITH_MASK)
+        models = np.zeros((1, 65)), np.zeros((1, 65))
+        cv2.grabCut(small, labels, (0, 0, 1, 1), *models, ROUNDS, cv2.GC_INIT_WITH_MASK)
     inside = ((labels == cv2.GC_FGD) | (labels == cv2.GC_PR_FGD)).astype(np.float32)
     inside = cv2.morphologyEx(inside, cv2.MORPH_OPEN, np.ones((3, 3)))
     soft = cv2.GaussianBlur(cv2.erode(inside, np.ones((3, 3))), (0, 0), 1.0)

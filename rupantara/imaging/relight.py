@@ -18,7 +18,7 @@ def to_lab(picture: Picture) -> Layer:
 def to_rgb(lab: Layer) -> Picture:
     """Return RGB 0..255 of CIELAB, clipped."""
     rgb = cv2.cvtColor(lab.astype(np.float32), cv2.COLOR_LAB2RGB)
-    return np.clip(rgb * 255 + 0.5, 0, 255).astype(np.uint8)
+    return cv2.convertScaleAbs(np.maximum(rgb, 0), alpha=255)
 
 
 def low(layer: np.ndarray, sigma: float) -> np.ndarray:

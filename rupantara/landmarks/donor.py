@@ -1,66 +1,89 @@
-"""An animal ready to lend its face: picture, points, what of it is animal."""
+"""An animal ready to lend its face: picture, points, what of it is animal, its ears."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
-from jaxtyping import Float
 
 from rupantara.imaging import matte
-from rupantara.types import Gray, Picture
-
-AnimalPoints = Float[np.ndarray, "6 2"]
-"""x y px: left-in-image eye, right-in-image eye, nose pad, mouth, left and right ear tip; NaN where a point is not seen."""
+from rupantara.landmarks.ears import Ear, axes, base_of, filled, find_ears
+from rupantara.types import Gray, Picture, Points
 
 MIRRORED = (1, 0, 2, 3, 5, 4)
+"""Where each of the six points comes from after mirroring."""
+
+HEAD = ((-0.58, -0.62), (0.58, -0.62), (0.92, 0.0), (0.72, 0.75), (-0.72, 0.75), (-0.92, 0.0))
+"""What is surely head on an animal that looks into the camera: eye distances right of and below the eyes' middle."""
+
+REACH = 1.75
+"""A head reaches no farther from between eyes and mouth, but for its ears, in eye distances."""
 
 
 @dataclass(frozen=True)
 class Donor:
-    """One animal: its picture (background painted over), its points, and how much of each pixel is animal."""
+    """One animal: OpenCV's 8-bit CIELAB with the background painted over, six points [6, 2], the cut-out (0..255), mean lightness, ears.
 
-    picture: Picture
-    points: AnimalPoints
-    alpha: np.ndarray
+    `eyes_open` False says that its eyes are shut or hidden: a person then keeps their own.
+    """
+
+    lab: np.ndarray
+    points: Points
+    alpha: Gray
+    lightness: float
+    ears: tuple[Ear, Ear] | None = None
+    eyes_open: bool = True
     name: str = ""
     species: str = ""
 
     def mirrored(self) -> "Donor":
         """Return the animal seen in a mirror."""
-        points = (self.points * (-1, 1) + (self.picture.shape[1] - 1, 0))[list(MIRRORED)].astype(np.float32)
-        flipped = (np.ascontiguousarray(a[:, ::-1]) for a in (self.picture, self.alpha))
-        picture, alpha = flipped
-        return Donor(picture, points, alpha, self.name, self.species)
+        points = (self.points * (-1, 1) + (self.lab.shape[1] - 1, 0))[list(MIRRORED)]
+        lab, alpha = np.ascontiguousarray(self.lab[:, ::-1]), np.ascontiguousarray(self.alpha[:, ::-1])
+        ears = None
+        if self.ears is not None:
+            left, right = (ear.mirrored() for ear in self.ears)
+            # The picture turns with them: an ear is read from it as before.
+            ears = (replace(right, flipped=self.ears[1].flipped), replace(left, flipped=self.ears[0].flipped))
+        return replace(self, lab=lab, points=points, alpha=alpha, ears=ears)
 
 
-def prepare(picture: Picture, points: AnimalPoints, name: str = "", species: str = "") -> Donor:
-    """Cut an animal out of its aligned crop; ValueError where eyes, nose or mouth are not known."""
-    if not np.isfinite(points[:4]).all():
-        raise ValueError("a donor must have its eyes, nose and mouth, got points that are not known")
+def prepare(picture: Picture, points: Points, *, eyes_open: bool = True, name: str = "", species: str = "") -> Donor:
+    """Cut an animal out of its aligned crop; six points px, NaN where not seen.
+
+    ValueError where eyes, nose or mouth are not known. Takes a twentieth of a second, once an animal.
+    """
+    points = np.asarray(points, np.float64)
+    if points.shape != (6, 2) or not np.isfinite(points[:4]).all():
+        raise ValueError("a donor must have six points with eyes, nose and mouth known, got points that are not")
     sure, maybe = guesses(points, *picture.shape[:2])
     alpha = matte.cut_out(picture, sure, maybe)
-    return Donor(matte.extend(picture, alpha), points.astype(np.float32), alpha, name, species)
+    lab = cv2.cvtColor(matte.extend(picture, alpha), cv2.COLOR_RGB2LAB)
+    face = filled(points[:4], alpha.shape)
+    lightness = float((lab[..., 0] * face).sum() / max(float(face.sum()), 1.0)) * 100 / 255
+    ears = find_ears(points, alpha)
+    return Donor(lab, points, (alpha * 255 + 0.5).astype(np.uint8), lightness, ears, eyes_open, name, species)
 
 
-def guesses(points: AnimalPoints, height: int, width: int) -> tuple[Gray, Gray]:
-    """Return masks (0 or 255) of what is certainly the animal's head, and of what may be."""
-    eyes = points[:2].mean(0)
-    across = points[1] - points[0]
-    d = max(float(np.hypot(*across)), 1.0)
-    right = across / d
-    down = np.array([-right[1], right[0]])
-    mouth = points[3]
+def guesses(points: Points, height: int, width: int) -> tuple[Gray, Gray]:
+    """Return masks (0 or 255) of what is certainly the animal's head and ears, and of what may be."""
+    eyes, right, down, d = axes(points)
+    frame = np.stack([right, down])
     sure, maybe = np.zeros((height, width), np.uint8), np.zeros((height, width), np.uint8)
-    shape = np.array([(-0.58, -0.62), (0.58, -0.62), (0.92, 0.0), (0.72, 0.75), (-0.72, 0.75), (-0.92, 0.0)])
-    chin = np.stack([mouth + 0.36 * d * right + 0.1 * d * down, mouth - 0.36 * d * right + 0.1 * d * down])
-    hull = np.concatenate([eyes + d * (shape @ np.stack([right, down])), chin])
-    cv2.fillConvexPoly(sure, cv2.convexHull(hull.astype(np.int32)), 255)
-    centre = eyes + 0.25 * (mouth - eyes)
-    axes = (int(1.75 * d), int(1.75 * d))
-    cv2.ellipse(maybe, tuple(int(v) for v in centre), axes, 0, 0, 360, 255, -1)
+    chin = points[3] + d * np.array([(-0.36, 0.1), (0.36, 0.1)]) @ frame
+    _fill(sure, np.concatenate([eyes + d * np.array(HEAD) @ frame, chin]))
+    middle = eyes + 0.25 * (points[3] - eyes)
+    cv2.circle(maybe, _pixel(middle), int(REACH * d), 255, -1)
     for tip in points[4:]:
         if np.isfinite(tip).all():
-            hull = np.stack([tip + 0.15 * d * (tip - eyes) / d, eyes + 1.0 * d * right, eyes - 1.0 * d * right])
-            cv2.fillConvexPoly(maybe, cv2.convexHull(hull.astype(np.int32)), 255)
-    # Of the neck little is seen below the chin: it counts as background to learn from only outside the ellipse.
+            base = base_of(points, 1 if (tip - eyes) @ right > 0 else -1)
+            cv2.line(sure, _pixel(base), _pixel(base + 0.8 * (tip - base)), 255, max(1, int(0.14 * d)))
+            _fill(maybe, np.stack([tip + 0.15 * (tip - eyes), eyes + d * right, eyes - d * right]))
     return sure, maybe
+
+
+def _fill(mask: Gray, outline: Points) -> None:
+    cv2.fillConvexPoly(mask, cv2.convexHull(np.round(outline).astype(np.int32)), 255)
+
+
+def _pixel(place: np.ndarray) -> tuple[int, int]:
+    return round(float(place[0])), round(float(place[1]))
