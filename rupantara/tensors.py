@@ -22,3 +22,6 @@ PointSets = Float[Tensor, "batch points 2"]
 
 Flows = Float[Tensor, "batch 2 height width"]
 """x then y px: where in another picture each pixel is read."""
+
+Tokens = Float[Tensor, "batch tokens dim"]
+"""Latent codes of a codec, one row a face; standardized: of many people each number has mean 0 and deviation 1."""

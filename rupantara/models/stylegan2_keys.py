@@ -113,7 +113,10 @@ def from_tensorflow(variables: Mapping[str, np.ndarray], size: int) -> dict[str,
         if noise < 0:
             out[f"{ours}.bias"] = bias.reshape(1, 3, 1, 1)
             continue
-        out |= {f"{ours}.activate.bias": bias, f"{ours}.noise.weight": _take(variables, f"{at}/noise_strength").reshape(1)}
+        out |= {
+            f"{ours}.activate.bias": bias,
+            f"{ours}.noise.weight": _take(variables, f"{at}/noise_strength").reshape(1),
+        }
         out[f"noises.noise_{noise}"] = _take(variables, f"noise{noise}")
     return {name: torch.from_numpy(np.ascontiguousarray(value, np.float32)) for name, value in out.items()}
 
@@ -150,7 +153,11 @@ def from_published(state: Mapping[str, Tensor], prefix: str = "") -> StyleGAN2:
     found = {name.removeprefix(prefix): tensor for name, tensor in state.items() if name.startswith(prefix)}
     model = StyleGAN2(config_of(found))
     own = model.state_dict()
-    demand("the generator's file", {n for n in own if not n.endswith(".kernel")}, {n for n in found if not n.endswith(".kernel")})
+    demand(
+        "the generator's file",
+        {n for n in own if not n.endswith(".kernel")},
+        {n for n in found if not n.endswith(".kernel")},
+    )
     for name, tensor in found.items():
         if name not in own:
             raise UserError(f"the generator's file must have no tensor {name}, it has")

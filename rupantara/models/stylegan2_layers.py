@@ -52,7 +52,9 @@ class PixelNorm(nn.Module):
 class EqualLinear(nn.Module):
     """A linear layer whose weights are stored at unit variance (over `lr_mul`) and scaled when used."""
 
-    def __init__(self, inside: int, out: int, *, bias: float = 0.0, lr_mul: float = 1.0, activated: bool = False) -> None:
+    def __init__(
+        self, inside: int, out: int, *, bias: float = 0.0, lr_mul: float = 1.0, activated: bool = False
+    ) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.randn(out, inside) / lr_mul)
         self.bias = nn.Parameter(torch.full((out,), bias))

@@ -1,4 +1,6 @@
-"""Convert NVLabs' `.pkl` of StyleGAN2 into safetensors, offline and apart: `python -m rupantara.models.stylegan2_pickle FILE.pkl OUT.safetensors`.
+"""Convert NVLabs' `.pkl` of StyleGAN2 into safetensors, offline and apart.
+
+    python -m rupantara.models.stylegan2_pickle FILE.pkl OUT.safetensors
 
 A pickle can run any program when it is opened the usual way. This reader runs none of the file's code: names that it does not know become
 empty objects, and only tensors and arrays are rebuilt. Still: convert files whose origin you trust, on a machine where little can be lost.
@@ -14,15 +16,14 @@ from typing import Any
 import numpy as np
 import safetensors.torch
 import torch
+from numpy._core import multiarray
 from torch import Tensor
 
 from rupantara.errors import UserError
 from rupantara.models import stylegan2_keys as keys
 from rupantara.storage import uris
 
-WARNING = (
-    "a pickle can run any program when it is opened: this reader runs none of the file's code, but convert only files whose origin you trust"
-)
+WARNING = "a pickle can run any program when it is opened: this reader runs none of its code, but convert only files whose origin you trust"
 
 
 class Inert:
@@ -66,8 +67,11 @@ ALLOWED: dict[str, Callable[..., Any]] = {
     "numpy.dtype": np.dtype,
     "_codecs.encode": lambda text, encoding: text.encode("latin1"),
 }
-for _module in ("numpy.core.multiarray", "numpy._core.multiarray"):
-    ALLOWED |= {f"{_module}.{name}": getattr(np._core.multiarray, name) for name in ("_reconstruct", "scalar")}
+ALLOWED |= {
+    f"numpy.{core}.multiarray.{name}": getattr(multiarray, name)
+    for core in ("core", "_core")
+    for name in ("_reconstruct", "scalar")
+}
 
 
 class Reader(pickle.Unpickler):
@@ -102,7 +106,9 @@ def flatten(module: Inert, prefix: str = "") -> dict[str, Tensor]:
     """Return the `state_dict` of an inert PyTorch module."""
     out = {}
     for kind in ("_parameters", "_buffers"):
-        out |= {prefix + name: tensor.detach() for name, tensor in module.state.get(kind, {}).items() if tensor is not None}
+        out |= {
+            prefix + name: tensor.detach() for name, tensor in module.state.get(kind, {}).items() if tensor is not None
+        }
     for name, inner in module.state.get("_modules", {}).items():
         out |= flatten(inner, f"{prefix}{name}.")
     return out

@@ -76,7 +76,9 @@ def test_a_modulated_convolution_is_a_kernel_for_each_sample(
     conv = layers.ModulatedConv2d(4, 5, side, 7, demodulate=demodulate, upsample=up).double()
     torch.nn.init.normal_(conv.modulation.bias, 1, 0.3)
     x, style = torch.randn(3, 4, 6, 6, dtype=torch.float64), torch.randn(3, 7, dtype=torch.float64)
-    scales = style.numpy() @ (conv.modulation.weight.detach().numpy() / 7**0.5).T + conv.modulation.bias.detach().numpy()
+    scales = (
+        style.numpy() @ (conv.modulation.weight.detach().numpy() / 7**0.5).T + conv.modulation.bias.detach().numpy()
+    )
     weight = conv.weight.detach().numpy()[0] / np.sqrt(4 * side**2)
     wanted = _modulated(x.numpy(), weight, scales, demodulate=demodulate, up=up)
     conv = conv.float() if dtype != torch.float64 else conv

@@ -86,7 +86,11 @@ def _tensorflow(model: StyleGAN2) -> dict[str, np.ndarray]:
     pairs = [("conv1", "4x4/Conv"), ("to_rgb1", "4x4/ToRGB")]
     for i, side in enumerate((8, 16)):
         at = f"{side}x{side}"
-        pairs += [(f"convs.{2 * i}", f"{at}/Conv0_up"), (f"convs.{2 * i + 1}", f"{at}/Conv1"), (f"to_rgbs.{i}", f"{at}/ToRGB")]
+        pairs += [
+            (f"convs.{2 * i}", f"{at}/Conv0_up"),
+            (f"convs.{2 * i + 1}", f"{at}/Conv1"),
+            (f"to_rgbs.{i}", f"{at}/ToRGB"),
+        ]
         out |= {f"noise{2 * i + j}": s[f"noises.noise_{2 * i + j}"] for j in (1, 2)}
     for ours, at in pairs:
         weight = s[f"{ours}.conv.weight"][0].transpose(2, 3, 1, 0)
@@ -163,7 +167,9 @@ def test_a_pickle_of_tensorflow_is_read(model: StyleGAN2) -> None:
     module.Network = Network  # ty: ignore[unresolved-attribute]
     names = _tensorflow(model)
     parts = {
-        part: Network({"variables": [(n, v) for n, v in names.items() if n.startswith("Dense") == dense], "components": {}})
+        part: Network(
+            {"variables": [(n, v) for n, v in names.items() if n.startswith("Dense") == dense], "components": {}}
+        )
         for part, dense in (("mapping", True), ("synthesis", False))
     }
     whole = Network({"variables": [("dlatent_avg", np.zeros(12))], "components": parts})
