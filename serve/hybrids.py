@@ -7,16 +7,17 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import torch
 
 from actors.sharded_bank import ShardedBank
 from rupantara import schema
 from rupantara.errors import Rejected, UserError
-from rupantara.faces.arrays import load
-from rupantara.generation import loading
-from rupantara.generation.hybrid import Mixing
+from rupantara.generation import hybrid, rows
+from rupantara.generation.donors import NEAREST
+from rupantara.generation.hybrid import HybridGenerator
 from rupantara.landmarks.regions import REGIONS
 from rupantara.stages.curate import CuratePhotos, CurateRules
-from rupantara.stages.generate import NEAREST, GenerateHybrids
+from rupantara.stages.generate import crops_of
 
 
 @dataclass(frozen=True)
@@ -35,34 +36,25 @@ class HybridMaker:
 
     def __init__(self, checkpoint: str, bank: ShardedBank, weights: str, threads: int) -> None:
         """Load the model and, where `weights` names their folder, the detector and landmark networks."""
-        self._bank, self._threads = bank, threads
+        torch.set_num_threads(threads)
+        self._bank = bank
         self._curate = CuratePhotos("", CurateRules(), weights or None)
-        self._loaded = loading.load(checkpoint)
+        self._generator = HybridGenerator(checkpoint, bank)
         # The networks behind OpenCV keep their input between calls.
         self._one_at_a_time = threading.Lock()
 
     def make(self, request: HybridRequest) -> dict[str, Any]:
         """Return the hybrid's row; raise UserError for wrong parameters, Rejected when the picture has no usable face."""
-        bank = self._bank.pinned()
-        check(request, bank.species)
+        check(request, self._bank.species)
         keypoints = parse_keypoints(request.keypoints)
         with self._one_at_a_time:
             face = self._curate.one(request.photo, keypoints)
         if face["reject"]:
             raise Rejected(**face["reject"])
-        rows = pa.Table.from_pylist([face], schema=schema.FACES)
-        mixing = Mixing(request.regions, (request.weight,))
-        maker = GenerateHybrids(
-            self._loaded,
-            bank,
-            (request.species,),
-            mixing,
-            frozenset(),
-            available=bank.species,
-            threads=self._threads,
-        )
-        made = maker.generate([load(rows, self._loaded.model.config.size)], [face["face_id"]])
-        return next(row for row in made if row["kind"] == "hybrid")
+        (crop,) = crops_of(pa.Table.from_pylist([face], schema=schema.FACES))
+        amounts = dict.fromkeys(request.regions, request.weight)
+        ((made,),) = self._generator.generate([hybrid.HybridRequest(crop, (request.species,), amounts)])
+        return rows.row(made)
 
 
 def check(request: HybridRequest, species: tuple[str, ...]) -> None:

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from rupantara.faces.arrays import to_images, to_pictures
+from rupantara.tensors import to_pictures
 from rupantara.losses.identity import Embed
 from rupantara.metrics.class_score import ClassStats
 from rupantara.metrics.frechet import GaussianStats, frechet_distance
