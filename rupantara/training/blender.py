@@ -131,4 +131,8 @@ def train_step(
     with torch.autocast(parents.tokens[0].device.type, torch.bfloat16, enabled=objective.bfloat16):
         found = losses(parents)
     norm = state.descend(found["loss"], clip=objective.gradient_clip, decay=objective.ema_decay, images=images)
-    return {**{name: value.detach() for name, value in found.items()}, "gradient_norm": norm.detach(), "lr": torch.tensor(rate)}
+    return {
+        **{name: value.detach() for name, value in found.items()},
+        "gradient_norm": norm.detach(),
+        "lr": torch.tensor(rate),
+    }

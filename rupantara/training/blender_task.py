@@ -9,7 +9,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from rupantara.tensors import to_pictures
 from rupantara.losses.identity import Embed
 from rupantara.metrics.class_score import ClassStats
 from rupantara.metrics.frechet import GaussianStats, frechet_distance
@@ -17,6 +16,7 @@ from rupantara.models.blenders import ChildNet, ChildNetConfig
 from rupantara.models.codecs import LatentCodec
 from rupantara.models.feature_nets import squeezenet_rows
 from rupantara.models.squeezenet import SqueezeNet
+from rupantara.tensors import to_pictures
 from rupantara.training import blender as steps
 from rupantara.training.blender import BlenderLosses, BlenderObjective, Parents, picture_vectors
 from rupantara.training.pairs import Rule, allowed, draw_pairs
@@ -113,7 +113,9 @@ class BlenderTask:
                     for x in (decoded, of_parents[0])
                 )
                 made, real = made.merge(mine) if made else mine, real.merge(theirs) if real else theirs
-                score = ClassStats.update(net(F.interpolate(decoded, (227, 227), mode="bilinear")).float().cpu().numpy())
+                score = ClassStats.update(
+                    net(F.interpolate(decoded, (227, 227), mode="bilinear")).float().cpu().numpy()
+                )
                 classes = classes.merge(score) if classes else score
             if not pictures:
                 shown = [to_pictures(x[:SHOWN]) for x in (*of_parents, decoded)]

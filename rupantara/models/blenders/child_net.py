@@ -11,6 +11,7 @@ from rupantara.models.blenders.linear import Linear
 from rupantara.models.blenders.mlp import MLP
 from rupantara.models.blenders.product import Product
 from rupantara.models.blenders.refiner import Refiner
+from rupantara.models.codecs.protocol import Moments
 from rupantara.tensors import Tokens
 
 Kind = Literal["average", "product", "linear", "mlp"]
@@ -34,6 +35,8 @@ class ChildNetConfig:
     heads: int = 8
     feedforward: int = 1024
     dropout: float = 0.1
+    spread: int = 96
+    """Directions of people's codes that the network keeps, along which siblings differ."""
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
@@ -56,7 +59,11 @@ def keep_length(child: Tokens, first: Tokens, second: Tokens) -> Tokens:
 
 
 class ChildNet(nn.Module):
-    """f(z1, z2): symmetric in the parents, for tokens of any codec."""
+    """f(z1, z2): symmetric in the parents, for tokens of any codec; it keeps what is known of the codes it was trained on."""
+
+    mean: Tensor
+    deviation: Tensor
+    spread: Tensor
 
     def __init__(self, config: ChildNetConfig) -> None:
         """Build; untrained it is the average (or the product)."""
@@ -74,6 +81,26 @@ class ChildNet(nn.Module):
             if config.refined
             else nn.Identity()
         )
+        for name, value in (("mean", 0.0), ("deviation", 1.0)):
+            self.register_buffer(name, torch.full((config.tokens, config.dim), value))
+        self.register_buffer("spread", torch.zeros(config.spread, config.tokens, config.dim))
+
+    @property
+    def moments(self) -> Moments:
+        """Return the moments by which the codes that it was trained on were standardized."""
+        return Moments(self.mean, self.deviation)
+
+    @torch.no_grad()
+    def fit(self, raw: Tensor) -> None:
+        """Take the moments of raw codes [rows, tokens, dim], and their standardized codes' first principal directions, scaled."""
+        found = Moments.of(raw)
+        self.mean.copy_(found.mean)
+        self.deviation.copy_(found.deviation)
+        codes = found.standardize(raw).flatten(1).double()
+        values, axes = torch.linalg.eigh(codes.T @ codes / len(codes))
+        kept = min(self.config.spread, len(raw) - 1, len(values))
+        scaled = axes[:, -kept:].T * values[-kept:].clamp(min=0).sqrt()[:, None]
+        self.spread[:kept] = scaled.float().unflatten(1, (self.config.tokens, self.config.dim))
 
     def forward(self, first: Tokens, second: Tokens, dominance: Tensor | None = None) -> Tokens:
         """Return the child of standardized tokens; `dominance` [batch, tokens] in [-1, 1] is 0 unless given."""
