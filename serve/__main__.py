@@ -11,13 +11,10 @@ import threading
 from collections.abc import Sequence
 
 import httpx
-import ray
 from pydantic import ValidationError
-from ray import serve
 
 from rupantara.errors import UserError
 from serve import auth
-from serve.app import NAME, build
 from serve.auth import Tokens
 from serve.config import Config
 from serve.problems import described
@@ -40,6 +37,8 @@ def parse(arguments: Sequence[str]) -> tuple[str, int, Config]:
 
 def check_room(config: Config) -> None:
     """Raise UserError where the cluster has fewer CPUs free than the replicas reserve: they would wait for ever."""
+    import ray
+
     names = ["ingress", "faces", *(["hybrids"] if config.checkpoint else [])]
     needed = sum(config.scale_of(name).num_cpus * max(1, config.scale_of(name).min_replicas) for name in names)
     free = ray.available_resources().get("CPU", 0.0)
@@ -76,6 +75,17 @@ def main(arguments: Sequence[str]) -> int:
     except UserError as error:
         print(error, file=sys.stderr)
         return 2
+    return run(host, port, config)
+
+
+def run(host: str, port: int, config: Config) -> int:
+    """Start Ray, or join the cluster that there is, and serve until a signal comes."""
+    # Not above: wrong arguments are answered before Ray and torch are there.
+    import ray
+    from ray import serve
+
+    from serve.app import NAME, build
+
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())

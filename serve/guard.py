@@ -157,8 +157,9 @@ class _Answer:
 
     def __init__(self, scope: MutableMapping[str, Any], send: Send) -> None:
         # Serve gives each request an id (or takes the caller's X-Request-ID) and returns it as a header.
-        given = _serve_request_context.get().request_id
-        self.request_id = scope["request_id"] = given if SOUND_ID.fullmatch(given or "") else secrets.token_hex(12)
+        context = _serve_request_context.get()
+        given = context.request_id if context is not None else ""
+        self.request_id = scope["request_id"] = given if SOUND_ID.fullmatch(given) else secrets.token_hex(12)
         self.caller, self.status, self.started, self.start = "", 0, False, time.perf_counter()
         self._send, self._head = send, scope["method"] == "HEAD"
         self._api = scope["path"].startswith("/v1/") or scope["path"] in ALIVE
