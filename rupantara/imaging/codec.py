@@ -4,12 +4,14 @@ import io
 import struct
 import warnings
 import zlib
+from typing import NamedTuple
 
 import cv2
 import numpy as np
 from PIL import ExifTags, Image, PngImagePlugin, UnidentifiedImageError
 
 from rupantara.errors import Rejected
+from rupantara.imaging import colour_profiles, levels
 from rupantara.types import Picture
 
 DAMAGE = (
@@ -36,11 +38,24 @@ TURNS = {
 """EXIF orientation to the turn that shows the picture upright."""
 
 
+class Photograph(NamedTuple):
+    """A decoded photograph, and what is worth saying of its file ("" = nothing)."""
+
+    picture: Picture
+    remark: str
+
+
 def decode(data: bytes, max_pixels: int = MAX_PIXELS) -> Picture:
+    """Decode any still picture that PIL reads, as `read` does, and leave the remark out."""
+    return read(data, max_pixels).picture
+
+
+def read(data: bytes, max_pixels: int = MAX_PIXELS) -> Photograph:
     """Decode any still picture that PIL reads (of an animation its first frame), upright by its EXIF orientation.
 
-    16-bit, CMYK, palette and grey pictures become 8-bit RGB; transparency is laid on mid grey. Raise Rejected with reason
-    `empty`, `undecodable`, `truncated` or `too_large` (checked in the header, before anything is decoded).
+    Pictures come out as 8-bit sRGB by their embedded ICC profile; deep, CMYK, palette and grey ones as well. Transparency
+    is laid on mid grey. A broken profile is ignored, and the remark says so. Raise Rejected with reason `empty`,
+    `undecodable`, `truncated` or `too_large` (checked in the header, before anything is decoded).
     """
     if not data:
         raise Rejected("decode", "empty", "0 bytes")
@@ -50,7 +65,7 @@ def decode(data: bytes, max_pixels: int = MAX_PIXELS) -> Picture:
             image = Image.open(io.BytesIO(data))
             _check_cost(image, data, max_pixels)
             image.load()
-            return _to_rgb(_upright(image))
+            return _to_rgb(image, data)
     except Image.DecompressionBombError as error:
         raise Rejected("decode", "too_large", str(error)) from error
     except UnidentifiedImageError as error:
@@ -75,28 +90,46 @@ def _check_cost(image: Image.Image, data: bytes, max_pixels: int) -> None:
         raise Rejected("decode", "undecodable", "a PostScript program is no photograph")
 
 
-def _upright(image: Image.Image) -> Image.Image:
-    """Turn by the EXIF orientation; damaged EXIF leaves a sound picture as it is.
+def _turn(image: Image.Image) -> Image.Transpose | None:
+    """Return the turn that the EXIF orientation asks for; damaged EXIF leaves a sound picture as it is.
 
     Not by `ImageOps.exif_transpose`, which also writes the EXIF anew: any odd tag would keep a picture from being turned.
     """
     try:
-        turn = TURNS.get(image.getexif().get(ExifTags.Base.Orientation))
+        return TURNS.get(image.getexif().get(ExifTags.Base.Orientation))
     except DAMAGE:
-        return image
-    return image if turn is None else image.transpose(turn)
+        return None
 
 
-def _to_rgb(image: Image.Image) -> Picture:
-    if image.mode.startswith("I") or image.mode == "F":
-        levels = np.asarray(image, np.float64)
-        top = 65535.0 if image.mode.startswith("I") else max(float(levels.max()), 1.0)
-        gray = np.clip(np.nan_to_num(levels) * (255.0 / top), 0, 255).astype(np.uint8)
-        return np.repeat(gray[:, :, None], 3, axis=2)
-    if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
-        rgba = image.convert("RGBA")
-        image = Image.alpha_composite(Image.new("RGBA", rgba.size, (128, 128, 128, 255)), rgba)
-    return np.array(image.convert("RGB"))
+def _to_rgb(image: Image.Image, data: bytes) -> Photograph:
+    clear = _transparent(image, data)
+    shown = Image.fromarray(levels.to_gray(image)) if levels.is_deep(image) else image
+    if shown.mode not in colour_profiles.SPACES:
+        shown = shown.convert("L" if shown.mode in ("1", "LA") else "RGB")
+    picture, remark = _in_srgb(shown, image.info.get("icc_profile"))
+    if clear is not None:
+        picture = Image.composite(Image.new("RGB", picture.size, (128, 128, 128)), picture, clear)
+    turn = _turn(image)
+    return Photograph(np.array(picture if turn is None else picture.transpose(turn)), remark)
+
+
+def _in_srgb(image: Image.Image, profile: bytes | None) -> tuple[Image.Image, str]:
+    if not profile:
+        return image.convert("RGB"), ""
+    try:
+        return colour_profiles.to_srgb(image, profile), ""
+    except ValueError as error:
+        return image.convert("RGB"), f"{error}; its colours are taken for sRGB"
+
+
+def _transparent(image: Image.Image, data: bytes) -> Image.Image | None:
+    """Return how transparent each pixel is (mode L, 255 = wholly); None for an opaque picture."""
+    level = levels.transparent(image, data)
+    if level is not None:
+        return Image.fromarray(np.where(level, 255, 0).astype(np.uint8))
+    if image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or ("transparency" in image.info and not levels.is_deep(image)):
+        return image.convert("RGBA").getchannel("A").point(lambda opaque: 255 - opaque)
+    return None
 
 
 def encode_jpeg(picture: Picture, quality: int = 95) -> bytes:

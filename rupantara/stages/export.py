@@ -51,6 +51,9 @@ class ExportFiles:
         return pa.Table.from_pylist(rows, schema=schema.EXPORTED)
 
     def _files(self, index: int, part: pa.Table) -> Iterator[File]:
+        if not part.num_rows or (self._column and part[self._column].null_count == part.num_rows):
+            # No reader opens a shard without rows.
+            return
         if self._layout == "webdataset":
             yield webdataset(index, part)
         elif self._layout == "folder":
@@ -64,12 +67,20 @@ def row_id(row: dict[str, Any]) -> str:
     return str(row["request_id"] if "request_id" in row else row["face_id"])
 
 
-def metadata(row: dict[str, Any]) -> dict[str, Any]:
-    """Return everything but the picture, as JSON values; attributes become a plain mapping."""
-    kept = {name: value for name, value in row.items() if name not in NOT_METADATA}
-    if "attributes" in kept:
-        kept["attributes"] = {pair["name"]: pair["value"] for pair in kept["attributes"] or ()}
-    return kept
+def as_text(row: dict[str, Any]) -> dict[str, str]:
+    """Return everything but the picture as text: strings as they are, other values as JSON, "" for what is absent.
+
+    A reader that guesses types from the first rows, as Hugging Face's does, so finds the same in every row.
+    """
+    return {name: _text(name, value) for name, value in row.items() if name not in NOT_METADATA}
+
+
+def _text(name: str, value: Any) -> str:
+    if name == "attributes":
+        value = {pair["name"]: pair["value"] for pair in value or ()} or None
+    if value is None or isinstance(value, str):
+        return value or ""
+    return json.dumps(value, ensure_ascii=False)
 
 
 def suffix(image: bytes) -> str:
@@ -82,7 +93,7 @@ def webdataset(index: int, part: pa.Table) -> File:
     sink = io.BytesIO()
     with tarfile.open(fileobj=sink, mode="w", format=tarfile.USTAR_FORMAT) as tar:
         for row in part.to_pylist():
-            encoded = json.dumps(metadata(row), ensure_ascii=False).encode()
+            encoded = json.dumps(as_text(row), ensure_ascii=False).encode()
             for ending, data in ((suffix(row["image"]), row["image"]), ("json", encoded)):
                 member = tarfile.TarInfo(f"{row_id(row)}.{ending}")
                 member.size = len(data)
@@ -91,18 +102,22 @@ def webdataset(index: int, part: pa.Table) -> File:
 
 
 def folder(index: int, part: pa.Table) -> Iterator[File]:
-    """Lay pictures out as SPLIT/SPECIES/NNNNN/ID.jpg, with a metadata.jsonl in each last folder.
+    """Lay pictures out as SPLIT/SPECIES/NNNNN/ID.jpg, with a metadata.parquet of typed columns in each last folder.
 
     Hugging Face's imagefolder reads it with the metadata, torchvision's ImageFolder with the species as classes.
     """
-    lines: dict[str, list[str]] = {}
-    for row in part.to_pylist():
+    named: dict[str, dict[int, str]] = {}
+    for i, row in enumerate(part.to_pylist()):
         place = "/".join([*(str(row[name]) for name in ("split", "kind", "species") if row.get(name)), f"{index:05d}"])
         name = f"{row_id(row)}.{suffix(row['image'])}"
-        lines.setdefault(place, []).append(json.dumps({"file_name": name, **metadata(row)}, ensure_ascii=False) + "\n")
+        named.setdefault(place, {})[i] = name
         yield File(f"{place}/{name}", row["image"], 1)
-    for place, written in lines.items():
-        yield File(f"{place}/metadata.jsonl", "".join(written).encode(), len(written))
+    kept = part.select([name for name in part.column_names if name not in NOT_METADATA])
+    for place, names in named.items():
+        sink = io.BytesIO()
+        rows = kept.take(list(names)).add_column(0, "file_name", pa.array(list(names.values())))
+        pq.write_table(rows, sink, compression="zstd")
+        yield File(f"{place}/metadata.parquet", sink.getvalue(), len(names))
 
 
 def clip_retrieval(index: int, part: pa.Table, column: str) -> Iterator[File]:

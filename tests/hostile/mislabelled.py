@@ -6,6 +6,7 @@ import zipfile
 import zlib
 
 import numpy as np
+from PIL import Image
 
 from tests.hostile.craft import PNG_SIGNATURE
 from tests.hostile.metadata import LAUGHS
@@ -51,7 +52,16 @@ def mislabelled() -> Files:
     """None is a picture; a random header may claim one that is too large."""
     noise = np.random.default_rng(1)
     random = {f"random/{kind}.jpg": magic + noise.bytes(3000) for kind, magic in MAGIC.items()}
-    return every(_something_else(), {"undecodable"}) | every(random, BROKEN | TOO_LARGE)
+    return every(_something_else() | _no_levels(), {"undecodable"}) | every(random, BROKEN | TOO_LARGE)
+
+
+def _no_levels() -> dict[str, bytes]:
+    """Float pictures whose levels say nothing."""
+    odd = {"not a number": np.nan, "infinite": np.inf}
+    return {
+        f"levels/{name}.tif": encoded("TIFF", Image.fromarray(np.full((160, 160), level, np.float32)))
+        for name, level in odd.items()
+    }
 
 
 def _something_else() -> dict[str, bytes]:
