@@ -21,7 +21,7 @@ from rupantara.features import extractors
 from rupantara.features.extractor import Source as Embedding
 from rupantara.features.extractor import Spec
 from rupantara.generation import decoder_loading
-from rupantara.generation.decoder_loading import LoadedFace
+from rupantara.generation.decoder_loading import LoadedFaceDecoder
 from rupantara.reports.contact_sheet import write_inversion_sheet, write_pngs
 from rupantara.stages.curate import CuratePhotos, CurateRules
 from rupantara.stages.extract import ExtractFeatures
@@ -67,7 +67,7 @@ def build(config: Any) -> tuple[Recipe, Source]:
     return RECIPE.of(settings, source.inputs, models), source
 
 
-def of_features(config: Any, loaded: LoadedFace) -> Source:
+def of_features(config: Any, loaded: LoadedFaceDecoder) -> Source:
     """Plan the humans of a features table."""
     found, column = manifest.require(config.features, "features"), loaded.config.vector
     theirs = vector_field(config.features, found.data[0].path, column, "the decoder's vector")
@@ -89,7 +89,7 @@ def of_features(config: Any, loaded: LoadedFace) -> Source:
     return Source({"features": found.content}, {}, plan, stage, ["face_id", column])
 
 
-def of_vectors(config: Any, loaded: LoadedFace) -> Source:
+def of_vectors(config: Any, loaded: LoadedFaceDecoder) -> Source:
     """Plan the rows of a .npy file: row i is the face `row-i`."""
     try:
         data = uris.read_bytes(config.vectors)
@@ -120,7 +120,7 @@ def of_vectors(config: Any, loaded: LoadedFace) -> Source:
     return Source({"vectors": hashlib.sha256(data).hexdigest()}, {}, planned, stage, None)
 
 
-def of_photos(config: Any, loaded: LoadedFace) -> Source:
+def of_photos(config: Any, loaded: LoadedFaceDecoder) -> Source:
     """Plan the photographs of a folder: curated, embedded by the decoder's own network, inverted."""
     column = loaded.config.vector
     if not config.networks:
@@ -163,7 +163,7 @@ def threads() -> int:
     return max(1, (os.cpu_count() or 1) // 2)
 
 
-SOURCES: dict[str, Callable[[Any, LoadedFace], Source]] = {
+SOURCES: dict[str, Callable[[Any, LoadedFaceDecoder], Source]] = {
     "features": of_features,
     "vectors": of_vectors,
     "photos": of_photos,

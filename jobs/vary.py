@@ -15,7 +15,7 @@ from jobs.runtime import cli, parts
 from rupantara import schema
 from rupantara.errors import UserError
 from rupantara.faces.arrays import COLUMNS, choose
-from rupantara.generation import variations, zoo_loading
+from rupantara.generation import variation, zoo_loading
 from rupantara.reports.contact_sheet import write_pngs
 from rupantara.reports.variation_sheet import write_variation_sheet
 from rupantara.stages.vary import SAMPLES, VaryFaces
@@ -43,7 +43,7 @@ class Config(cli.Common):
     """Variations of each face; in mode prior, faces in all."""
     mode: Literal["posterior", "input_noise", "prior"] = "posterior"
     """Draw codes from the face's posterior, add noise to the face, or draw codes from the prior."""
-    noise: float = variations.NOISE
+    noise: float = variation.NOISE
     """Standard deviation of the input's noise on the scale [0, 1]."""
     split: Literal["train", "val", "test", ""] = "test"
     """Split of the faces ("" = all)."""

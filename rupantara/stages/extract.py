@@ -20,7 +20,7 @@ COLUMNS = ("face_id", "domain", "species", "split", "image", "keypoints", "landm
 KEPT = ("face_id", "domain", "species", "split")
 
 
-def encode(model: loading.Loaded, faces: FaceArrays) -> tuple[torch.Tensor, torch.Tensor]:
+def encode(model: loading.LoadedRegionVAE, faces: FaceArrays) -> tuple[torch.Tensor, torch.Tensor]:
     """Return the means of the codes of faces: global [n, global_dim], regions [n, 5, region_dim]; float32."""
     global_mu, regions_mu = [], []
     with torch.inference_mode():
