@@ -27,6 +27,10 @@ class LocalBank:
         self.alignment: Alignment = found.alignment
         self.species: tuple[str, ...] = tuple(found.species)
 
+    def pinned(self) -> "LocalBank":
+        """Return this bank: it stays at its version."""
+        return self
+
     def search(self, queries: Vectors, region: str, k: int, species: str = "", **options: Any) -> Hits:
         """Find the k best features of a region (`BankIndex.search`)."""
         return self._index.search(queries, region, k, species, **options)

@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any
 
 import cv2
@@ -22,7 +23,7 @@ from rupantara.landmarks.regions import REGIONS
 from serve.bank import Bank, LocalBank
 from serve.config import Config
 from serve.faces import SUBJECT, Face, FaceFinder, from_token, to_token, with_codes
-from serve.hybrids import HybridMaker, HybridRequest
+from serve.hybrids import HybridAsk, HybridMaker
 from serve.outcome import Outcome, each, timed
 from serve.problems import Problem
 
@@ -200,7 +201,7 @@ class Hybrids(Deployment):
         made = with_codes(face, codes.global_mu, codes.regions_mu, maker.sha256)
         if maker.bank is not None:
             species = dict.fromkeys(REGIONS, maker.species[0])
-            maker.generate([HybridRequest(made, species, dict.fromkeys(REGIONS, 1.0))])
+            maker.generate([HybridAsk(made, species, dict.fromkeys(REGIONS, 1.0))])
         return maker
 
     def _open_bank(self) -> Bank | None:
@@ -236,7 +237,7 @@ class Hybrids(Deployment):
     async def _encode_batch(self, faces: list[Face]) -> list[Outcome]:
         return await self._batched("encode", lambda some: self._loading.get().encode(some), faces)
 
-    async def _generate_batch(self, requests: list[HybridRequest]) -> list[Outcome]:
+    async def _generate_batch(self, requests: list[HybridAsk]) -> list[Outcome]:
         return await self._batched("hybrid", lambda some: self._loading.get().generate(some), requests)
 
     async def _coded(self, face: Face, seconds: dict[str, float]) -> Face:
@@ -257,12 +258,12 @@ class Hybrids(Deployment):
         except Problem as problem:
             return Outcome(problem=problem, seconds=seconds)
 
-    async def generate(self, request: HybridRequest) -> Outcome:
+    async def generate(self, asked: HybridAsk) -> Outcome:
         """Make one hybrid: (the face with its codes, its `Generated`s)."""
 
         async def work(seconds: dict[str, float]) -> Any:
-            face = await self._coded(request.face, seconds)
-            made = (await self._generate(request.with_face(face))).unwrap(seconds)
+            face = await self._coded(asked.face, seconds)
+            made = (await self._generate(replace(asked, face=face))).unwrap(seconds)
             return face, made
 
         return await self._outcome(work)

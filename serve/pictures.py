@@ -20,7 +20,7 @@ JPEG_QUALITY = 95
 
 def xmp(record: Record) -> bytes:
     """Return an XMP packet with IPTC's source type, the tool, and the record as JSON."""
-    told = json.dumps(record.parameters | {"request_id": record.request_id, "kind": record.kind}, sort_keys=True)
+    told = json.dumps(provenance.told(record) | {"request_id": record.request_id}, sort_keys=True)
     about = f"Synthetic picture ({record.kind}), made by a trained model; no photograph."
     return (
         '<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?><x:xmpmeta xmlns:x="adobe:ns:meta/">'
@@ -37,7 +37,7 @@ def xmp(record: Record) -> bytes:
 def encode(picture: Picture, record: Record, kind: Format) -> bytes:
     """Encode a generated picture with its record in the metadata: PNG and WebP lossless, JPEG at quality 95."""
     if kind == "png":
-        return provenance.png(picture, record.kind, record.parameters)
+        return provenance.png(picture, record.kind, provenance.told(record))
     sink = io.BytesIO()
     options: dict[str, Any] = {"lossless": True, "method": 2} if kind == "webp" else {"quality": JPEG_QUALITY}
     Image.fromarray(picture).save(sink, kind.upper(), xmp=xmp(record), **options)

@@ -7,8 +7,10 @@ import fastapi
 from fastapi.responses import Response
 from pydantic import Field
 
+from rupantara.generation.donors import NEAREST
+from rupantara.generation.retrieval import DonorRule
 from serve.bodies import FaceBody, by_region, read_as
-from serve.hybrids import NEAREST, HybridRequest
+from serve.hybrids import HybridAsk
 from serve.pictures import Format
 from serve.problems import Problem
 from serve.routes.answers import ERRORS, PICTURES, Made, ServicesDep, Wanted, WorkDep, answer_each, documented, wanted
@@ -24,7 +26,7 @@ class HybridBody(FaceBody):
     species: str | dict[str, str] = Field(NEAREST, description="a species of the bank or nearest; or one by region")
     regions: list[str] | None = Field(None, description="the regions that are mixed; all by default")
     amount: float | dict[str, float] = Field(1.0, description="0 = the person's, 1 = the animal's; or one by region")
-    mode: Literal["linear", "spherical"] = Field("linear", description="the path between the two codes")
+    path: Literal["linear", "spherical"] = Field("linear", description="the path between the two codes")
     donor: Literal["animal", "region"] = Field(
         "animal", description="one animal lends all regions, or each its nearest"
     )
@@ -67,8 +69,10 @@ async def make_hybrids(
 async def _one(services: Services, work: Work, body: HybridBody, photo: bytes | str | None) -> Made:
     amount = by_region(body.amount, body.regions, "amount")
     species = by_region(body.species, body.regions, "species")
+    # Regions that only one of the two names: an amount without a species asks for the nearest, a species without an amount is left out.
     if isinstance(body.species, dict) and not isinstance(body.amount, dict) and body.regions is None:
         amount = {region: amount[region] for region in species}
+    species = {region: species.get(region, NEAREST) for region in amount}
     face = await services.face(work, body, photo)
-    asked = HybridRequest(face, species, amount, body.mode, body.donor, body.seed)
+    asked = HybridAsk(face, species, amount, body.path, DonorRule(body.donor), body.seed)
     return await services.call(work, "hybrids", "generate", asked)
