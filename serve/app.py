@@ -18,7 +18,7 @@ from serve import auth
 from serve.auth import Tokens
 from serve.bank import is_small
 from serve.config import Config, Scale
-from serve.deployments import BankOwner, Faces, Hybrids
+from serve.deployments import BankOwner, Faces, Hybrids, Pictures
 from serve.ingress import Ingress, listening_host
 
 NAME = "rupantara"
@@ -64,6 +64,10 @@ def build(config: Config) -> serve.Application:
             owner = single(Scale(num_cpus=config.scale_of("bank").num_cpus), BankOwner, "bank", 64).bind(config)
             handles["bank"] = owner
         handles["hybrids"] = deployed(config.scale_of("hybrids"), Hybrids, "hybrids").bind(config, owner)
+    for kind, named in (("variations", config.variations), ("inversions", config.inversions)):
+        for name, checkpoint in named.items():
+            one = deployed(config.scale_of(kind), Pictures, f"{kind}:{name}")
+            handles[f"{kind}:{name}"] = one.bind(kind, checkpoint, config)
     # The ingress bounds what it works on itself, so that what is too much gets a problem document, not Serve's plain text.
     ingress = single(config.scale_of("ingress"), Ingress, "ingress", 10 * config.limits.max_in_flight)
     return ingress.bind(config, NAME, handles)

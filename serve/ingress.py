@@ -14,7 +14,7 @@ from serve import auth, problems
 from serve.auth import Tokens
 from serve.config import Config
 from serve.guard import Guard
-from serve.routes import affinities, faces, hybrids, models, page, search, status
+from serve.routes import affinities, faces, hybrids, inversions, models, page, search, status, variations
 from serve.services import Services
 
 ABOUT = """Faces, their codes, hybrids of people and animals, and what is nearest to them.
@@ -29,7 +29,7 @@ def make_app(services: Services) -> fastapi.FastAPI:
     app = fastapi.FastAPI(title="Rupantara", version=__version__, description=ABOUT, docs_url=None, redoc_url=None)
     app.state.services = services
     problems.install(app)
-    for one in (hybrids, faces, search, affinities, models, status, page):
+    for one in (hybrids, variations, inversions, faces, search, affinities, models, status, page):
         app.include_router(one.router)
     return app
 

@@ -79,6 +79,15 @@ class Services:
 
         return await asyncio.wait_for(ask(), max(0.001, work.until - time.monotonic()))
 
+    def named(self, kind: str, name: str) -> str:
+        """Return the deployment of a kind and name, the first of the kind by default; raise the problem where there is none."""
+        there = sorted(one.partition(":")[2] for one in self.handles if one.partition(":")[0] == kind)
+        if not there:
+            raise Problem("not_configured", f"this server was started without {kind}")
+        if name and name not in there:
+            raise Problem("wrong_parameter", f"model must be one of {', '.join(there)}, got {name[:60]!r}")
+        return f"{kind}:{name or there[0]}"
+
     async def face(self, work: Work, body: FaceBody, photo: bytes | str | None = None) -> Face:
         """Return the face that a body gives (a token's is read by the deployments that hold codes)."""
         given = body.given()

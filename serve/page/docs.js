@@ -8,12 +8,12 @@ const make = (tag, text, attributes = {}) => {
 };
 
 function kind(field) {
-  const one = (f) => f.enum?.join(" | ") || f.const || (f.type === "array" ? `list of ${one(f.items || {})}` : f.type === "object" ? `object of ${one(f.additionalProperties || {})}` : f.format === "binary" ? "file" : f.type || "");
+  const one = (f) => f.enum?.join(" | ") || f.const || (f.type === "array" ? `list of ${kind(f.items || {})}` : f.type === "object" ? `object of ${kind(f.additionalProperties || {})}` : f.format === "binary" ? "file" : f.type || "");
   const all = (field.anyOf || [field]).map(one).filter((name) => name && name !== "null");
   return [...new Set(all)].join(" or ");
 }
 
-function fields(schema) {
+function fields(schema, path) {
   const table = make("table");
   const head = table.createTHead().insertRow();
   for (const title of ["Field", "Type", "Default", "Meaning"]) head.append(make("th", title, { scope: "col" }));
@@ -25,7 +25,7 @@ function fields(schema) {
     const fallback = field.default === undefined || field.default === null ? "" : JSON.stringify(field.default);
     row.append(first, make("td", kind(field)), make("td", fallback), make("td", field.description || ""));
   }
-  const box = make("div", "", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Fields of the body" });
+  const box = make("div", "", { class: "scroll", tabindex: "0", role: "region", "aria-label": `Fields of ${path}` });
   box.append(table);
   return box;
 }
@@ -40,7 +40,7 @@ function route(path, verb, told) {
   const section = make("section", "", { class: "wide" });
   section.append(make("h2", `${verb.toUpperCase()} ${path}`), make("p", told.description || told.summary || ""));
   const content = told.requestBody?.content?.["application/json"];
-  if (content) section.append(fields(content.schema));
+  if (content) section.append(fields(content.schema, path));
   section.append(make("h3", "Example"), make("pre", curl(path, verb, content?.example), { tabindex: "0", "aria-label": `Example of ${path}` }));
   const codes = Object.keys(told.responses || {}).filter((code) => code !== "200").join(", ");
   if (codes) section.append(make("p", `Refusals: ${codes}, as application/problem+json.`, { class: "quiet" }));
@@ -61,7 +61,7 @@ function problems(codes) {
 }
 
 const [document_, codes] = await Promise.all(["openapi.json", "page/problems.json"].map((path) => fetch(path).then((a) => a.json())));
-document.getElementById("about").textContent = document_.info.description;
+document.getElementById("about").textContent = document_.info.description.replaceAll("`", "");
 const sections = Object.entries(document_.paths).flatMap(([path, verbs]) => Object.entries(verbs).filter(([verb]) => verb !== "head").map(([verb, told]) => route(path, verb, told)));
 document.getElementById("routes").replaceChildren(...sections, problems(codes));
 if (location.hash) document.getElementById(location.hash.slice(1))?.scrollIntoView();
