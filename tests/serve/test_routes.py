@@ -9,6 +9,7 @@ import pytest
 from rupantara.bank import versions
 from rupantara.landmarks.regions import REGIONS
 from serve.bank import LocalBank
+from serve.client import Client, ServerProblem
 from serve.hybrids import HybridMaker
 from tests.serve.conftest import PORT, SHIPPED
 
@@ -108,3 +109,17 @@ def test_a_client_that_leaves_in_the_middle_harms_nobody(service):
         with pytest.raises(httpx.TimeoutException):
             httpx.post(f"http://127.0.0.1:{PORT}/v1/hybrids", content=body, headers=JSON, timeout=0.01)
     assert service.post("/v1/hybrids", content=body, headers=JSON).status_code == 200
+
+
+def test_the_client_gets_pictures_and_the_servers_own_errors(service, photo, keypoints):
+    with Client(f"http://127.0.0.1:{PORT}") as client:
+        assert client.ready()
+        assert "tiger" in client.species()
+        (face,) = client.faces(photo=photo, keypoints=json.loads(keypoints))
+        made = client.hybrid(face=face.face, species={"eyes": "tiger"}, amount={"eyes": 0.5})
+        assert made.parameters["regions"]["eyes"]["species"] == "tiger"
+        assert made.data.startswith(b"\x89PNG")
+        assert set(client.search(face=face.face)) == set(client.affinities(face=face.face)) == set(REGIONS)
+        with pytest.raises(ServerProblem, match="species must be one of") as refused:
+            client.hybrid(sample=1, species="unicorn")
+        assert (refused.value.status, refused.value.code) == (400, "wrong_parameter")
