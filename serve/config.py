@@ -19,7 +19,7 @@ class Scale(Strict):
     """Replicas of a deployment and what each reserves of the cluster."""
 
     min_replicas: int = Field(1, ge=0, description="0 = none while nobody asks")
-    max_replicas: int = Field(4, ge=1)
+    max_replicas: int = Field(1, ge=1)
     target_ongoing_requests: float = Field(2, gt=0, description="requests a replica at which another is started")
     num_cpus: float = Field(0.25, ge=0, description="Ray CPUs reserved by a replica")
     num_gpus: float = Field(0, ge=0, description="share of a GPU of a replica")
@@ -89,6 +89,7 @@ class Config(Strict):
 
 
 DEFAULT_SCALE = {
-    "ingress": Scale(max_replicas=1, num_cpus=0.1, max_queued=1024),
-    "bank": Scale(max_replicas=1, num_cpus=0),
+    "ingress": Scale(num_cpus=0.1, max_queued=1024),
+    "bank": Scale(num_cpus=0),
+    "hybrids": Scale(num_cpus=0.5, threads=2),
 }

@@ -159,7 +159,7 @@ class BankOwner:
     def _start(self) -> None:
         while self._bank is None:
             try:
-                self._bank = ShardedBank.start(self._uri, num_cpus=0, timeout_s=120)
+                self._bank = ShardedBank.start(self._uri, timeout_s=120)
                 self._reason = ""
             except (UserError, OSError) as error:
                 self._reason = " ".join(str(error).split())

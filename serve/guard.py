@@ -58,7 +58,8 @@ class Guard:
             return
         answer = _Answer(scope, send)
         try:
-            if scope["path"] in OPEN or scope["path"].startswith(OPEN_UNDER):
+            path = _path(scope)
+            if path in OPEN or path.startswith(OPEN_UNDER):
                 await self._app(scope, receive, answer.send)
             else:
                 await self._admitted(scope, receive, answer)
@@ -66,7 +67,7 @@ class Guard:
             if not answer.started:
                 await problem.response(answer.request_id)(scope, receive, answer.send)
         finally:
-            path = getattr(scope.get("route"), "path", "other")
+            path = str(getattr(scope.get("route"), "path", "other"))
             spent = time.perf_counter() - answer.start
             self._seconds.observe(spent, {"path": path, "status": str(answer.status)})
             if path.startswith("/v1"):
@@ -152,6 +153,11 @@ class Guard:
         )
 
 
+def _path(scope: MutableMapping[str, Any]) -> str:
+    """Return the path below the application's route prefix."""
+    return scope["path"].removeprefix(scope.get("root_path", "")) or "/"
+
+
 class _Answer:
     """The answer on its way out: it gets the request's id and the headers that all have."""
 
@@ -162,7 +168,7 @@ class _Answer:
         self.request_id = scope["request_id"] = given if SOUND_ID.fullmatch(given) else secrets.token_hex(12)
         self.caller, self.status, self.started, self.start = "", 0, False, time.perf_counter()
         self._send, self._head = send, scope["method"] == "HEAD"
-        self._api = scope["path"].startswith("/v1/") or scope["path"] in ALIVE
+        self._api = _path(scope).startswith("/v1/") or _path(scope) in ALIVE
 
     async def send(self, message: Message) -> None:
         """Pass a message on."""
