@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 import fastapi
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from starlette.datastructures import UploadFile
 
 from rupantara.landmarks.regions import REGIONS
@@ -20,7 +20,7 @@ Model = TypeVar("Model", bound=BaseModel)
 
 MOST_DIGITS = 40
 """Of a number in JSON: nothing here has more, and Python multiplies long ones for seconds."""
-MOST_FIELDS = 32
+MOST_FIELDS, MOST_FILES = 32, 10_000
 FILES = ("photo", "photos", "mother", "father")
 
 
@@ -64,6 +64,16 @@ class Body(BaseModel):
 
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
+    @model_validator(mode="before")
+    @classmethod
+    def _flags_are_no_numbers(cls, values: Any) -> Any:
+        """Refuse true and false where a number is wanted: they would count as 1 and 0."""
+        for name, value in values.items() if isinstance(values, dict) else ():
+            info = cls.model_fields.get(name)
+            if isinstance(value, bool) and info is not None and info.annotation is not bool:
+                raise ValueError(f"{name} must not be true or false")
+        return values
+
 
 def read_as(model: type[Model]) -> Callable[..., Any]:
     """Return a FastAPI dependency that reads the body as `model`."""
@@ -92,7 +102,7 @@ def read_as(model: type[Model]) -> Callable[..., Any]:
 
 
 async def _form(request: fastapi.Request, model: type[BaseModel]) -> dict[str, Any]:
-    form = await request.form(max_files=MOST_FIELDS, max_fields=MOST_FIELDS, max_part_size=2**20)
+    form = await request.form(max_files=MOST_FILES, max_fields=MOST_FIELDS, max_part_size=2**20)
     fields: dict[str, Any] = {}
     for name, value in form.multi_items():
         info = model.model_fields.get(name)

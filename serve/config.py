@@ -34,6 +34,7 @@ class Limits(Strict):
     max_body_bytes: int = Field(20 * 2**20, ge=1024)
     max_pixels: int = Field(50_000_000, ge=1)
     max_pictures: int = Field(8, ge=1, description="photographs, or pictures made, a call")
+    max_job_pictures: int = Field(10_000, ge=1, description="photographs of a request that becomes a job")
     max_in_flight: int = Field(64, ge=1, description="requests that an ingress works on; beyond: 503")
     deadline_s: float = Field(30, gt=0, description="seconds a request may take; beyond: 503")
     body_s: float = Field(30, gt=0, description="seconds a body may take to arrive; beyond: 408")
@@ -53,6 +54,9 @@ class Config(Strict):
     inversions: dict[str, str] = Field({}, description="name -> decoders of jobs.train_decoder")
     children: str = Field("", description="blender (jobs.train_blender)")
     tokens: str = Field("", description="file of hashed tokens (python -m serve.auth); RUPANTARA_TOKENS adds to it")
+    jobs: str = Field(
+        "", description="URI below which requests with very many photographs become Ray jobs; empty = refused"
+    )
     refresh_s: float = Field(60, ge=0, description="seconds between looks for a new bank or checkpoint; 0 = never")
     bank_in_process_bytes: int = Field(
         64 * 2**20, ge=0, description="a smaller bank is searched inside the replicas, without shard actors"

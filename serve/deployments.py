@@ -25,7 +25,7 @@ from serve.config import Config
 from serve.faces import SUBJECT, Face, FaceFinder, from_token, to_token, with_codes
 from serve.generators import MAKERS, Maker
 from serve.hybrids import HybridAsk, HybridMaker
-from serve.outcome import Outcome, each, timed
+from serve.outcome import BANK_LOST, Outcome, each, timed
 from serve.problems import Problem
 
 log = logging.getLogger("ray.serve")
@@ -188,7 +188,7 @@ class Hybrids(Deployment):
     def __init__(self, config: Config, owner: DeploymentHandle | None) -> None:
         """Load the model and the bank (from its `owner` where it is large), and decode once to warm up."""
         self._config, self._owner = config, owner
-        self._threads = config.scale_of("hybrids").threads
+        self._threads, self._finding = config.scale_of("hybrids").threads, threading.Lock()
         super().__init__("the region VAE with its bank", self._load)
         batched = serve.batch(max_batch_size=config.scale_of("hybrids").max_batch, batch_wait_timeout_s=0)
         self._encode, self._generate = batched(self._encode_batch), batched(self._generate_batch)
@@ -237,6 +237,20 @@ class Hybrids(Deployment):
 
     async def _encode_batch(self, faces: list[Face]) -> list[Outcome]:
         return await self._batched("encode", lambda some: self._loading.get().encode(some), faces)
+
+    def _find_bank(self) -> None:
+        """Load again with a new client of the bank: its owner died, and its shards with it, and both were started anew."""
+        if self._finding.acquire(blocking=False):
+            try:
+                self._loading = self._thread.submit(Loading, self._load, "the region VAE with its bank").result()
+            finally:
+                self._finding.release()
+
+    async def _batched(self, stage: str, make: Callable[[Sequence[Any]], Sequence[Any]], requests: list[Any]) -> Any:
+        outcomes = await super()._batched(stage, make, requests)
+        if any(one.problem is not None and one.problem.more.get("reason") == BANK_LOST for one in outcomes):
+            threading.Thread(target=self._find_bank, daemon=True).start()
+        return outcomes
 
     async def _generate_batch(self, requests: list[HybridAsk]) -> list[Outcome]:
         return await self._batched("hybrid", lambda some: self._loading.get().generate(some), requests)

@@ -4,7 +4,10 @@ import os
 from typing import Any
 
 import fastapi
+import ray
 from ray import serve
+from ray.dashboard.utils import ray_address_to_api_server_url
+from ray.job_submission import JobSubmissionClient
 from ray.serve.context import _get_global_client
 from ray.serve.handle import DeploymentHandle
 
@@ -14,7 +17,8 @@ from serve import auth, problems
 from serve.auth import Tokens
 from serve.config import Config
 from serve.guard import Guard
-from serve.routes import affinities, faces, hybrids, inversions, models, page, search, status, variations
+from serve.jobs import Jobs
+from serve.routes import affinities, faces, hybrids, inversions, jobs, models, page, search, status, variations
 from serve.services import Services
 
 ABOUT = """Faces, their codes, hybrids of people and animals, and what is nearest to them.
@@ -29,7 +33,7 @@ def make_app(services: Services) -> fastapi.FastAPI:
     app = fastapi.FastAPI(title="Rupantara", version=__version__, description=ABOUT, docs_url=None, redoc_url=None)
     app.state.services = services
     problems.install(app)
-    for one in (hybrids, variations, inversions, faces, search, affinities, models, status, page):
+    for one in (hybrids, variations, inversions, faces, search, affinities, jobs, models, status, page):
         app.include_router(one.router)
     return app
 
@@ -38,6 +42,14 @@ def listening_host() -> str:
     """Return the address that Serve's proxies listen on."""
     client = _get_global_client(raise_if_no_controller_running=False)
     return "127.0.0.1" if client is None else client.http_config.host
+
+
+def submitter(prefix: str) -> Jobs | None:
+    """Return what submits jobs to this cluster; None without a place for them."""
+    if not prefix:
+        return None
+    dashboard = ray_address_to_api_server_url(ray.get_runtime_context().gcs_address)
+    return Jobs(prefix, JobSubmissionClient(dashboard))
 
 
 @serve.ingress()
@@ -51,5 +63,5 @@ class Ingress:
         auth.require(listening_host(), self._tokens)
 
     def __serve_build_asgi_app__(self) -> Any:
-        services = Services(self._config, self._handles)
+        services = Services(self._config, self._handles, submitter(self._config.jobs))
         return Guard(make_app(services), self._tokens, self._config.limits, SharedBuckets(self._name).take)

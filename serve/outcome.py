@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
+from actors.sharded_bank import BankUnavailableError
 from rupantara.errors import Rejected, UserError
 from serve.problems import Problem
 
@@ -54,8 +55,13 @@ def problem_of(error: UserError | Rejected | ValueError) -> Problem:
         said = WORDS.get(error.reason, error.reason.replace("_", " "))
         detail = f"{said}: {error.detail}" if error.detail else said
         return Problem(code, detail, reason=error.reason, reject=error.as_row())
+    if isinstance(error, BankUnavailableError):
+        return Problem("not_ready", str(error), reason=BANK_LOST)
     return Problem("wrong_parameter", str(error))
 
+
+BANK_LOST = "bank_lost"
+"""Reason of what failed because shards do not answer: the deployment then asks the bank's owner for a new client."""
 
 WORDS = {
     "no_face": "no face was found in the picture",

@@ -71,7 +71,7 @@ def _again(code: str, detail: str, headers: Mapping[str, str], more: Mapping[str
 def described(error: Mapping[str, Any]) -> str:
     """Say in one clause what pydantic found wrong, with the value, cut short."""
     where = ".".join(str(part) for part in error["loc"] if part != "body") or "body"
-    got = "" if error["type"] == "missing" else f", got {str(error.get('input'))[:60]!r}"
+    got = "" if error["type"] in ("missing", "value_error") else f", got {str(error.get('input'))[:60]!r}"
     return f"{where}: {error['msg']}{got}"
 
 

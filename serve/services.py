@@ -15,6 +15,7 @@ from ray.serve.handle import DeploymentHandle
 from serve.bodies import FaceBody, picture_bytes, points_of
 from serve.config import Config
 from serve.faces import Face
+from serve.jobs import Jobs
 from serve.problems import Problem
 
 log = logging.getLogger("ray.serve")
@@ -42,9 +43,9 @@ class Work:
 class Services:
     """The application's deployments, by name (`variations:NAME` for each of several)."""
 
-    def __init__(self, config: Config, handles: Mapping[str, DeploymentHandle]) -> None:
-        """Keep the handles."""
-        self.config, self.handles = config, dict(handles)
+    def __init__(self, config: Config, handles: Mapping[str, DeploymentHandle], jobs: Jobs | None = None) -> None:
+        """Keep the handles; `jobs` takes what is too large for an answer."""
+        self.config, self.handles, self.jobs = config, dict(handles), jobs
 
     def work(self, request_id: str) -> Work:
         """Begin a request."""

@@ -4,13 +4,14 @@ import asyncio
 from typing import Annotated, Literal
 
 import fastapi
-from fastapi.responses import Response
+from fastapi.responses import JSONResponse, Response
 from pydantic import Field
 
 from rupantara.generation.donors import NEAREST
 from rupantara.generation.retrieval import DonorRule
-from serve.bodies import FaceBody, by_region, read_as
+from serve.bodies import FaceBody, by_region, picture_bytes, read_as
 from serve.hybrids import HybridAsk
+from serve.jobs import Jobs, hybrid_command
 from serve.pictures import Format
 from serve.problems import Problem
 from serve.routes.answers import ERRORS, PICTURES, Made, ServicesDep, Wanted, WorkDep, answer_each, documented, wanted
@@ -59,11 +60,29 @@ async def make_hybrids(
     several = body.photos is not None
     form = wanted(request, body.format, several)
     sources: list[bytes | str | None] = [None] if body.photos is None else list(body.photos)
-    if several and (body.given() or not 1 <= len(sources) <= services.config.limits.max_pictures):
-        most = services.config.limits.max_pictures
+    most = services.config.limits.max_pictures
+    if several and len(sources) > most and services.jobs is not None and not body.given():
+        return await as_job(services, services.jobs, body, sources)
+    if several and (body.given() or not 1 <= len(sources) <= most):
         raise Problem("wrong_parameter", f"photos must be 1 to {most} and the only source, got {len(sources)}")
     made = await asyncio.gather(*(_one(services, work, body, photo) for photo in sources), return_exceptions=several)
     return await answer_each(work, made, form, body.picture)
+
+
+async def as_job(services: Services, jobs: Jobs, body: HybridBody, sources: list[bytes | str | None]) -> Response:
+    """Begin a job over the photographs and answer where to ask for it."""
+    most = services.config.limits.max_job_pictures
+    if isinstance(body.species, dict) or body.keypoints is not None or len(sources) > most:
+        raise Problem("wrong_parameter", f"a job takes one species, no keypoints and at most {most} photos")
+    amounts = by_region(body.amount, body.regions, "amount")
+    photos = [picture_bytes(photo or b"", "photos") for photo in sources]
+    name = await asyncio.to_thread(jobs.store, photos)
+    command = hybrid_command(
+        services.config, jobs.folder(name), body.species, amounts, body.path, body.donor, body.seed
+    )
+    await asyncio.to_thread(jobs.submit, name, command)
+    where = {"job": name, "status": "pending", "status_url": f"/v1/jobs/{name}"}
+    return JSONResponse(where, 202, headers={"Location": f"/v1/jobs/{name}"})
 
 
 async def _one(services: Services, work: Work, body: HybridBody, photo: bytes | str | None) -> Made:
