@@ -43,8 +43,8 @@ class MapAffinity:
         self._bank, self._dim, self._top, self._chosen = bank, region_dim, top, chosen
 
     def __call__(self, batch: pa.Table) -> pa.Table:
-        """Map the chosen faces of the batch."""
-        rows = schema.where_id(batch, self._chosen)
+        """Map the chosen faces of the batch that have a vector."""
+        rows = schema.whole(schema.where_id(batch, self._chosen), "regions_mu")
         codes = schema.dense(rows["regions_mu"], len(REGIONS), self._dim)
         ids = rows["face_id"].to_pylist()
         parts = [self._region(ids, codes[:, i], region) for i, region in enumerate(REGIONS)] if ids else []

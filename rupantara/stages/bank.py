@@ -179,7 +179,8 @@ def read_queries(features: str, chosen: frozenset[str], spec: BankSpec) -> dict[
         for domain, rows in found.items():
             fresh = schema.where(part, domain=domain)
             out = pa.array([i not in chosen for i in fresh["face_id"].to_pylist()], pa.bool_())
-            rows.append(schema.dense(fresh.filter(out)["regions_mu"], len(REGIONS), spec.region_dim))
+            asked = schema.whole(fresh.filter(out), "regions_mu")
+            rows.append(schema.dense(asked["regions_mu"], len(REGIONS), spec.region_dim))
     for domain, rows in found.items():
         codes = np.concatenate(rows)
         if len(codes):
@@ -259,7 +260,7 @@ def fit_alignment(features: str, region_dim: int) -> Alignment | None:
 
     def groups() -> Iterator[tuple[str, Vectors]]:
         for part in tables.read_parts(features, COLUMNS, schema="features"):
-            rows = schema.where(part, split="train")
+            rows = schema.whole(schema.where(part, split="train"), "regions_mu")
             for species in rows["species"].unique().to_pylist():
                 codes = schema.where(rows, species=species)["regions_mu"]
                 yield species, schema.dense(codes, len(REGIONS), region_dim)
