@@ -83,6 +83,8 @@ def main():
     shipped, threads = HERE / "pretrained", os.cpu_count() or 1
     told = {"checkpoint": str(shipped / "region_vae"), "bank": str(shipped / "bank"), "weights": args.weights}
     config = Config.model_validate({**told, "scale": {"hybrids": {"num_cpus": 0.5, "threads": threads}}})
+    # As `python -m serve` starts Ray; with its own 15 the workers would stand back for the loop.
+    os.environ.setdefault("RAY_worker_niceness", "0")
     ray.init(address="local", include_dashboard=False, log_to_driver=False, logging_level="ERROR")
     serve.start(http_options={"host": "127.0.0.1", "port": PORT})
     serve.run(build(config), name="bench", route_prefix="/")

@@ -89,6 +89,8 @@ def run(host: str, port: int, config: Config) -> int:
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
+    # Ray's workers stand back by 15 for others on the machine; who serves people does not. (It counts where Ray is started here.)
+    os.environ.setdefault("RAY_worker_niceness", "0")
     ray.init(namespace="serve", logging_level=logging.WARNING, log_to_driver=False)
     try:
         check_room(config)
