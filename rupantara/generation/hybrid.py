@@ -48,19 +48,26 @@ class HybridRequest:
 
     def check(self, known: Sequence[str]) -> None:
         """Raise UserError for what could never be met with these species in the bank."""
-        check_amounts(self.amounts)
-        self.donor.check()
-        if self.path not in ("linear", "spherical"):
-            raise UserError(f"path must be linear or spherical, got {self.path!r}")
         if not self.species and not self.unmixed:
             raise UserError("species must name at least one hybrid, got none")
-        for one in self.species:
-            missing = [] if isinstance(one, str) else [region for region in self.amounts if region not in one]
-            if missing:
-                raise UserError(f"species by region must name one for each mixed region, got none for {missing[0]}")
-            for name in by_region(one, self.amounts).values():
-                if name not in (*known, NEAREST):
-                    raise UserError(f"species must be one of {', '.join((*known, NEAREST))}, got {name!r}")
+        check(self.species, self.amounts, self.path, self.donor, known)
+
+
+def check(
+    species: Sequence[Species], amounts: Mapping[str, float], path: str, donor: DonorRule, known: Sequence[str]
+) -> None:
+    """Raise UserError for wishes that no face could have, with these species in the bank."""
+    check_amounts(amounts)
+    donor.check()
+    if path not in ("linear", "spherical"):
+        raise UserError(f"path must be linear or spherical, got {path!r}")
+    for one in species:
+        missing = [] if isinstance(one, str) else [region for region in amounts if region not in one]
+        if missing:
+            raise UserError(f"species by region must name one for each mixed region, got none for {missing[0]}")
+        for name in by_region(one, amounts).values():
+            if name not in (*known, NEAREST):
+                raise UserError(f"species must be one of {', '.join((*known, NEAREST))}, got {name!r}")
 
 
 def by_region(species: Species, regions: Mapping[str, float]) -> dict[str, str]:

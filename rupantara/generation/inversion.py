@@ -112,9 +112,8 @@ class InversionGenerator:
         return provenance.record(kind, [request.face_id], about, seed=request.seed, model_sha256=digests)
 
 
-def check_length(loaded: LoadedFaceDecoder, dim: int) -> None:
-    """Raise UserError where vectors are not of the decoder's length."""
-    if dim != loaded.config.texture.input_dim:
-        raise UserError(
-            f"vectors must have the decoder's {loaded.config.texture.input_dim} numbers ({loaded.config.vector}), got {dim}"
-        )
+def check_length(loaded: LoadedFaceDecoder, dim: int, where: str = "") -> None:
+    """Raise UserError where vectors are not of the decoder's length; `where` says which vectors."""
+    wanted = loaded.config.texture.input_dim
+    if dim != wanted:
+        raise UserError(f"vectors must have the decoder's {wanted} numbers ({loaded.config.vector}), got {dim}{where}")

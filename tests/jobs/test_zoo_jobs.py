@@ -13,7 +13,8 @@ import pytest
 import torch
 from PIL import Image
 
-from jobs import compare_vaes, curate, push_to_hub, train_zoo, vary
+from jobs import compare_vaes, curate, push_to_hub, train_zoo
+from jobs.generate import variation as variations
 from rupantara import schema
 from rupantara.errors import RefusedError, UserError
 from rupantara.faces.arrays import load, to_pictures
@@ -171,10 +172,16 @@ def test_the_same_comparison_again_does_nothing_and_reads_the_same(made: Made, c
 @pytest.mark.parametrize("mode", ["posterior", "input_noise", "prior"])
 def test_variations_are_rows_that_can_be_made_again(made: Made, tmp_path, mode) -> None:
     checkpoint = f"{made.zoo}/plain"
-    config = vary.Config(
-        checkpoint=checkpoint, faces=made.faces, generated=str(tmp_path / "out"), count=5, mode=mode, limit=3
+    config = variations.Config(
+        checkpoint=checkpoint,
+        faces=made.faces,
+        generated=str(tmp_path / "out"),
+        count=5,
+        mode=mode,
+        limit=3,
+        split="test",
     )
-    vary.main(config)
+    variations.main(config)
     rows = tables.read(config.generated, schema="generated").to_pylist()
     faces = {r["face_id"]: r for r in tables.read(made.faces, schema="faces").to_pylist()}
     assert len(rows) == len({row["request_id"] for row in rows}) == (5 if mode == "prior" else 15)
