@@ -64,6 +64,11 @@ def build(config: Config) -> serve.Application:
             owner = single(Scale(num_cpus=config.scale_of("bank").num_cpus), BankOwner, "bank", 64).bind(config)
             handles["bank"] = owner
         handles["hybrids"] = deployed(config.scale_of("hybrids"), Hybrids, "hybrids").bind(config, owner)
+    if config.children:
+        if not config.checkpoint:
+            raise UserError("checkpoint must be given with children: its codes are blended, got none")
+        children = deployed(config.scale_of("children"), Pictures, "children")
+        handles["children"] = children.bind("children", config.children, config)
     for kind, named in (("variations", config.variations), ("inversions", config.inversions)):
         for name, checkpoint in named.items():
             one = deployed(config.scale_of(kind), Pictures, f"{kind}:{name}")

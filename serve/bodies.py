@@ -21,7 +21,7 @@ Model = TypeVar("Model", bound=BaseModel)
 MOST_DIGITS = 40
 """Of a number in JSON: nothing here has more, and Python multiplies long ones for seconds."""
 MOST_FIELDS, MOST_FILES = 32, 10_000
-FILES = ("photo", "photos", "mother", "father")
+FILES = ("photo", "photos", "first", "second")
 
 
 def _whole(text: str) -> int:
@@ -120,7 +120,7 @@ async def _form(request: fastapi.Request, model: type[BaseModel]) -> dict[str, A
 
 def _typed(name: str, value: str, info: Any) -> Any:
     """Return a field of a form as the model takes it: what may be more than a string may be JSON."""
-    if name in FILES:
+    if name in ("photo", "photos"):
         raise Problem("wrong_parameter", f"{name} must be a file")
     if info is not None and value[:1] in ("{", "["):
         return parse_json(value, name)

@@ -122,6 +122,13 @@ class Client:
         """Make the face of a `vector`, or of a `photo`'s."""
         return self._pictures("/v1/inversions", **fields)[0]
 
+    def children(
+        self, *, first: Mapping[str, Any], second: Mapping[str, Any], count: int = 1, **more: Any
+    ) -> list[MadePicture]:
+        """Make children of two parents, each `{"photo": bytes}`, `{"face": token}` or `{"sample": number}`."""
+        parents = {"first": _plain(first), "second": _plain(second)}
+        return self._pictures("/v1/children", **parents, count=count, **more)
+
     def search(self, **fields: Any) -> dict[str, list[dict[str, Any]]]:
         """Return the nearest animals by region of a face (`photo`, `face` or `sample`)."""
         return self.post("/v1/search", **fields)["regions"]
@@ -142,6 +149,8 @@ def _picture(told: Mapping[str, Any]) -> MadePicture:
 
 
 def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {name: _plain(one) for name, one in value.items()}
     return base64.b64encode(value).decode() if isinstance(value, bytes) else value
 
 

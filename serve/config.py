@@ -52,7 +52,8 @@ class Config(Strict):
     )
     variations: dict[str, str] = Field({}, description="name -> VAE of the zoo; `NAME=URI,NAME=URI` on a command line")
     inversions: dict[str, str] = Field({}, description="name -> decoders of jobs.train_decoder")
-    children: str = Field("", description="blender (jobs.train_blender)")
+    children: str = Field("", description="blender (jobs.train_blender) of codes of `checkpoint`")
+    edits: str = Field("", description="edits (jobs.train_edits) of the same codes: ages of children")
     tokens: str = Field("", description="file of hashed tokens (python -m serve.auth); RUPANTARA_TOKENS adds to it")
     jobs: str = Field(
         "", description="URI below which requests with very many photographs become Ray jobs; empty = refused"

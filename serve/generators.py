@@ -1,24 +1,27 @@
 """Generators whose pictures come from one checkpoint: each behind its own queue, so that several models are never in one batch."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
 import numpy as np
 import torch
 
-from rupantara.errors import Rejected, UserError
+from rupantara.errors import UserError
 from rupantara.features import extractors
 from rupantara.features.extractor import Decoded, Source, Spec
-from rupantara.generation import decoder_loading, zoo_loading
+from rupantara.generation import child_loading, decoder_loading, edits, zoo_loading
+from rupantara.generation.child import ChildGenerator, ChildRequest, FaceTokens
+from rupantara.generation.face import FaceCodes
 from rupantara.generation.inversion import InversionGenerator, InversionRequest
 from rupantara.generation.protocol import Generated
 from rupantara.generation.variation import Mode, VariationGenerator, VariationRequest
+from rupantara.landmarks.align import TEMPLATES
 from rupantara.landmarks.regions import part_boxes
 from rupantara.storage import checkpoints
 from serve.config import Config
 from serve.faces import Face
-from serve.hybrids import crop_of
+from serve.hybrids import codes_of, crop_of
 
 Ask = TypeVar("Ask", contravariant=True)
 
@@ -144,10 +147,57 @@ class InversionMaker:
         face = asked.face
         if self._extract is None:
             raise UserError("photographs need the network of their vectors: this server has none, give a vector")
-        if face.crop is None or face.keypoints is None:
-            raise Rejected("generate", "no_vector", "a token holds no picture: give the photograph")
-        decoded = Decoded([face.crop], face.keypoints[None], face.boxes[None], ["human"], [face.landmarks])
+        crop = crop_of(face).picture
+        # A decoded face stands where aligned ones do.
+        points = np.array(TEMPLATES["human"], np.float32) * len(crop) if face.keypoints is None else face.keypoints
+        decoded = Decoded([crop], points[None], face.boxes[None], ["human"], [face.landmarks])
         return np.array(self._extract(decoded)[0][0], np.float32)
+
+
+@dataclass(frozen=True)
+class ChildAsk:
+    """Two encoded parents, and the rest of `ChildRequest`."""
+
+    first: Face | FaceTokens
+    second: Face | FaceTokens
+    wanted: Mapping[str, Any]
+
+
+class ChildMaker:
+    """A blender over the codes of the region VAE, and its edits where there are some."""
+
+    def __init__(self, checkpoint: str, config: Config) -> None:
+        """Load the networks."""
+        torch.set_num_threads(config.scale_of("children").threads)
+        self._loaded = child_loading.load(checkpoint, config.checkpoint)
+        self._edits = edits.load(config.edits) if config.edits else None
+        self._generator = ChildGenerator(self._loaded, self._edits)
+
+    @staticmethod
+    def digest(checkpoint: str) -> str:
+        """Return the SHA-256 of the weights that lie there now."""
+        return checkpoints.model_sha256(checkpoint, child_loading.MODEL_TYPE)
+
+    def about(self) -> dict[str, Any]:
+        """Return what /v1/models tells."""
+        told = {"model_sha256": self._loaded.sha256, "codec_sha256": self._loaded.codec.sha256}
+        return told | {"groups": list(self._loaded.codec.layout.groups), "ages": self._edits is not None}
+
+    def trial(self) -> ChildAsk:
+        """Return a request to warm up with: two people at the mean."""
+        layout, mean = self._loaded.codec.layout, self._loaded.net.mean.numpy()
+        boxes = part_boxes(None, "human", 256)
+        tokens = [FaceTokens(name, np.zeros_like(mean), boxes, self._loaded.codec.sha256) for name in ("a", "b")]
+        assert mean.shape == (layout.tokens, layout.dim)
+        return ChildAsk(tokens[0], tokens[1], {})
+
+    def generate(self, asked: Sequence[ChildAsk]) -> list[list[Generated]]:
+        """Make each pair's children."""
+        return self._generator.generate([ChildRequest(_parent(a.first), _parent(a.second), **a.wanted) for a in asked])
+
+
+def _parent(face: Face | FaceTokens) -> FaceCodes | FaceTokens:
+    return face if isinstance(face, FaceTokens) else codes_of(face)
 
 
 def grey(side: int) -> Face:
@@ -155,5 +205,9 @@ def grey(side: int) -> Face:
     return Face("blank-0", part_boxes(None, "human", side), np.full((side, side, 3), 128, np.uint8))
 
 
-MAKERS: dict[str, type[Maker[Any]]] = {"variations": VariationMaker, "inversions": InversionMaker}
+MAKERS: dict[str, type[Maker[Any]]] = {
+    "variations": VariationMaker,
+    "inversions": InversionMaker,
+    "children": ChildMaker,
+}
 """Kind of deployment -> what it holds; built with the checkpoint and the configuration."""

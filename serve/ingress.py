@@ -18,7 +18,19 @@ from serve.auth import Tokens
 from serve.config import Config
 from serve.guard import Guard
 from serve.jobs import Jobs
-from serve.routes import affinities, faces, hybrids, inversions, jobs, models, page, search, status, variations
+from serve.routes import (
+    affinities,
+    children,
+    faces,
+    hybrids,
+    inversions,
+    jobs,
+    models,
+    page,
+    search,
+    status,
+    variations,
+)
 from serve.services import Services
 
 ABOUT = """Faces, their codes, hybrids of people and animals, and what is nearest to them.
@@ -33,7 +45,7 @@ def make_app(services: Services) -> fastapi.FastAPI:
     app = fastapi.FastAPI(title="Rupantara", version=__version__, description=ABOUT, docs_url=None, redoc_url=None)
     app.state.services = services
     problems.install(app)
-    for one in (hybrids, variations, inversions, faces, search, affinities, jobs, models, status, page):
+    for one in (hybrids, variations, inversions, children, faces, search, affinities, jobs, models, status, page):
         app.include_router(one.router)
     return app
 

@@ -257,8 +257,9 @@ function showOther(face) {
 
 async function breed() {
   say("Making children …");
-  const dominance = Number($("dominance").value) / 100;
-  const body = { mother: { face: state.face.face }, father: { face: state.other.face }, dominance, count: 4, format: "json" };
+  // The slider goes from the first parent to the second, dominance from 1 to -1.
+  const dominance = 1 - Number($("dominance").value) / 50;
+  const body = { first: { face: state.face.face }, second: { face: state.other.face }, dominance, count: 4, format: "json" };
   if (!$("age-label").hidden) body.age = Number($("age").value);
   const made = await (await post("v1/children", body)).json();
   gallery($("child-list"), made.pictures, "child");

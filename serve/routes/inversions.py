@@ -17,7 +17,7 @@ router = fastapi.APIRouter()
 
 
 class InversionBody(FaceBody):
-    """A vector, or a photograph whose vector is made first."""
+    """A vector, or a face whose vector is made first."""
 
     vector: list[float] | None = Field(
         None, max_length=8192, description="numbers of the decoder's network (/v1/models)"
@@ -28,7 +28,7 @@ class InversionBody(FaceBody):
     picture: Format = Field("png", description="form of the pictures inside JSON")
 
 
-EXAMPLE = {"vector": [0.1, -0.2, 0.3], "format": "json"}
+EXAMPLE = {"sample": 7, "format": "json"}
 
 
 @router.post(
@@ -46,10 +46,8 @@ async def invert(
     """Decode landmarks and texture of a vector and warp them into a face; JSON holds the texture too."""
     name = services.named("inversions", body.model)
     if (body.vector is None) == (not body.given()):
-        raise Problem("wrong_parameter", "either a vector or a photograph must be given")
-    if body.face is not None or body.sample is not None:
-        raise Problem("wrong_parameter", "a vector is made of a photograph: give photo, not face or sample")
-    face = await services.face(work, body) if body.vector is None else None
+        raise Problem("wrong_parameter", "either a vector or a face must be given")
+    face = None if body.vector is not None else await services.picture(work, await services.face(work, body))
     vector = None if body.vector is None else np.array(body.vector, np.float32)
     made = await services.call(work, name, "generate", InversionAsk(face, vector, body.seed))
     return await answer_each(work, [(face, made)], wanted(request, body.format, False), body.picture)

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 
 import httpx
 import pytest
@@ -12,20 +13,34 @@ from rupantara.synthetic import draw_face
 from serve.app import build
 from serve.config import Config
 from tests.conftest import REPOSITORY, WEIGHTS
+from tests.serve import small_models
 
 PORT = 8123
 SHIPPED = REPOSITORY / "pretrained"
 
 
 @pytest.fixture(scope="session")
-def service(ray_cluster: None) -> Iterator[httpx.Client]:
+def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("small")
+
+
+@pytest.fixture(scope="session")
+def served_children(small: Path) -> Path:
+    return small / "children"
+
+
+@pytest.fixture(scope="session")
+def service(ray_cluster: None, small: Path, served_children: Path) -> Iterator[httpx.Client]:
     config = Config.model_validate(
         {
             "checkpoint": str(SHIPPED / "region_vae"),
             "bank": str(SHIPPED / "bank"),
             "weights": str(WEIGHTS) if WEIGHTS.exists() else "",
+            "variations": {name: small_models.variations(small / name, i) for i, name in enumerate(("one", "two"))},
+            "inversions": small_models.inversions(small / "inversion"),
+            "children": small_models.children(served_children, str(SHIPPED / "region_vae")),
+            "refresh_s": 1,
             "limits": {"max_body_bytes": 2**20},
-            "scale": {"hybrids": {"max_replicas": 1}, "faces": {"max_replicas": 1}},
         }
     )
     serve.start(http_options={"host": "127.0.0.1", "port": PORT})
