@@ -12,6 +12,8 @@ space := $(empty) $(empty)
 comma := ,
 # Checkpoints of variations and inversions that ship: folders of these.
 VARIATIONS ?= $(wildcard pretrained/zoo/*)
+CHILDREN ?= $(if $(filter pretrained/%,$(SERVED)),$(wildcard pretrained/blender))
+EDITS ?= $(if $(CHILDREN),$(wildcard pretrained/edits))
 INVERSIONS ?= $(wildcard pretrained/inversion/*)
 # Pip's own places to look are handed to uv, which does not read them.
 export UV_FIND_LINKS ?= $(PIP_FIND_LINKS)
@@ -66,6 +68,7 @@ serve: install
 	$(PY) -m serve host=$(if $(filter command line,$(origin HOST)),$(HOST),127.0.0.1) port=$(PORT) tokens=$(call at,$(TOKENS)) \
 	  checkpoint=$(call at,$(SERVED)) bank=$(call at,$(dir $(SERVED))bank) weights=$(call at,$(WEIGHTS)) \
 	  variations=$(subst $(space),$(comma),$(foreach one,$(VARIATIONS),$(notdir $(one))=$(call at,$(one)))) \
+	  children=$(call at,$(CHILDREN)) edits=$(call at,$(EDITS)) \
 	  inversions=$(subst $(space),$(comma),$(foreach one,$(INVERSIONS),$(notdir $(one))=$(call at,$(one))))
 
 # A real S3-compatible server on loopback (OpenStack Swift, in an environment of its own); Ctrl-C ends it.

@@ -9,10 +9,13 @@ from typing import Any
 import numpy as np
 
 from rupantara.errors import Rejected, UserError
-from rupantara.faces.paths import Origin
+from rupantara.faces.finder import Found
+from rupantara.faces.reader import FaceReader
+from rupantara.faces.rules import CurateRules, broken_bound
 from rupantara.imaging import codec
-from rupantara.landmarks.regions import REGIONS, part_boxes
-from rupantara.stages.curate import CuratePhotos, CurateRules
+from rupantara.landmarks.regions import REGIONS
+from rupantara.models.region_vae import HUMAN
+from rupantara.types import Picture
 
 SUBJECT = "subject"
 """The face that a photograph is of: the surest, largest and nearest to its centre."""
@@ -104,10 +107,8 @@ class FaceFinder:
     """Photograph's bytes -> its faces, aligned, without a file format in between."""
 
     def __init__(self, weights: str, max_pixels: int) -> None:
-        """Load the networks of a folder ("" = none: callers give keypoints)."""
-        self._rules = CurateRules(max_pixels=max_pixels)
-        self._curate = CuratePhotos("", self._rules, weights or None)
-        self.detects = bool(weights)
+        """Take the networks of a folder, those that ship where it has none ("" = all of them)."""
+        self._rules, self._reader = CurateRules(max_pixels=max_pixels), FaceReader(weights, looks=False)
         # The networks behind OpenCV keep their input between calls; decoding needs no turn.
         self._one_at_a_time = threading.Lock()
 
@@ -115,31 +116,27 @@ class FaceFinder:
         """Return the chosen face, or with `which` "all" every usable one; raise Rejected where there is none that can be used."""
         picture = codec.decode(data, self._rules.max_pixels)
         digest = hashlib.sha256(data).hexdigest()
-        source = Origin("human", "human", "")
         with self._one_at_a_time:
-            found = self._curate._find(picture, source, keypoints)
+            found = self._reader.find(picture, HUMAN, keypoints)
             chosen = range(len(found)) if which == "all" else [0 if which == SUBJECT else int(which)]
             if chosen[0] >= len(found):
                 raise UserError(f"which must be below the {len(found)} faces of the photograph, got {which}")
-            faces, why = [], None
-            for number in chosen:
-                try:
-                    faces.append(self._face(picture, source, found, number, digest))
-                except Rejected as reason:
-                    why = why or reason
-        if why and not faces:
-            raise why
+            made = [self._face(picture, found, number, digest) for number in chosen]
+        faces = [one for one in made if isinstance(one, Face)]
+        if not faces and isinstance(made[0], Rejected):
+            raise made[0]
         return faces
 
-    def _face(self, picture: np.ndarray, source: Origin, found: list[Any], number: int, digest: str) -> Face:
-        face = self._curate._face(picture, source, found[number], len(found))
-        if reject := self._curate._judge(face):
-            raise Rejected(**reject)
-        boxes = part_boxes(face.landmarks, "human", face.aligned.crop.shape[0])
-        box = tuple(float(v) for v in found[number].detection.box)
-        place = Place(number, len(found), (box[0], box[1], box[2], box[3]), float(face.score))
+    def _face(self, picture: Picture, found: list[Found], number: int, digest: str) -> Face | Rejected:
+        face = self._reader.align(picture, HUMAN, found[number], len(found))
+        if isinstance(face, Rejected):
+            return face
+        if refused := broken_bound(self._rules, face.quality, None):
+            return refused
+        box = tuple(float(v) for v in face.found.box)
+        place = Place(number, len(found), (box[0], box[1], box[2], box[3]), float(face.found.score))
         name = f"{digest[:32]}-{number}"
-        return Face(name, boxes, face.aligned.crop, None, face.keypoints, face.landmarks, place)
+        return Face(name, face.boxes, face.crop, None, face.keypoints, face.landmarks, place)
 
 
 def with_codes(face: Face, global_mu: np.ndarray, regions_mu: np.ndarray, model_sha256: str) -> Face:

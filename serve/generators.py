@@ -1,5 +1,6 @@
 """Generators whose pictures come from one checkpoint: each behind its own queue, so that several models are never in one batch."""
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
@@ -7,7 +8,7 @@ from typing import Any, Protocol, TypeVar
 import numpy as np
 import torch
 
-from rupantara.errors import UserError
+from rupantara.errors import MissingError, UserError
 from rupantara.features import extractors
 from rupantara.features.extractor import Decoded, Source, Spec
 from rupantara.generation import child_loading, decoder_loading, edits, zoo_loading
@@ -112,7 +113,7 @@ class InversionMaker:
         self._generator = InversionGenerator(self._loaded)
         self._dim = self._loaded.config.texture.input_dim
         self._extract = None
-        if config.weights:
+        with contextlib.suppress(MissingError):
             specs = [Spec(self._generator.vector)]
             self._extract = extractors.make(specs, Source(weights=config.weights))[0][0]
 

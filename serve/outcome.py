@@ -65,7 +65,6 @@ BANK_LOST = "bank_lost"
 
 WORDS = {
     "no_face": "no face was found in the picture",
-    "no_detector": "this server has no network that finds faces: give keypoints",
     "empty": "the file is empty",
     "undecodable": "the file is no picture that can be read",
     "truncated": "the file ends before the picture does",

@@ -363,7 +363,6 @@ async function begin() {
   options($("vary-model"), varying.map((name) => name.split(":")[1]));
   $("children").hidden = !("children" in about.models);
   $("age-label").hidden = !about.models.children?.ages;
-  $("drop-hint").textContent = about.detects_faces ? "or drop one here" : "(this server finds no faces in photographs)";
   const model = about.models.hybrids;
   $("model-note").textContent = model ? `Model ${model.model_sha256.slice(0, 12)}, ${model.size} x ${model.size} pixels.` : "";
   chooseAmong([await sampled()]);

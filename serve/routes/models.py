@@ -24,7 +24,7 @@ async def models(services: ServicesDep) -> dict[str, Any]:
     named = {name.partition(":")[0] for name in services.handles}
     routes = sorted(route for route, needs in ROUTES.items() if needs in named)
     routes += sorted(name for name in named if name in ("variations", "inversions", "children"))
-    return {"models": found, "routes": routes, "detects_faces": services.config.weights != "", "regions": list(REGIONS)}
+    return {"models": found, "routes": routes, "regions": list(REGIONS)}
 
 
 @router.get("/v1/species", responses=ERRORS)

@@ -12,7 +12,7 @@ from rupantara.imaging.codec import encode_jpeg
 from rupantara.synthetic import draw_face
 from serve.app import build
 from serve.config import Config
-from tests.conftest import REPOSITORY, WEIGHTS
+from tests.conftest import REPOSITORY
 from tests.serve import small_models
 
 PORT = 8123
@@ -35,7 +35,6 @@ def service(ray_cluster: None, small: Path, served_children: Path) -> Iterator[h
         {
             "checkpoint": str(SHIPPED / "region_vae"),
             "bank": str(SHIPPED / "bank"),
-            "weights": str(WEIGHTS) if WEIGHTS.exists() else "",
             "variations": {name: small_models.variations(small / name, i) for i, name in enumerate(("one", "two"))},
             "inversions": small_models.inversions(small / "inversion"),
             "children": small_models.children(served_children, str(SHIPPED / "region_vae")),

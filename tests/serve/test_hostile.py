@@ -6,7 +6,7 @@ from tests.hostile import write_hostile_files
 from tests.serve.conftest import PORT
 
 LIMIT = 2**20
-ALSO = {"no_detector", "no_face", "animal"}
+ALSO = {"no_face", "animal"}
 """What these drawn faces may be refused for, where the rest of the file is sound."""
 
 
