@@ -16,10 +16,11 @@ from rupantara.errors import UserError
 from rupantara.faces import photographs
 from rupantara.faces.bounds import STRICT, Bounds
 from rupantara.faces.duplicates import REASON, reject_duplicates
+from rupantara.faces.finder import networks_of
 from rupantara.faces.paths import DEFAULT_RULES
 from rupantara.metrics import faces_table
 from rupantara.reports import funnel
-from rupantara.stages.curate import CuratePhotos, CurateRules, load_known_keypoints, shown_uri
+from rupantara.stages.curate import CuratePhotos, CurateRules, shown_uri
 from rupantara.storage import tables, weights
 from rupantara.storage.listing import FOLDER, Listing
 from rupantara.storage.recipe import RecipeSpec
@@ -40,10 +41,11 @@ class Config(Bounds, cli.Common):
     faces: cli.Uri
     """Output table."""
     weights: cli.Uri = ""
-    """Folder or s3:// prefix of networks: yunet_n_dynamic.onnx and pfld.onnx (without it, only known keypoints are used), and
-    mobilefacenet.npz (without it, people in animals' photographs are not looked for)."""
+    """Folder or s3:// prefix of networks that take the place of those that ship: yunet_n_dynamic.onnx, pfld.onnx (68 points, in place
+    of face_landmark_68), mobilefacenet.npz (judges people among animals, in place of face_recognition), animal_landmarks.safetensors."""
     keypoints: cli.Uri = ""
-    """JSON of known keypoints; empty = every *keypoints.json in the photographs' folder or its parent."""
+    """JSON of known keypoints: lists of 3, 5 or 68, or an animal's six by name; empty = every *keypoints.json in the photographs' folder
+    or its parent."""
     extensions: tuple[str, ...] = photographs.EXTENSIONS
     """Endings, in any case, of names that count as photographs; others are only counted."""
     sniff: bool = False
@@ -73,20 +75,9 @@ def presets() -> dict[str, Config]:
     return {"default": default, "strict": replace(default, **strict)}
 
 
-def curate_rules(config: Config, *, judge: bool) -> CurateRules:
-    """Copy the row-deciding flags; `judge` says whether people are looked for among animals."""
-    given: dict[str, Any] = {f.name: getattr(config, f.name) for f in fields(CurateRules) if hasattr(config, f.name)}
-    given["people_among_animals"] = "reject" if judge else "keep"
-    return CurateRules(**given)
-
-
-def networks(config: Config, *, animals: bool) -> list[str]:
-    """Return the names of the networks that photographs are judged with, those of animals among them or not."""
-    wanted = config.people_among_animals == "reject" and animals
-    if wanted and not weights.has(config.weights, "mobilefacenet"):
-        log.warning("people in animals' photographs are not looked for: that needs mobilefacenet.npz in --weights")
-        wanted = False
-    return ["yunet", "pfld", *(["mobilefacenet"] if wanted else [])]
+def curate_rules(config: Config) -> CurateRules:
+    """Copy the row-deciding flags."""
+    return CurateRules(**{f.name: getattr(config, f.name) for f in fields(CurateRules) if hasattr(config, f.name)})
 
 
 def build(config: Config) -> tuple[TableRun, photographs.Found]:
@@ -97,9 +88,10 @@ def build(config: Config) -> tuple[TableRun, photographs.Found]:
         config.photos, Listing(config.part_photos, PART_BYTES), config.extensions, config.rules, sniff=config.sniff
     )
     sidecars = photographs.sidecars(config.photos, config.keypoints)
-    known = {k: v for name, data in sidecars.items() for k, v in load_known_keypoints(data, name).items()}
-    names = networks(config, animals=found.animals) if config.weights else []
-    models = {name: hashlib.sha256(weights.load(config.weights, name)).hexdigest() for name in names}
+    known = photographs.match(config.photos, sidecars, found.listing)
+    judged = config.people_among_animals == "reject"
+    used = networks_of(config.weights, people=found.people, animals=found.animals, judge_people=judged)
+    models = {name: weights.sha256(config.weights, name) for name in used}
     inputs = {"photos": found.hash.hexdigest()}
     inputs["keypoints"] = hashlib.sha256(b"".join(sidecars[k] for k in sorted(sidecars))).hexdigest()
     settings = cli.row_config(config, "photos", "faces", "weights", "keypoints", "extensions", "sniff", "retry")
@@ -111,13 +103,7 @@ def build(config: Config) -> tuple[TableRun, photographs.Found]:
         schema="faces",
         recipe=recipe,
         plan=found.listing.plan(config.faces, recipe.fingerprint),
-        make_stage=partial(
-            CuratePhotos,
-            config.photos,
-            curate_rules(config, judge="mobilefacenet" in models),
-            config.weights or None,
-            known,
-        ),
+        make_stage=partial(CuratePhotos, config.photos, curate_rules(config), config.weights or None, known),
         measure=faces_table.measure,
         beside=(FOLDER,),
         prepare=lambda: found.listing.keep(config.faces, recipe.fingerprint),
@@ -134,13 +120,8 @@ def main(config: Config) -> None:
     if REASON in config.retry:
         raise UserError(f"--retry must name reasons that a later try can mend, got {REASON}")
     run, found = build(config)
-    for line in (
-        *found.lines(),
-        f"{run.extra['known_keypoints']} known keypoints in {run.extra['keypoint_files'] or 'no file'}",
-    ):
+    for line in found.lines():
         log.info(line)
-    if not config.weights and not run.extra["known_keypoints"]:
-        log.warning("no face can be found: give --weights, or known keypoints")
     if not config.retry or config.dry_run:
         table_run.make(config, run)
         return

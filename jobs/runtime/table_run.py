@@ -104,7 +104,8 @@ def _found(run: TableRun) -> Manifest:
 
 
 def _made(config: Common, run: TableRun, running: Manifest) -> Manifest:
-    extra = {**run.extra, **((run.prepare and run.prepare()) or {})}
+    prepared = run.prepare() if run.prepare else None
+    extra = {**run.extra, **(prepared or {})}
     done = tables.done_parts(run.output, running.fingerprint)
     pending = [part for part in run.plan if part.index not in done]
     if done:

@@ -31,6 +31,8 @@ class Bounds:
     """Largest roll of the head in degrees (reject: rolled)."""
     max_expression: float = 100.0
     """Largest expression of the mouth, 0 neutral, 1 a plain smile or open mouth; 68 points only (reject: not_neutral)."""
+    max_emotion: float = 1.0
+    """Largest probability of joy, anger, surprise or sorrow of a person's face, 1 = any (reject: not_neutral)."""
 
 
 STRICT: dict[str, float] = {
@@ -38,6 +40,7 @@ STRICT: dict[str, float] = {
     "max_pitch": 5.0,
     "max_roll": 5.0,
     "max_expression": 0.75,
+    "max_emotion": 0.5,
     "min_chroma": 4.0,
     "min_sharpness": 0.04,
     "min_interocular_px": 32.0,
