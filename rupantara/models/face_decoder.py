@@ -31,7 +31,7 @@ class FaceDecoderConfig:
     texture: TextureDecoderConfig = field(default_factory=TextureDecoderConfig)
 
 
-class Decoded(NamedTuple):
+class DecodedFaces(NamedTuple):
     """Landmarks in px of `landmarks.texture.SIDE`, textures, and the faces that they make."""
 
     points: PointSets
@@ -49,10 +49,10 @@ class FaceDecoder(nn.Module):
             raise ValueError("landmark and texture decoder must be trained about one mean face, got two")
         self.landmarks, self.texture = landmarks, texture
 
-    def forward(self, vectors: Tensor) -> Decoded:
+    def forward(self, vectors: Tensor) -> DecodedFaces:
         """Decode vectors [batch, input_dim]; DegenerateError where predicted landmarks allow no warp."""
         points, textures = self.landmarks(vectors), self.texture(vectors)
-        return Decoded(points, textures, lay(textures, points, self.texture.mean_points))
+        return DecodedFaces(points, textures, lay(textures, points, self.texture.mean_points))
 
 
 def lay(textures: Images, points: PointSets, mean_points: Tensor) -> Images:

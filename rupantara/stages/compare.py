@@ -16,7 +16,7 @@ from rupantara import schema
 from rupantara.evaluation.contestants import Contestant, PcaContestant, load_contestant
 from rupantara.evaluation.judges import Judges
 from rupantara.faces.arrays import load, to_pictures
-from rupantara.generation.variations import NOISE, seed_of
+from rupantara.generation.variation import NOISE, seed_of
 from rupantara.imaging import codec
 from rupantara.metrics.diversity import mean_pairwise
 from rupantara.metrics.image import image_errors
@@ -25,7 +25,7 @@ from rupantara.storage import tables, uris
 from rupantara.tensors import Images
 from rupantara.training.warm_start import Pca, fit_pca
 
-COLUMNS = ("face_id", "domain", "species", "attributes", "image", "landmarks", "reject")
+COLUMNS = ("face_id", "domain", "species", "attributes", "image", "landmarks", "points", "reject")
 BATCH = 64
 MEAN_FACE = "mean_face"
 
