@@ -15,12 +15,10 @@ JOBS = (
     "augment",
     "bank_report",
     "build_bank",
-    "compare_vaes",
     "curate",
     "demo",
     "enhance",
-    "evaluate",
-    "evaluate_inversion",
+    "evaluate.config",
     "export",
 )
 JOBS += ("extract", "pack", "probe", "reverse_map", "train_decoder", "train_vae", "train_zoo")
