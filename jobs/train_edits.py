@@ -33,6 +33,8 @@ KNOTS = {"age": fitting.AGE_KNOTS, "sex": (0.0, 1.0)}
 """Edits, and the values at which their mean codes are taken; sex is 0 male, 1 female, as UTKFace's paths have it."""
 
 LEAST_FACES = 8
+LIGHT = 3
+"""First numbers of a code, which are held equal: of the region VAE how light a picture is, and from where. Children's are lighter."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,11 +89,12 @@ def labelled(rows: Mapping[str, np.ndarray], moments: Moments, name: str) -> Lab
     others += [rows["group"] == group for group in range(4)]
     others += [np.clip(rows["age"], 0, 100) / 100] if name == "sex" else []
     tokens = moments.standardize(torch.from_numpy(rows["tokens"][known])).numpy()
+    light = tokens[:, 0, :LIGHT]
     return Labelled(
         tokens,
         rows["boxes"][known],
         rows[name][known].astype(np.float64),
-        np.stack(others, 1)[known].astype(np.float64),
+        np.concatenate([np.stack(others, 1)[known], light], axis=1).astype(np.float64),
     )
 
 
