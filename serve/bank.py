@@ -26,10 +26,15 @@ class LocalBank:
         self.model_sha256: str = found.model_sha256
         self.alignment: Alignment = found.alignment
         self.species: tuple[str, ...] = tuple(found.species)
+        self._counts = found.species
 
     def pinned(self) -> "LocalBank":
         """Return this bank: it stays at its version."""
         return self
+
+    def num_faces(self, species: str) -> int:
+        """Return how many animals of a species it holds."""
+        return self._counts.get(species, 0)
 
     def search(self, queries: Vectors, region: str, k: int, species: str = "", **options: Any) -> Hits:
         """Find the k best features of a region (`BankIndex.search`)."""

@@ -118,7 +118,8 @@ def run(main: Callable[[C], None], presets: Mapping[str, C], description: str) -
 
 def _start_logging() -> None:
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", stream=sys.stderr)
-    logging.getLogger("jobs").setLevel(logging.INFO)
+    for package in ("jobs", "rupantara"):
+        logging.getLogger(package).setLevel(logging.INFO)
 
 
 def run_kinds(kinds: Mapping[str, tuple[Common, Callable[[Any], None]]], description: str) -> None:

@@ -55,8 +55,12 @@ class Bank(Protocol):
         """Return how codes of the two domains are brought into one space."""
         ...
 
-    def search(self, queries: Vectors, region: str, k: int, species: str = "") -> Hits:
-        """Find the k best features of a region (and species) for each unit query."""
+    def num_faces(self, species: str) -> int:
+        """Return how many animals of a species it holds."""
+        ...
+
+    def search_regions(self, queries: Mapping[str, Vectors], k: int, species: str = "") -> Mapping[str, Hits]:
+        """Find the k best features of each region (and species) for unit queries [n, dim] by region, in one call."""
         ...
 
     def pinned(self) -> "Bank":
@@ -108,16 +112,19 @@ def softmax_weights(scores: np.ndarray, temperature: float) -> np.ndarray:
     return weights / weights.sum(axis=1, keepdims=True)
 
 
-def retrieve(bank: Bank, codes: np.ndarray, region: str, species: str, rule: DonorRule) -> Retrieved:
-    """Find the features of one species nearest to each face's region code [n, dim], and their weighted mean."""
-    hits = _search(bank, codes, region, rule.top_k, species)
-    weights = softmax_weights(hits.scores, rule.temperature)
-    found = (hits.codes * weights[:, :, None]).sum(1)
-    return Retrieved(bank.alignment.restore(found, "animal", region), hits.ids, hits.scores, weights)
+def retrieve(bank: Bank, codes: Mapping[str, np.ndarray], species: str, rule: DonorRule) -> dict[str, Retrieved]:
+    """Find the features of one species nearest to each face's code of each region [n, dim], and their weighted mean."""
+    out = {}
+    for region, hits in _search(bank, codes, rule.top_k, species).items():
+        weights = softmax_weights(hits.scores, rule.temperature)
+        found = (hits.codes * weights[:, :, None]).sum(1)
+        restored = bank.alignment.restore(found, "animal", region)
+        out[region] = Retrieved(restored, hits.ids, hits.scores, weights)
+    return out
 
 
 WHOLE_CANDIDATES = 256
-"""Features searched first in each region for the one animal that lends them all; twice as many each time it is not settled."""
+"""Features searched first in each region for the one animal that lends them all; twice as many each time that it is not settled."""
 
 WHOLE_ROOM = 2**16
 """Features of a region held at a time, over the faces searched together: 32 MB of codes of 128 numbers."""
@@ -129,7 +136,8 @@ def retrieve_whole(bank: Bank, codes: Mapping[str, np.ndarray], species: str) ->
     `codes` holds each wanted region's [n, dim]. Exact: faces are searched again, wider, as long as an animal that some region
     left out could still be better. Ties go to the first by id.
     """
-    count, num = len(next(iter(codes.values()))), WHOLE_CANDIDATES
+    count, most = len(next(iter(codes.values()))), max(1, bank.num_faces(species))
+    num = min(WHOLE_CANDIDATES, most + 1)
     lent = {region: np.zeros(code.shape, np.float32) for region, code in codes.items()}
     ids = {region: np.full((count, 1), "", object) for region in codes}
     scores = {region: np.zeros((count, 1), np.float32) for region in codes}
@@ -137,7 +145,7 @@ def retrieve_whole(bank: Bank, codes: Mapping[str, np.ndarray], species: str) ->
     while left:
         again, step = [], max(1, WHOLE_ROOM // num)
         for rows in (left[start : start + step] for start in range(0, len(left), step)):
-            found = {region: _search(bank, code[rows], region, num, species) for region, code in codes.items()}
+            found = _search(bank, {region: code[rows] for region, code in codes.items()}, num, species)
             places = {i: place for i in range(len(rows)) if (place := _best_over_all(found, i)) is not None}
             settled, at = list(places), [rows[i] for i in places]
             again += [row for i, row in enumerate(rows) if i not in places]
@@ -145,7 +153,7 @@ def retrieve_whole(bank: Bank, codes: Mapping[str, np.ndarray], species: str) ->
                 seats = [place[region] for place in places.values()]
                 lent[region][at] = hits.codes[settled, seats]
                 ids[region][at, 0], scores[region][at, 0] = hits.ids[settled, seats], hits.scores[settled, seats]
-        left, num = again, 2 * num
+        left, num = again, min(2 * num, most + 1)
     raw = {region: bank.alignment.restore(code, "animal", region) for region, code in lent.items()}
     return {region: Retrieved(raw[region], ids[region], scores[region], np.ones((count, 1))) for region in codes}
 
@@ -154,7 +162,7 @@ def retrieve_all(bank: Bank, codes: Mapping[str, np.ndarray], species: str, rule
     """Find what each region of each face takes from a species, as the rule says; `codes` [n, dim] by region."""
     if rule.by == "animal":
         return retrieve_whole(bank, codes, species)
-    return {region: retrieve(bank, code, region, species, rule) for region, code in codes.items()}
+    return retrieve(bank, codes, species, rule)
 
 
 def _best_over_all(found: Mapping[str, Hits], row: int) -> dict[str, int] | None:
@@ -183,10 +191,11 @@ def _best_over_all(found: Mapping[str, Hits], row: int) -> dict[str, int] | None
     return seats[best] if totals[best] > bound else None
 
 
-def _search(bank: Bank, codes: np.ndarray, region: str, k: int, species: str) -> Hits:
+def _search(bank: Bank, codes: Mapping[str, np.ndarray], k: int, species: str) -> Mapping[str, Hits]:
     """Search the bank with aligned unit codes; ValueError when it has nothing of the species."""
-    queries, _ = unit(bank.alignment.align(codes, "human", region))
-    hits = bank.search(queries, region, k, species)
-    if not np.isfinite(hits.scores[:, 0]).all():
-        raise ValueError(f"the bank has no {region} of species {species!r}")
-    return hits
+    queries = {region: unit(bank.alignment.align(code, "human", region))[0] for region, code in codes.items()}
+    found = bank.search_regions(queries, k, species)
+    for region, hits in found.items():
+        if not np.isfinite(hits.scores[:, 0]).all():
+            raise ValueError(f"the bank has no {region} of species {species!r}")
+    return found

@@ -45,7 +45,7 @@ class InvertVectors:
 
     def made(self, batch: pa.Table, uris: Mapping[str, str]) -> Iterator[Generated]:
         """Yield the inversions of rows; `uris` tells where faces come from, by id, as far as that is known."""
-        batch = batch.filter(batch[self._generator.vector].is_valid())
+        batch = schema.whole(batch, self._generator.vector)
         if batch.num_rows:
             vectors = vectors_of(batch, self._generator.vector)
             for part in batches(list(zip(batch["face_id"].to_pylist(), vectors, strict=True))):

@@ -1,6 +1,6 @@
 """A hybrid depends on its request alone; amount 0 is the face itself; wrong requests are refused before any network runs."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cache
 
@@ -42,8 +42,11 @@ class InProcess:
         rows = pa.table(table | {"regions_mu": schema.vector_array(self.codes)})
         self._index = BankIndex(bank_rows(rows, schema.bank(CONFIG.region_dim, ""), self.alignment))
 
-    def search(self, queries: Vectors, region: str, k: int, species: str = "") -> Hits:
-        return self._index.search(queries, region, k, species)
+    def num_faces(self, species: str) -> int:
+        return ANIMALS.count(species)
+
+    def search_regions(self, queries: Mapping[str, Vectors], k: int, species: str = "") -> dict[str, Hits]:
+        return {region: self._index.search(rows, region, k, species) for region, rows in queries.items()}
 
     def pinned(self) -> "InProcess":
         return self

@@ -1,5 +1,7 @@
 """Mixing is exact at both ends, linear or along the great circle between them; retrieval gives back raw codes."""
 
+from collections.abc import Mapping
+
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -29,8 +31,11 @@ class InProcess:
     def __init__(self, index: BankIndex, alignment: Alignment) -> None:
         self.alignment, self._index = alignment, index
 
-    def search(self, queries: Vectors, region: str, k: int, species: str = "") -> Hits:
-        return self._index.search(queries, region, k, species)
+    def num_faces(self, species: str) -> int:
+        return self._index.moments().counts.get(("eyes", species), 0)
+
+    def search_regions(self, queries: Mapping[str, Vectors], k: int, species: str = "") -> dict[str, Hits]:
+        return {region: self._index.search(rows, region, k, species) for region, rows in queries.items()}
 
 
 def drawn(rows: int, seed: int, shift: float = 0.0) -> np.ndarray:
@@ -139,7 +144,7 @@ def test_the_nearest_feature_comes_back_raw_and_is_the_one_nearest_after_alignme
     deviation = np.sqrt(squares - mean**2)
     for i, region in enumerate(REGIONS):
         for species, rows in codes.items():
-            found = retrieve(bank, humans[:, i], region, species, DonorRule(top_k=1))
+            found = retrieve(bank, {region: humans[:, i]}, species, DonorRule(top_k=1))[region]
             queries = (humans[:, i] - humans[:, i].mean(0)) / humans[:, i].std(0)
             known = (rows[:, i] - mean[i]) / deviation[i]
             cosine = queries @ known.T / np.linalg.norm(queries, axis=1)[:, None] / np.linalg.norm(known, axis=1)
@@ -153,7 +158,7 @@ def test_the_nearest_feature_comes_back_raw_and_is_the_one_nearest_after_alignme
 def test_more_features_are_averaged_by_attention_in_the_common_space_and_fewer_than_wanted_are_enough() -> None:
     humans, codes = drawn(10, 0), {"cat": drawn(3, 1, 5.0), "dog": drawn(15, 2, 8.0)}
     bank = bank_of(codes, humans)
-    found = retrieve(bank, humans[:, 1], "nose", "cat", DonorRule(top_k=5, temperature=0.5))
+    found = retrieve(bank, {"nose": humans[:, 1]}, "cat", DonorRule(top_k=5, temperature=0.5))["nose"]
     rows = {f"cat-{i}/nose": code for i, code in enumerate(codes["cat"][:, 1])}
     for row in range(10):
         assert sorted(found.ids[row, :3]) == sorted(rows) and (found.ids[row, 3:] == "").all()
@@ -162,7 +167,7 @@ def test_more_features_are_averaged_by_attention_in_the_common_space_and_fewer_t
         np.testing.assert_allclose(found.codes[row], expected, atol=1e-4)
     np.testing.assert_allclose(found.weights.sum(1), 1, rtol=1e-6)
     with pytest.raises(ValueError, match="no nose of species 'fox'"):
-        retrieve(bank, humans[:, 1], "nose", "fox", DonorRule())
+        retrieve(bank, {"nose": humans[:, 1]}, "fox", DonorRule())
 
 
 def test_one_animal_lends_all_regions_the_one_of_the_greatest_mean_cosine() -> None:

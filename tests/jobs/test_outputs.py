@@ -23,7 +23,8 @@ JOBS = (
     "evaluate_inversion",
     "export",
 )
-JOBS += ("extract", "generate", "pack", "probe", "reverse_map", "train_decoder", "train_vae", "train_zoo", "vary")
+JOBS += ("extract", "pack", "probe", "reverse_map", "train_decoder", "train_vae", "train_zoo")
+JOBS += ("generate.hybrid", "generate.inversion", "generate.variation")
 
 
 def check(output: str, **paths: str) -> None:
