@@ -12,7 +12,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
-from jobs import augment, build_bank, curate, evaluate, extract, reverse_map, train_vae
+from jobs import augment, build_bank, curate, extract, reverse_map, train_vae
+from jobs.evaluate import config as evaluate
+from jobs.evaluate.run import main as run_evaluation
 from jobs.generate import hybrid
 from jobs.runtime import cli
 from rupantara.reports import evaluation, funnel, html, sections
@@ -146,10 +148,10 @@ def steps(config: Config, photos: str) -> dict[str, Callable[[], None]]:
                 features=at["features"], bank=at["bank"], affinity=at["affinity"], limit=config.mapped, **common
             )
         ),
-        "evaluate": lambda: evaluate.main(
+        "evaluate": lambda: run_evaluation(
             evaluate.Config(
                 faces=at["faces"],
-                checkpoint=at["checkpoint"],
+                checkpoint=(at["checkpoint"],),
                 metrics=at["metrics"],
                 weights=config.weights,
                 limit=config.held_out,

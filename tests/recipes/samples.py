@@ -12,11 +12,8 @@ from pathlib import Path
 from jobs import (
     augment,
     build_bank,
-    compare_vaes,
     curate,
     enhance,
-    evaluate,
-    evaluate_inversion,
     export,
     extract,
     pack,
@@ -26,6 +23,8 @@ from jobs import (
     train_vae,
     train_zoo,
 )
+from jobs.evaluate.config import Config as Evaluation
+from jobs.evaluate.run import main as evaluate
 from jobs.generate import hybrid, inversion, variation
 from jobs.runtime import cli
 from rupantara.synthetic import write_photographs
@@ -149,8 +148,8 @@ SAMPLES = {
     "metrics": Sample(
         "evaluate",
         ("faces",),
-        lambda at: evaluate.main(
-            evaluate.Config(faces=at.faces, checkpoint=at.vae, metrics=at.out, weights=at.weights, limit=12)
+        lambda at: evaluate(
+            Evaluation(faces=at.faces, checkpoint=(at.vae,), metrics=at.out, weights=at.weights, limit=12)
         ),
     ),
     "probed": Sample(
@@ -176,10 +175,22 @@ SAMPLES = {
     "inversion_metrics": Sample(
         "evaluate_inversion",
         ("faces", "features", "decoder"),
-        lambda at: evaluate_inversion.main(
-            evaluate_inversion.Config(
-                faces=at.faces, features=at.features, checkpoint=at.decoder, metrics=at.out, weights=at.weights, limit=8
+        lambda at: evaluate(
+            Evaluation(
+                faces=at.faces,
+                features=at.features,
+                checkpoint=(at.decoder,),
+                metrics=at.out,
+                weights=at.weights,
+                limit=8,
             )
+        ),
+    ),
+    "generated_metrics": Sample(
+        "evaluate_generated",
+        ("faces", "generated"),
+        lambda at: evaluate(
+            Evaluation(faces=at.faces, generated=at.generated, metrics=at.out, weights=at.weights, limit=8)
         ),
     ),
     "zoo": Sample("train_zoo", ("faces",), trained_zoo),
@@ -191,10 +202,10 @@ SAMPLES = {
         ),
     ),
     "comparison": Sample(
-        "compare_vaes",
+        "evaluate_vaes",
         ("faces", "zoo"),
-        lambda at: compare_vaes.main(
-            compare_vaes.Config(faces=at.faces, checkpoints=(at.zoo,), comparison=at.out, varied=4, count=3, limit=8)
+        lambda at: evaluate(
+            Evaluation(faces=at.faces, checkpoint=(at.zoo,), metrics=at.out, varied=4, count=3, limit=8)
         ),
     ),
 }
