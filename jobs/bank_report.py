@@ -8,7 +8,6 @@ python -m jobs.bank_report --action plan --vectors 1000000000 --node-gib 64
 
 import json
 import logging
-import time
 from dataclasses import asdict, dataclass
 from typing import Any, ClassVar, Literal
 
@@ -16,14 +15,10 @@ import pandas as pd
 
 from actors import bank_actors
 from jobs.runtime import cli
-from rupantara.bank import factory, versions
-from rupantara.bank.indexes import build_index, vectors_of
+from rupantara.bank import versions
 from rupantara.bank.planning import plan_bank
-from rupantara.bank.queries import queries_between, read_queries
-from rupantara.bank.spec import spec_of
-from rupantara.bank.store import VectorStore
+from rupantara.bank.sweep import sweep
 from rupantara.errors import UserError
-from rupantara.landmarks.regions import REGIONS
 from rupantara.reports import bank as report
 from rupantara.reports import html
 from rupantara.storage import uris
@@ -80,27 +75,14 @@ def tune(config: Config) -> tuple[html.Section, Any]:
     found = versions.latest(config.bank)
     if not 0 <= config.shard < len(found.shards):
         raise UserError(f"--shard must be from 0 to {len(found.shards) - 1}, got {config.shard}")
-    spec, rows = spec_of(found), found.rows(config.shard)
-    queries = read_queries(config.features, frozenset(rows["face_id"].to_pylist()), spec) if config.features else {}
-    count = rows.num_rows // len(REGIONS)
-    kind = config.index
-    if kind == "auto" and count <= factory.FLAT_ROWS:
-        kind = f"IVF{max(4, factory.num_centres(count) // 2)},PQ{spec.region_dim // 2}x4fs,RFlat"
-    plan = factory.plan_index(count, spec.region_dim, kind, half=spec.half)
-    measured, flat = {}, {}
-    for region in REGIONS:
-        vectors = vectors_of(rows, region, spec)
-        asked = queries.get(region, queries_between(vectors))
-        started = time.perf_counter()
-        wanted = factory.truth(VectorStore(vectors), asked)
-        flat[region] = len(asked) / (time.perf_counter() - started)
-        index = build_index(plan, vectors)
-        measured[region] = [
-            factory.measure(index, asked, wanted, nprobe, k).as_json() for nprobe, k in factory.settings_to_try(index)
-        ]
-        log.info("%s: %d settings", region, len(measured[region]))
-    told = {"index": plan.name, "vectors": count, "scan_queries_per_s": flat, "settings": measured}
-    return report.speed(measured, flat), told
+    swept = sweep(found, config.shard, config.index, config.features)
+    told = {
+        "index": swept.index,
+        "vectors": swept.vectors,
+        "scan_queries_per_s": swept.scanned,
+        "settings": swept.settings,
+    }
+    return report.speed(swept.settings, swept.scanned), told
 
 
 def plan(config: Config) -> tuple[html.Section, Any]:
