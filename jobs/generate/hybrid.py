@@ -125,7 +125,13 @@ def with_bank(config: Config, wanted: dict[str, Any], chosen: Chosen | None) -> 
     """Keep the bank's actors up while hybrids are made; give the stage."""
     cli.connect()
     bank = ShardedBank.start(config.bank)
-    yield partial(
+    yield stage_of(config, wanted, chosen, bank)
+    bank.close()
+
+
+def stage_of(config: Config, wanted: dict[str, Any], chosen: Chosen | None, bank: ShardedBank) -> MakeStage:
+    """Return what builds the stage on a worker."""
+    return partial(
         GenerateHybrids,
         partial(HybridGenerator, config.checkpoint, bank),
         partial(HybridRequest, **wanted),
@@ -134,7 +140,6 @@ def with_bank(config: Config, wanted: dict[str, Any], chosen: Chosen | None) -> 
         truncation=config.truncation,
         threads=kind.threads(config),
     )
-    bank.close()
 
 
 def main(config: Config) -> None:
