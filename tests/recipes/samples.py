@@ -212,6 +212,10 @@ SAMPLES = {
 """Samples by the name of their folder, each after those that it reads."""
 
 
+UNSAMPLED = ("generate_child", "train_landmarks", "marked_photographs")
+"""Recipes that no small output is made of: where their code moves, their version is raised."""
+
+
 def of_recipes(recipes: Collection[str], *, alone: bool) -> list[str]:
     """Return the samples of some recipes and, unless `alone`, all that they read, in the order in which they are made."""
     wanted = {name for name, sample in SAMPLES.items() if sample.recipe in recipes}
