@@ -61,6 +61,8 @@ class Config(cli.Common):
     """Side of the aligned crop in pixels."""
     max_pixels: int = CurateRules.max_pixels
     """Largest photograph that is decoded, width times height."""
+    max_bytes: int = CurateRules.max_bytes
+    """Largest file that is read (reject: too_large)."""
     min_interocular_px: float = CurateRules.min_interocular_px
     """Smallest distance between the eyes in the photograph (reject: too_small)."""
     min_coverage: float = CurateRules.min_coverage

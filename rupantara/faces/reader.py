@@ -90,7 +90,7 @@ class FaceReader:
         keypoints = align.transform_points(found.keypoints, aligned.transform)
         measured = measure(aligned, found.keypoints, found.landmarks, found.points)
         measured |= {"num_faces": float(num_faces), "sureness": found.sureness}
-        look = self._looks(picture, found.landmarks) if domain == "human" and found.landmarks is not None else None
+        look = self._looks(picture, found.box) if domain == "human" and found.landmarks is not None else None
         return Face(found, domain, aligned, keypoints, carried[0], carried[1], measured, look)
 
     @cached_property

@@ -25,8 +25,9 @@ class CurateRules:
     rules: tuple[str, ...] = DEFAULT_RULES
     size: int = 256
     max_pixels: int = codec.MAX_PIXELS
+    max_bytes: int = 256 * 2**20
     min_interocular_px: float = 16.0
-    min_coverage: float = 0.35
+    min_coverage: float = 0.28
     min_sharpness: float = 0.0
     min_brightness: float = 15.0
     max_brightness: float = 245.0

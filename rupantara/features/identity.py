@@ -1,7 +1,5 @@
 """The extractor `identity`: dlib's identity network, which ships; it stands in where MobileFaceNet is not given."""
 
-from collections.abc import Sequence
-
 import numpy as np
 import pyarrow as pa
 import torch
@@ -28,7 +26,7 @@ class IdentityVectors:
         self._model = load_dlib_identity(source.weights).to(source.device, self._dtype)
         digest = model_sha256(source)
         field = schema.vector_field(NAME, dlib_identity.DIM, model_sha256=digest, normalized=True, dtype=stored)
-        self.columns: Sequence[pa.Field] = [field]
+        self.columns: list[pa.Field] = [field]
 
     def __call__(self, faces: Decoded) -> list[np.ndarray]:
         """Align each face to dlib's template and embed it."""
