@@ -20,7 +20,7 @@ from rupantara.storage import manifest, tables, uris
 from rupantara.storage.manifest import Manifest
 from rupantara.storage.recipe import Recipe, RecipeSpec
 
-RECIPE = RecipeSpec("augment", version=1)
+RECIPE = RecipeSpec("augment", version=2)
 PLAN_COLUMNS = ("domain", "landmarks", "quality", "split", "reject")
 
 

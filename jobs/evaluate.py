@@ -23,7 +23,7 @@ from rupantara.stages.evaluate import READ, MeasureFaces, fit_baselines
 from rupantara.storage import manifest, uris, weights
 from rupantara.storage.recipe import Recipe, RecipeSpec
 
-RECIPE = RecipeSpec("evaluate", version=1)
+RECIPE = RecipeSpec("evaluate", version=2)
 FIT_TIMEOUT_S = 3600
 
 

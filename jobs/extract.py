@@ -21,7 +21,7 @@ from rupantara.stages.extract import COLUMNS, ExtractFeatures
 from rupantara.storage import manifest
 from rupantara.storage.recipe import Recipe, RecipeSpec
 
-RECIPE = RecipeSpec("extract", version=2)
+RECIPE = RecipeSpec("extract", version=3)
 
 
 @dataclass(frozen=True, kw_only=True)

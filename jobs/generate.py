@@ -27,7 +27,7 @@ from rupantara.storage import manifest
 from rupantara.storage.recipe import Recipe, RecipeSpec
 
 log = logging.getLogger("jobs")
-RECIPE = RecipeSpec("generate", version=1)
+RECIPE = RecipeSpec("generate", version=2)
 
 
 SAMPLES_A_PART = 16

@@ -23,7 +23,7 @@ from rupantara.stages.probe import MEASURES, ProbeCodes
 from rupantara.storage import manifest, uris
 from rupantara.storage.recipe import Recipe, RecipeSpec
 
-RECIPE = RecipeSpec("probe", version=1)
+RECIPE = RecipeSpec("probe", version=2)
 LEAST = 10
 
 

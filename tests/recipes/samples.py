@@ -24,6 +24,7 @@ from jobs import (
     probe,
     reverse_map,
     train_decoder,
+    train_landmarks,
     train_vae,
     train_zoo,
     vary,
@@ -108,6 +109,12 @@ def trained_zoo(at: At) -> None:
     )
 
 
+def trained_landmarks(at: At) -> None:
+    config = replace(train_landmarks.presets()["smoke"], epochs=1)
+    paths = {"photos": at.photos, "points": (f"{at.photos}/keypoints.json",), "checkpoint": at.out}
+    train_landmarks.main(replace(config, **paths))
+
+
 def hybrids(at: At) -> None:
     generate.main(generate.Config(faces=at.faces, checkpoint=at.vae, bank=at.bank, generated=at.out, limit=4))
 
@@ -184,6 +191,7 @@ SAMPLES = {
             )
         ),
     ),
+    "landmarks": Sample("train_landmarks", ("photos",), trained_landmarks),
     "zoo": Sample("train_zoo", ("faces",), trained_zoo),
     "variations": Sample(
         "vary",
