@@ -18,7 +18,7 @@ from rupantara import schema
 from rupantara.errors import UserError
 from rupantara.evaluation.contestants import expand, load_contestant, model_type
 from rupantara.faces.arrays import choose, choose_people
-from rupantara.generation import variations
+from rupantara.generation import variation
 from rupantara.reports import comparison, html
 from rupantara.stages import compare
 from rupantara.stages.compare import CompareFaces, Contest
@@ -53,7 +53,7 @@ class Config(cli.Common):
     """Faces of these whose diversity is measured."""
     count: int = 10
     """Variations of each of them."""
-    noise: float = variations.NOISE
+    noise: float = variation.NOISE
     """Standard deviation of the input's noise on the scale [0, 1]."""
     shown: int = 10
     """Faces of these whose pictures are kept for the report."""

@@ -12,7 +12,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
-from jobs import augment, build_bank, curate, evaluate, extract, generate, reverse_map, train_vae
+from jobs import augment, build_bank, curate, evaluate, extract, reverse_map, train_vae
+from jobs.generate import hybrid
 from jobs.runtime import cli
 from rupantara.reports import evaluation, funnel, html, sections
 from rupantara.storage import manifest, uris
@@ -129,12 +130,13 @@ def steps(config: Config, photos: str) -> dict[str, Callable[[], None]]:
             extract.Config(faces=at["faces"], checkpoint=at["checkpoint"], features=at["features"], **common)
         ),
         "build_bank": lambda: build_bank.main(build_bank.Config(features=at["features"], bank=at["bank"], **common)),
-        "generate": lambda: generate.main(
-            generate.Config(
+        "generate": lambda: hybrid.main(
+            hybrid.Config(
                 faces=at["faces"],
                 checkpoint=at["checkpoint"],
                 bank=at["bank"],
                 generated=at["generated"],
+                split="test",
                 limit=config.hybrids,
                 **common,
             )
@@ -162,7 +164,7 @@ def shipped(config: Config, generated: str) -> dict[str, Callable[[], None]]:
     at = {name: uris.join(config.pretrained, name) for name in ("region_vae", "bank")}
     if not config.pretrained or not all(uris.exists(uris.join(uri, manifest.NAME)) for uri in at.values()):
         return {}
-    wanted = generate.Config(
+    wanted = hybrid.Config(
         checkpoint=at["region_vae"],
         bank=at["bank"],
         generated=generated,
@@ -171,7 +173,7 @@ def shipped(config: Config, generated: str) -> dict[str, Callable[[], None]]:
         seed=config.seed,
         overwrite=config.overwrite,
     )
-    return {"pretrained": lambda: generate.main(wanted)}
+    return {"pretrained": lambda: hybrid.main(wanted)}
 
 
 def report(run: str, seconds: dict[str, float]) -> str:

@@ -13,6 +13,8 @@ from rupantara.faces.balance import draw
 from rupantara.imaging import codec
 from rupantara.landmarks.regions import part_boxes
 from rupantara.storage import tables
+from rupantara.tensors import to_images as to_images
+from rupantara.tensors import to_pictures as to_pictures
 
 COLUMNS = ("face_id", "domain", "species", "identity", "image", "landmarks", "points", "split", "reject")
 
@@ -33,19 +35,6 @@ class FaceArrays:
         """Return at most `count` faces from `start` on."""
         end = start + count
         return FaceArrays(self.rows.slice(start, count), self.pictures[start:end], self.boxes[start:end])
-
-
-def to_images(pictures: np.ndarray) -> torch.Tensor:
-    """Turn uint8 RGB [n, h, w, 3] into `Images` [n, 3, h, w] in [-1, 1], in one pass into a contiguous buffer."""
-    out = torch.empty((len(pictures), 3, *pictures.shape[1:3]))
-    out.copy_(torch.from_numpy(np.ascontiguousarray(pictures)).permute(0, 3, 1, 2))
-    return out.mul_(1 / 127.5).sub_(1)
-
-
-def to_pictures(images: torch.Tensor) -> np.ndarray:
-    """Turn `Images` into uint8 RGB [n, h, w, 3], values outside [-1, 1] clipped."""
-    levels = images.float().clamp(-1, 1).add(1).mul(127.5).round().to(torch.uint8)
-    return levels.permute(0, 2, 3, 1).contiguous().cpu().numpy()
 
 
 def load(rows: pa.Table, size: int) -> FaceArrays:

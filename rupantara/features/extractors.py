@@ -223,6 +223,14 @@ def model_sha256(spec: Spec, source: Source) -> str:
     return f"random weights of seed {spec.seed}"
 
 
+def require(name: str, wanted: str, source: Source) -> str:
+    """Return the SHA-256 of the network that makes a column; UserError where it is not the wanted one."""
+    found = model_sha256(Spec(name), source) if name in EXTRACTORS else ""
+    if found != wanted:
+        raise UserError(f"--photos needs the network that made {name} ({wanted[:12]}), got {found[:12] or 'none'}")
+    return found
+
+
 def run(extractor: Extractor, batch_size: int, faces: Decoded) -> list[pa.Array]:
     """Run one extractor over faces in batches; faces outside its domains get nulls."""
     wanted = [i for i, domain in enumerate(faces.domains) if domain in extractor.domains]

@@ -16,7 +16,7 @@ from rupantara import schema
 from rupantara.evaluation.contestants import Contestant, PcaContestant, load_contestant
 from rupantara.evaluation.judges import Judges
 from rupantara.faces.arrays import load, to_pictures
-from rupantara.generation.variations import NOISE, seed_of
+from rupantara.generation.variation import NOISE, seed_of
 from rupantara.imaging import codec
 from rupantara.metrics.diversity import mean_pairwise
 from rupantara.metrics.image import image_errors

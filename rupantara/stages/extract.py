@@ -24,7 +24,7 @@ REJECT = pa.field("reject", schema.REJECT)
 NOT_FINITE = Rejected("extract", "not_finite", "a vector of the face holds NaN or infinity")
 
 
-def encode(model: loading.Loaded, faces: FaceArrays) -> tuple[torch.Tensor, torch.Tensor]:
+def encode(model: loading.LoadedRegionVAE, faces: FaceArrays) -> tuple[torch.Tensor, torch.Tensor]:
     """Return the means of the codes of faces: global [n, global_dim], regions [n, 5, region_dim]; float32."""
     global_mu, regions_mu = [], []
     with torch.inference_mode():

@@ -2,11 +2,12 @@
 
 import dataclasses
 import importlib
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from jobs import generate
+from jobs.generate import hybrid
 from jobs.runtime import cli
 from rupantara.errors import UserError
 
@@ -22,7 +23,8 @@ JOBS = (
     "evaluate_inversion",
     "export",
 )
-JOBS += ("extract", "generate", "pack", "probe", "reverse_map", "train_decoder", "train_vae", "train_zoo", "vary")
+JOBS += ("extract", "pack", "probe", "reverse_map", "train_decoder", "train_vae", "train_zoo")
+JOBS += ("generate.hybrid", "generate.inversion", "generate.variation")
 
 
 def check(output: str, **paths: str) -> None:
@@ -68,7 +70,17 @@ def test_relative_outputs_of_a_submitted_job_are_refused(tmp_path: Path, monkeyp
 
 
 def test_flags_that_would_count_for_nothing_are_refused() -> None:
-    config = generate.Config(checkpoint="c", generated="g", top_k=5)
+    config = hybrid.Config(checkpoint="c", generated="g", bank="b", top_k=5)
     with pytest.raises(UserError, match="--top-k and --temperature count only with --donor region"):
-        generate.check(config, ("cat",))
-    assert generate.check(generate.Config(checkpoint="c", generated="g", top_k=5, donor="region"), ("cat",))[0] == "cat"
+        hybrid.asked(config, ("cat",))
+    wanted = hybrid.asked(replace(config, donor="region"), ("cat",))
+    assert wanted["species"] == ("cat", "nearest") and wanted["donor"].top_k == 5
+
+
+def test_amounts_are_one_or_one_for_each_region() -> None:
+    config = hybrid.Config(checkpoint="c", generated="g", bank="b", regions=("eyes", "nose"), amount=(0.5,))
+    assert hybrid.asked(config, ("cat",))["amounts"] == {"eyes": 0.5, "nose": 0.5}
+    assert hybrid.asked(replace(config, amount=(0.1, 0.9)), ("cat",))["amounts"] == {"eyes": 0.1, "nose": 0.9}
+    for wrong in ((), (0.1, 0.2, 0.3), (2.0,)):
+        with pytest.raises(UserError, match="amount"):
+            hybrid.asked(replace(config, amount=wrong), ("cat",))

@@ -13,11 +13,12 @@ import pytest
 import torch
 from PIL import Image
 
-from jobs import compare_vaes, curate, push_to_hub, train_zoo, vary
+from jobs import compare_vaes, curate, push_to_hub, train_zoo
+from jobs.generate import variation as variations
 from rupantara import schema
 from rupantara.errors import RefusedError, UserError
 from rupantara.faces.arrays import load, to_pictures
-from rupantara.generation import variations, zoo_loading
+from rupantara.generation import variation, zoo_loading
 from rupantara.reports import comparison
 from rupantara.storage import manifest, tables
 from rupantara.synthetic import write_photographs
@@ -127,7 +128,7 @@ def test_errors_are_those_of_the_model_and_of_a_pca_by_singular_values(made: Mad
     split = {name: load(schema.where(faces, split=name), 64) for name in ("train", "test")}
     pixels = {name: part.pictures.astype(np.float64) / 255 for name, part in split.items()}
     model = zoo_loading.load(f"{made.zoo}/plain").model
-    expected = {"plain": (variations.reconstruct(model, split["test"].images()).numpy() + 1) / 2}
+    expected = {"plain": (variation.reconstruct(model, split["test"].images()).numpy() + 1) / 2}
     expected["plain"] = np.transpose(expected["plain"], (0, 2, 3, 1))
     mean = pixels["train"].mean(0)
     expected["mean_face"] = np.broadcast_to(mean, pixels["test"].shape)
@@ -171,10 +172,16 @@ def test_the_same_comparison_again_does_nothing_and_reads_the_same(made: Made, c
 @pytest.mark.parametrize("mode", ["posterior", "input_noise", "prior"])
 def test_variations_are_rows_that_can_be_made_again(made: Made, tmp_path, mode) -> None:
     checkpoint = f"{made.zoo}/plain"
-    config = vary.Config(
-        checkpoint=checkpoint, faces=made.faces, generated=str(tmp_path / "out"), count=5, mode=mode, limit=3
+    config = variations.Config(
+        checkpoint=checkpoint,
+        faces=made.faces,
+        generated=str(tmp_path / "out"),
+        count=5,
+        mode=mode,
+        limit=3,
+        split="test",
     )
-    vary.main(config)
+    variations.main(config)
     rows = tables.read(config.generated, schema="generated").to_pylist()
     faces = {r["face_id"]: r for r in tables.read(made.faces, schema="faces").to_pylist()}
     assert len(rows) == len({row["request_id"] for row in rows}) == (5 if mode == "prior" else 15)
@@ -186,11 +193,11 @@ def test_variations_are_rows_that_can_be_made_again(made: Made, tmp_path, mode) 
         assert "Synthetic" in picture.info["Description"]
         assert json.loads(picture.info["Parameters"]) == parameters
         if mode == "prior":
-            again = variations.from_prior(loaded.model, 1, row["seed"])
+            again = variation.from_prior(loaded.model, 1, row["seed"])
         else:
             assert faces[row["face_ids"][0]]["split"] == "test"
             one = schema.where(tables.read(made.faces, schema="faces"), face_id=row["face_ids"][0])
-            images = variations.vary(loaded.model, load(one, 64).images()[0], 5, mode, row["seed"])
+            images = variation.vary(loaded.model, load(one, 64).images()[0], 5, mode, row["seed"])
             again = images[parameters["number"] :][:1]
         levels = np.abs(np.array(picture).astype(int) - to_pictures(again)[0])
         assert levels.max() <= 1
@@ -235,7 +242,7 @@ def test_a_push_is_one_commit_of_what_loads_again(made: Made, tmp_path) -> None:
         (tmp_path / operation.path_in_repo).write_bytes(operation.path_or_fileobj)
     images = torch.rand(1, 3, 64, 64) * 2 - 1
     ours, theirs = (zoo_loading.load(uri).model for uri in (config.checkpoint, str(tmp_path)))
-    assert torch.equal(variations.reconstruct(ours, images), variations.reconstruct(theirs, images))
+    assert torch.equal(variation.reconstruct(ours, images), variation.reconstruct(theirs, images))
     sent = b"".join(operation.path_or_fileobj for operation in operations)
     assert str(made.root).encode() not in sent, "no path of this machine leaves it"
 

@@ -19,7 +19,6 @@ from jobs import (
     evaluate_inversion,
     export,
     extract,
-    generate,
     pack,
     probe,
     reverse_map,
@@ -27,8 +26,8 @@ from jobs import (
     train_landmarks,
     train_vae,
     train_zoo,
-    vary,
 )
+from jobs.generate import hybrid, inversion, variation
 from jobs.runtime import cli
 from rupantara.synthetic import write_photographs
 
@@ -116,17 +115,15 @@ def trained_landmarks(at: At) -> None:
 
 
 def hybrids(at: At) -> None:
-    generate.main(generate.Config(faces=at.faces, checkpoint=at.vae, bank=at.bank, generated=at.out, limit=4))
+    hybrid.main(hybrid.Config(faces=at.faces, checkpoint=at.vae, bank=at.bank, generated=at.out, limit=4))
 
 
 def sampled_hybrids(at: At) -> None:
-    generate.main(generate.Config(samples=3, checkpoint=at.vae, bank=at.bank, generated=at.out, donor="region"))
+    hybrid.main(hybrid.Config(samples=3, checkpoint=at.vae, bank=at.bank, generated=at.out, donor="region"))
 
 
 def inverted(at: At) -> None:
-    generate.main(
-        generate.Config(kind="inversion", features=at.features, checkpoint=at.decoder, generated=at.out, limit=4)
-    )
+    inversion.main(inversion.Config(features=at.features, checkpoint=at.decoder, generated=at.out, limit=4))
 
 
 SAMPLES = {
@@ -145,8 +142,8 @@ SAMPLES = {
         ("features", "bank"),
         lambda at: reverse_map.main(reverse_map.Config(features=at.features, bank=at.bank, affinity=at.out)),
     ),
-    "generated": Sample("generate", ("faces", "bank"), hybrids),
-    "sampled": Sample("generate", ("bank",), sampled_hybrids),
+    "generated": Sample("generate_hybrid", ("faces", "bank"), hybrids),
+    "sampled": Sample("generate_hybrid", ("bank",), sampled_hybrids),
     "enhanced": Sample(
         "enhance",
         ("faces", "generated"),
@@ -181,7 +178,7 @@ SAMPLES = {
         ),
     ),
     "decoder": Sample("train_decoder", ("features", "morph_features"), trained_decoder),
-    "inversions": Sample("generate inversion", ("features", "decoder"), inverted),
+    "inversions": Sample("generate_inversion", ("features", "decoder"), inverted),
     "inversion_metrics": Sample(
         "evaluate_inversion",
         ("faces", "features", "decoder"),
@@ -194,9 +191,11 @@ SAMPLES = {
     "landmarks": Sample("train_landmarks", ("photos",), trained_landmarks),
     "zoo": Sample("train_zoo", ("faces",), trained_zoo),
     "variations": Sample(
-        "vary",
+        "generate_variation",
         ("faces", "zoo"),
-        lambda at: vary.main(vary.Config(faces=at.faces, checkpoint=f"{at.zoo}/plain", generated=at.out, limit=3)),
+        lambda at: variation.main(
+            variation.Config(faces=at.faces, checkpoint=f"{at.zoo}/plain", generated=at.out, limit=3)
+        ),
     ),
     "comparison": Sample(
         "compare_vaes",

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from rupantara.generation.variations import (
+from rupantara.generation.variation import (
     NOISE,
     from_input_noise,
     from_posterior,
