@@ -22,7 +22,7 @@ from rupantara.stages.extract import COLUMNS, ExtractFeatures
 from rupantara.storage import manifest, plan, tables
 from rupantara.storage.recipe import RecipeSpec
 
-RECIPE = RecipeSpec("extract", version=2)
+RECIPE = RecipeSpec("extract", version=3)
 
 
 @dataclass(frozen=True, kw_only=True)

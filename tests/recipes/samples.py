@@ -20,6 +20,7 @@ from jobs import (
     probe,
     reverse_map,
     train_decoder,
+    train_landmarks,
     train_vae,
     train_zoo,
 )
@@ -105,6 +106,12 @@ def trained_zoo(at: At) -> None:
     train_zoo.main(
         replace(train_zoo.presets()["smoke"], faces=at.faces, checkpoints=at.out, models="plain,beta", epochs=2)
     )
+
+
+def trained_landmarks(at: At) -> None:
+    config = replace(train_landmarks.presets()["smoke"], epochs=1)
+    paths = {"photos": at.photos, "points": (f"{at.photos}/keypoints.json",), "checkpoint": at.out}
+    train_landmarks.main(replace(config, **paths))
 
 
 def hybrids(at: At) -> None:
@@ -193,6 +200,7 @@ SAMPLES = {
             Evaluation(faces=at.faces, generated=at.generated, metrics=at.out, weights=at.weights, limit=8)
         ),
     ),
+    "landmarks": Sample("train_landmarks", ("photos",), trained_landmarks),
     "zoo": Sample("train_zoo", ("faces",), trained_zoo),
     "variations": Sample(
         "generate_variation",
