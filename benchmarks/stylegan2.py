@@ -42,10 +42,7 @@ def main(config: Config) -> None:
     networks = e4e_stylegan2.random(config.size, config.seed)
     built = time.perf_counter() - started
     networks_by_name = {"e4e": networks.encoder, "stylegan2": networks.generator}
-    counts = {
-        name: sum(p.numel() for p in part.parameters())
-        for name, part in networks_by_name.items()
-    }
+    counts = {name: sum(p.numel() for p in part.parameters()) for name, part in networks_by_name.items()}
     face = codec.decode(Path(config.photo).read_bytes()) if config.photo else draw_face("human", 1, size=256).image
     images, boxes = to_images(codec.resize(face, 256)[None]), torch.zeros(1, 6, 4)
     times: dict[str, float] = {}
