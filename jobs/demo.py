@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 from jobs import augment, build_bank, curate, extract, reverse_map, train_vae
 from jobs.evaluate import config as evaluate
 from jobs.evaluate.run import main as run_evaluation
-from jobs.generate import hybrid
+from jobs.generate import child, hybrid
 from jobs.runtime import cli
 from rupantara.reports import evaluation, funnel, html, sections
 from rupantara.storage import manifest, uris
@@ -175,7 +175,28 @@ def shipped(config: Config, generated: str) -> dict[str, Callable[[], None]]:
         seed=config.seed,
         overwrite=config.overwrite,
     )
-    return {"pretrained": lambda: hybrid.main(wanted)}
+    return {"pretrained": lambda: hybrid.main(wanted), **families(config, f"{generated}_families")}
+
+
+def families(config: Config, generated: str) -> dict[str, Callable[[], None]]:
+    """Lay out parents of nobody, three siblings and the first of them at three ages, if the shipped networks are there."""
+    at = {name: uris.join(config.pretrained, name) for name in ("region_vae", "blender", "edits")}
+    if not all(uris.exists(uris.join(uri, manifest.NAME)) for uri in at.values()):
+        return {}
+    wanted = child.Config(
+        checkpoint=at["region_vae"],
+        blender=at["blender"],
+        edits_from=at["edits"],
+        generated=generated,
+        samples=config.sampled,
+        siblings=3,
+        ages=(5.0, 10.0, 20.0),
+        parents=True,
+        sheet_rows=config.sampled,
+        seed=config.seed,
+        overwrite=config.overwrite,
+    )
+    return {"families": lambda: child.main(wanted)}
 
 
 def report(run: str, seconds: dict[str, float]) -> str:
@@ -185,6 +206,7 @@ def report(run: str, seconds: dict[str, float]) -> str:
         "Rupantara: from photographs to hybrid faces",
         [
             *([sections.hybrids(uris.join(run, "sampled"))] if "pretrained" in seconds else []),
+            *([sections.families(uris.join(run, "sampled_families"))] if "families" in seconds else []),
             sections.hybrids(uris.join(run, "generated")),
             sections.affinity(uris.join(run, "affinity")),
             sections.morphs(uris.join(run, "morphs")),
