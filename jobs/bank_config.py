@@ -23,6 +23,8 @@ class Config(cli.Common):
     """Features table (build, add)."""
     bank: str
     """The bank: rows by shard, FAISS files in index/, manifests of its versions."""
+    pictures: str = ""
+    """Faces table whose crops the bank carries beside its codes, so that hybrids can show their fur (build; "" = codes alone)."""
     num_shards: int = 2
     """Shards, by the hash of face_id; one actor each serves them (build)."""
     splits: tuple[str, ...] = schema.SPLITS

@@ -9,6 +9,7 @@ ray job submit --working-dir . -- python -m jobs.build_bank --features s3://buck
 
 import logging
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -19,7 +20,7 @@ from jobs.bank_changes import PLANS, make_version, written
 from jobs.bank_config import Config, check_flags, choose_animals
 from jobs.runtime import cli, parts
 from rupantara import schema
-from rupantara.bank import versions
+from rupantara.bank import donors, versions
 from rupantara.bank.alignment import Alignment
 from rupantara.bank.check import check
 from rupantara.bank.choice import characteristic
@@ -27,7 +28,7 @@ from rupantara.bank.factory import plan_index
 from rupantara.errors import UserError
 from rupantara.landmarks.regions import REGIONS
 from rupantara.stages.bank import BankSpec, BuildShard, fit_alignment, index_summary
-from rupantara.storage import manifest
+from rupantara.storage import manifest, tables
 from rupantara.storage.recipe import Recipe, RecipeSpec
 
 log = logging.getLogger("jobs")
@@ -47,11 +48,13 @@ def build(config: Config) -> tuple[Recipe, list[parts.Part], partial[BuildShard]
     check_flags(config)
     features = manifest.require(config.features, "features")
     model = features.extra["model_sha256"]
-    settings = cli.row_config(config, "features", "bank", "action", "face_ids", "species", "keep")
+    settings = cli.row_config(config, "features", "bank", "pictures", "action", "face_ids", "species", "keep")
     old = manifest.read(config.bank)
     removed = old.extra.get("removed", []) if old is not None and old.schema == "bank" else []
     settings |= {"removed": removed} if removed else {}
-    recipe = RECIPE.of(settings, {"features": features.content}, {"region_vae": model})
+    inputs = {"features": features.content}
+    inputs |= {"pictures": manifest.require(config.pictures, "faces").content} if config.pictures else {}
+    recipe = RECIPE.of(settings, inputs, {"region_vae": model})
     dim = parts.vector_dim(config.features, features, "regions_mu") // len(REGIONS)
     alignment = align(config, dim)
     by_hash = config.choose == "hash"
@@ -67,6 +70,12 @@ def build(config: Config) -> tuple[Recipe, list[parts.Part], partial[BuildShard]
     return recipe, plan, make, spec, dict(sorted(Counter(chosen.values()).items()))
 
 
+def held(bank: str, files: Sequence[versions.ShardFiles]) -> frozenset[str]:
+    """Return the faces that a bank's files hold."""
+    paths = [path for one in files for path in one.segments]
+    return frozenset(i for path in paths for i in tables.read_file(bank, path, ["face_id"])["face_id"].to_pylist())
+
+
 def run_build(config: Config) -> None:
     """Build the bank whole."""
     recipe, plan, make_stage, spec, species = build(config)
@@ -78,6 +87,8 @@ def run_build(config: Config) -> None:
     def finish() -> dict[str, Any]:
         files = list(written(config.bank, recipe.fingerprint, range(len(plan))).values())
         index = index_summary(config.bank, files, spec)
+        if config.pictures:
+            log.info("%d animals with pictures", donors.write(config.bank, config.pictures, held(config.bank, files)))
         return {"version": number, "layout": [one.as_json() for one in files], "index": index}
 
     complete = parts.run_parts(

@@ -236,6 +236,20 @@ def bank(region_dim: int, model_sha256: str, dtype: pa.DataType | None = None) -
     )
 
 
+DONORS = pa.schema(
+    [
+        ("face_id", pa.string()),
+        ("species", pa.string()),
+        ("image", pa.binary()),
+        vector_field("points", 6, 2),
+        ("yaw", pa.float32()),
+        ("eyes_open", pa.bool_()),
+        ("fitness", pa.float32()),
+    ]
+)
+"""Animals that a bank can lend pictures of: the aligned crop, six points px (NaN = not seen), and how fit each is to lend its face."""
+
+
 def accepted(table: pa.Table) -> pa.Table:
     """Keep the rows that no stage rejected."""
     return table.filter(pc.field("reject").is_null())
