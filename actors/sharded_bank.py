@@ -10,6 +10,7 @@ import numpy as np
 import ray
 from ray.exceptions import RayError, RayTaskError
 
+from actors import room
 from actors.bank_shard import BankShard
 from actors.fan_out import HEDGE_S, MAX_PENDING, ask_all, first_line
 from rupantara.bank import versions
@@ -64,7 +65,7 @@ class ShardedBank:
     def start(
         bank: str,
         *,
-        num_cpus: float = 0.25,
+        num_cpus: float = 0.0,
         num_gpus: float = 0.0,
         detached: bool = False,
         replicas: int = 1,
@@ -75,12 +76,15 @@ class ShardedBank:
 
         Detached ones have names and outlive the job; those that run already are found. `threads` of each search: 0 divides this
         machine's processors among a shard's neighbours. With `num_gpus` (a share of one, each) and a FAISS that is built for GPUs,
-        what is scanned is scanned there. Raise UserError for fewer than one replica, BankUnavailableError when
-        the cluster has no room for all within `timeout_s`.
+        what is scanned is scanned there. They reserve their memory, and by default no CPU: whoever asks them waits for the answer,
+        and workers must find room beside them. Raise UserError for fewer than one replica, BankUnavailableError at once when the
+        nodes have not the memory for all, and when they have not loaded within `timeout_s`.
         """
         if replicas < 1:
             raise UserError(f"replicas must be at least 1, got {replicas}")
         found = versions.latest(bank)
+        if why := room.lacking(room.shard_bytes(found) * replicas):
+            raise BankUnavailableError(f"{bank}: {why}")
         threads = threads or max(1, (os.cpu_count() or 1) // (len(found.shards) * replicas))
         options = {
             "num_cpus": num_cpus,
@@ -314,13 +318,14 @@ def _start(
 ) -> View:
     """Start the actors of a version."""
     key = hashlib.sha256(found.uri.encode()).hexdigest()[:12]
-    handles = []
+    handles, memory = [], room.shard_bytes(found)
     for shard in range(len(found.shards)):
         row = []
         for number in range(replicas):
             options: dict[str, Any] = {
                 "num_cpus": num_cpus,
                 "num_gpus": num_gpus,
+                "memory": memory[shard],
                 "max_restarts": -1,
                 "max_task_retries": 0,
             }

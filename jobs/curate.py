@@ -6,8 +6,8 @@
 
 import hashlib
 import logging
-from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
 from functools import partial
 from typing import Any, ClassVar, Literal
 
@@ -19,7 +19,9 @@ from jobs.photo_parts import EXTENSIONS, photo_part, photographs
 from jobs.runtime import cli, parts, retry
 from rupantara import schema
 from rupantara.errors import UserError
+from rupantara.faces import names
 from rupantara.faces.duplicates import REASON
+from rupantara.faces.finder import networks_of
 from rupantara.faces.paths import DEFAULT_RULES, compile_rules, count_by_rule, is_animal
 from rupantara.reports import funnel, html
 from rupantara.stages.curate import CuratePhotos, CurateRules, load_known_keypoints, shown_uri
@@ -28,7 +30,7 @@ from rupantara.storage.manifest import Manifest
 from rupantara.storage.recipe import Recipe, RecipeSpec
 from rupantara.storage.uris import FileEntry
 
-RECIPE = RecipeSpec("curate", version=1)
+RECIPE = RecipeSpec("curate", version=2)
 PART_BYTES = 128 * 2**20
 ANY = DEFAULT_RULES[-1]
 OTHERS = "of any other picture: each is taken for a person of its own, who has no other pictures"
@@ -46,10 +48,11 @@ class Config(cli.Common):
     faces: str
     """Output table."""
     weights: str = ""
-    """Folder or s3:// prefix of networks: yunet_n_dynamic.onnx and pfld.onnx (without it, only known keypoints are used), and
-    mobilefacenet.npz (without it, people in animals' photographs are not looked for)."""
+    """Folder or s3:// prefix of networks that take the place of those that ship: yunet_n_dynamic.onnx, pfld.onnx (68 points, in place
+    of face_landmark_68), mobilefacenet.npz (judges people among animals, in place of face_recognition), animal_landmarks.safetensors."""
     keypoints: str = ""
-    """JSON of known keypoints; empty = every *keypoints.json in the photographs' folder or its parent."""
+    """JSON of known keypoints: lists of 3, 5 or 68, or an animal's six by name; empty = every *keypoints.json in the photographs' folder
+    or its parent."""
     extensions: tuple[str, ...] = EXTENSIONS
     """Names that count as photographs; others are only counted."""
     rules: tuple[str, ...] = DEFAULT_RULES
@@ -78,6 +81,8 @@ class Config(cli.Common):
     """Largest roll of the head in degrees (reject: rolled)."""
     max_expression: float = CurateRules.max_expression
     """Largest expression of the mouth, 0 neutral, 1 a plain smile or open mouth; 68 points only (reject: not_neutral)."""
+    max_emotion: float = CurateRules.max_emotion
+    """Largest probability of joy, anger, surprise or sorrow of a person's face, 1 = any (reject: not_neutral)."""
     several_faces: Literal["subject", "all", "reject"] = "subject"
     """A photograph with several faces: keep its subject, keep each face that passes, or reject it (several_faces)."""
     people_among_animals: Literal["reject", "keep"] = "reject"
@@ -103,6 +108,7 @@ def strict() -> Config:
     Eyewear and headwear, which the paper also excludes, are not judged: no network for them is in the catalogue.
     """
     bounds: dict[str, Any] = {"max_yaw": 5.0, "max_pitch": 5.0, "max_roll": 5.0, "max_expression": 0.75}
+    bounds["max_emotion"] = 0.5
     bounds |= {"min_chroma": 4.0, "min_sharpness": 0.04, "min_interocular_px": 32.0, "min_coverage": 0.5}
     return Config(photos=cli.REQUIRED, faces=cli.REQUIRED, preset="strict", several_faces="all", **bounds)
 
@@ -134,19 +140,35 @@ def find_keypoints(config: Config) -> dict[str, bytes]:
     return found
 
 
-def curate_rules(config: Config, *, judge: bool) -> CurateRules:
-    """Copy the row-deciding flags; `judge` says whether people are looked for among animals."""
-    rules = CurateRules(**{f.name: getattr(config, f.name) for f in fields(CurateRules) if hasattr(config, f.name)})
-    return replace(rules, people_among_animals="reject" if judge else "keep")
+def curate_rules(config: Config) -> CurateRules:
+    """Copy the row-deciding flags."""
+    return CurateRules(**{f.name: getattr(config, f.name) for f in fields(CurateRules) if hasattr(config, f.name)})
 
 
 def networks(config: Config, entries: Sequence[FileEntry]) -> list[str]:
-    """Return the names of the networks that these photographs are judged with."""
-    wanted = config.people_among_animals == "reject" and any(is_animal(e.path, config.rules) for e in entries)
-    if wanted and not weights.has(config.weights, "mobilefacenet"):
-        log.warning("people in animals' photographs are not looked for: that needs mobilefacenet.npz in --weights")
-        wanted = False
-    return ["yunet", "pfld", *(["mobilefacenet"] if wanted else [])]
+    """Return the names of the networks that these photographs are found and judged with."""
+    animal = [is_animal(entry.path, config.rules) for entry in entries]
+    return networks_of(
+        config.weights,
+        people=not all(animal),
+        animals=any(animal),
+        judge_people=config.people_among_animals == "reject",
+    )
+
+
+def match_keypoints(
+    config: Config, sidecars: Mapping[str, bytes], entries: Sequence[FileEntry]
+) -> dict[str, np.ndarray]:
+    """Return known points by the path of their photograph; those that match none are logged."""
+    known: dict[str, np.ndarray] = {}
+    for name, data in sorted(sidecars.items()):
+        points = load_known_keypoints(data, name)
+        found, lost = names.match(points, (e.path for e in entries), config.photos.rstrip("/").rpartition("/")[2])
+        known |= {path: points[row] for path, row in found.items()}
+        log.info("%d of %d known keypoints of %s match a photograph", len(found), len(points), name)
+        if lost:
+            log.warning("%d names in %s match no photograph: %s …", len(lost), name, ", ".join(lost[:3]))
+    return known
 
 
 def build(config: Config) -> tuple[Recipe, list[parts.Part], partial[CuratePhotos], dict[str, Any]]:
@@ -164,19 +186,15 @@ def build(config: Config) -> tuple[Recipe, list[parts.Part], partial[CuratePhoto
         raise UserError(f"--photos holds no file named *.{'/'.join(config.extensions)}, got {config.photos!r}")
     by_rule = count_by_rule((e.path for e in entries), config.rules)
     sidecars = find_keypoints(config)
-    known: dict[str, np.ndarray] = {}
-    for name, data in sidecars.items():
-        known |= load_known_keypoints(data, name)
-    models = {}
-    if config.weights:
-        models = {n: hashlib.sha256(weights.load(config.weights, n)).hexdigest() for n in networks(config, entries)}
+    known = match_keypoints(config, sidecars, entries)
+    models = {name: weights.sha256(config.weights, name) for name in networks(config, entries)}
     inputs = {"photos": uris.fingerprint_files(entries)}
     inputs["keypoints"] = hashlib.sha256(b"".join(sidecars[k] for k in sorted(sidecars))).hexdigest()
     settings = cli.row_config(config, "photos", "faces", "weights", "keypoints", "extensions", "retry")
     # What a part holds must not change between a kill and the resuming.
     settings["part_bytes"] = PART_BYTES
     recipe = RECIPE.of(settings, inputs, models)
-    rules = curate_rules(config, judge="mobilefacenet" in models)
+    rules = curate_rules(config)
     make_stage = partial(CuratePhotos, config.photos, rules, config.weights or None, known)
     return (
         recipe,
@@ -200,7 +218,6 @@ def main(config: Config) -> None:
         print(config, f"\nfingerprint {recipe.fingerprint}\n{len(planned)} parts, {listing}")
         return
     log.info("%d files listed, %d of them not photographs by name", listing["listed"], listing["not_photographs"])
-    log.info("%d known keypoints in %s", listing["known_keypoints"], ", ".join(listing["keypoint_files"]) or "no file")
     for rule, count in listing["by_rule"].items():
         log.info("%d photographs fall under the rule %s", count, OTHERS if rule == ANY else rule)
     rows = pa.concat_tables([part.rows for part in planned if part.rows is not None])
@@ -216,7 +233,7 @@ def main(config: Config) -> None:
         amend = partial(reject_duplicates, config.faces, paths, recipe.fingerprint)
         done = run(version=schema.VERSION, beside=retry.LISTING, begun=begun, amend=amend, **listing)
     if not done.counts["accepted"]:
-        log.warning("no face was accepted%s", "" if config.weights else ": give --weights, or known keypoints")
+        log.warning("no face was accepted")
     write_report(config.faces, done)
 
 

@@ -39,8 +39,9 @@ class Config(cli.Common):
     weights: str = ""
     """Folder or s3:// prefix of pretrained networks, for arcface and arcface_features (mobilefacenet.npz), vggface and e4e."""
     extractors: tuple[str, ...] = ()
-    """region_vae, arcface, arcface_features, vggface, e4e, vggface_random, texture, crop; each may be followed by :batch_size=N,
-    :precision=bf16, :store=float16, :seed=N, :size=N (a picture's side). Empty = region_vae with --checkpoint, arcface with --weights."""
+    """region_vae, identity (ships), arcface, arcface_features, vggface, e4e, vggface_random, texture, crop; each may be followed by
+    :batch_size=N, :precision=bf16, :store=float16, :seed=N, :size=N (a picture's side). Empty = region_vae with --checkpoint, arcface
+    with --weights, identity without either."""
     mean_of: str = ""
     """Features table whose mean landmarks textures are warped to (for morphs: that of their faces); empty = the mean of the
     train split of --faces."""
@@ -50,13 +51,13 @@ class Config(cli.Common):
 
 def specs_of(config: Config) -> list[Spec]:
     """Read --extractors, or choose by what is given."""
-    chosen = config.extractors or [
-        n for n, given in (("region_vae", config.checkpoint), ("arcface", config.weights)) if given
-    ]
+    chosen = (
+        config.extractors
+        or [n for n, given in (("region_vae", config.checkpoint), ("arcface", config.weights)) if given]
+        or ["identity"]
+    )
     specs = [extractors.parse(text) for text in chosen]
     names = [spec.name.removesuffix("_random") for spec in specs]
-    if not specs:
-        raise UserError("nothing to extract: give --checkpoint, --weights or --extractors")
     if len(set(names)) < len(names):
         raise UserError(f"each extractor may be named once, got {', '.join(chosen)}")
     for spec in specs:

@@ -6,7 +6,8 @@ polars, duckdb and HF datasets all open that. Images are encoded bytes. `reject`
 
 import json
 import math
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -40,8 +41,16 @@ QUALITY_FIELDS = (
     "num_faces",
     "eyewear",
     "headwear",
+    "eye_openness",
+    "mouth_openness",
+    "sureness",
 )
 """Measures of a face; null = not judged (eyewear and headwear have no network in the catalogue yet)."""
+
+POINTS = ("left_eye", "right_eye", "nose", "mouth", "left_ear", "right_ear")
+"""An animal's points, left and right as seen in the picture."""
+
+EXPRESSIONS = ("neutral", "happy", "sad", "angry", "fearful", "disgusted", "surprised")
 
 ROWS_IN = b"rupantara_rows_in"
 """Metadata by which a stage says how many rows its output accounts for, where that is not the number of rows given."""
@@ -71,6 +80,21 @@ PHOTOS = pa.schema([("path", pa.binary()), ("bytes", pa.int64()), ("mtime_ns", p
 
 MORPHS_PLANNED = pa.schema([("pool", pa.int64()), ("index", pa.int64())])
 
+FACE_POINTS = pa.field("points", pa.struct([(name, pa.list_(pa.float32(), 2)) for name in POINTS]))
+"""The six points of an animal's head in pixels of the crop, null where hidden; null for people."""
+
+FACE_EXPRESSIONS = pa.field("expressions", pa.struct([(name, pa.float32()) for name in EXPRESSIONS]))
+"""Probabilities of a person's expressions, by a network; null for animals."""
+
+FACE_ESTIMATED = pa.field(
+    "estimated", pa.struct([("age", pa.float32()), ("sex", pa.string()), ("sex_probability", pa.float32())])
+)
+"""A person's apparent age in years and sex (`female`, `male`, as in `attributes`), estimated by a network: what the path says is
+in `attributes`."""
+
+ADDED = {field.name: field for field in (FACE_POINTS, FACE_EXPRESSIONS, FACE_ESTIMATED)}
+"""Columns that older tables of the same version lack; readers get nulls."""
+
 FACES = pa.schema(
     [
         ("face_id", pa.string()),
@@ -84,6 +108,9 @@ FACES = pa.schema(
         ("image", pa.binary()),
         vector_field("keypoints", 5, 2),
         vector_field("landmarks", 68, 2),
+        FACE_POINTS,
+        FACE_EXPRESSIONS,
+        FACE_ESTIMATED,
         ("detector_score", pa.float32()),
         ("quality", pa.struct([(name, pa.float32()) for name in QUALITY_FIELDS])),
         ("parents", pa.list_(pa.string())),
@@ -248,6 +275,19 @@ DONORS = pa.schema(
     ]
 )
 """Animals that a bank can lend pictures of: the aligned crop, six points px (NaN = not seen), and how fit each is to lend its face."""
+
+
+def points_of(row: Mapping[str, Any]) -> np.ndarray | None:
+    """Return an animal's six points [6, 2] px of the crop from a row of faces, NaN where hidden; None where it has none."""
+    named = row.get("points")
+    if named is None:
+        return None
+    return np.array([named[name] or (np.nan, np.nan) for name in POINTS], np.float32)
+
+
+def named_points(points: np.ndarray) -> dict[str, list[float] | None]:
+    """Return six points [6, 2] by name, null where NaN, as `points` holds them."""
+    return {n: [float(v) for v in p] if np.isfinite(p).all() else None for n, p in zip(POINTS, points, strict=True)}
 
 
 def accepted(table: pa.Table) -> pa.Table:

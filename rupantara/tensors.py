@@ -25,6 +25,8 @@ PointSets = Float[Tensor, "batch points 2"]
 Flows = Float[Tensor, "batch 2 height width"]
 """x then y px: where in another picture each pixel is read."""
 
+Tokens = Float[Tensor, "batch tokens dim"]
+"""Latent codes of a codec, one row a face; standardized: of many people each number has mean 0 and deviation 1."""
 
 Pictures = UInt8[np.ndarray, "batch height width 3"]
 """RGB, 0..255 (`rupantara.types`)."""

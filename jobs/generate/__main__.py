@@ -1,4 +1,4 @@
-"""Generate pictures in bulk: hybrids of people and animals, faces out of vectors, or variations of faces.
+"""Generate pictures in bulk: hybrids of people and animals, children of two parents, faces out of vectors, or variations of faces.
 
     ray job submit --working-dir . -- python -m jobs.generate hybrid --faces s3://bucket/faces \
         --checkpoint s3://bucket/region_vae --bank s3://bucket/bank --generated s3://bucket/generated
@@ -6,10 +6,10 @@
 `python -m jobs.generate KIND --help` tells the flags of a kind.
 """
 
-from jobs.generate import hybrid, inversion, variation
+from jobs.generate import child, hybrid, inversion, variation
 from jobs.runtime import cli
 
-KINDS = {"hybrid": hybrid, "inversion": inversion, "variation": variation}
+KINDS = {"child": child, "hybrid": hybrid, "inversion": inversion, "variation": variation}
 """Modules with a `Config` and its `main`."""
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from rupantara.errors import UserError
 from rupantara.imaging import codec
 from rupantara.landmarks import donor, fitness
 from rupantara.landmarks.donor import Donor
-from rupantara.storage import manifest, tables, uris
+from rupantara.storage import tables, uris
 
 FILE = "donors.parquet"
 COLUMNS = ("face_id", "species", "image", "keypoints", "points", "quality", "reject")
@@ -31,9 +31,9 @@ YAW_REACH, CHANCE, LENT_BONUS = 18.0, 0.12, 0.1
 
 def six_points(row: Mapping[str, Any]) -> np.ndarray:
     """Return a row's six points [6, 2]: those it has, else of its five keypoints with the ears not seen."""
-    named = row.get("points")
-    if named:
-        return np.array([place or (np.nan, np.nan) for place in named.values()], np.float32)
+    found = schema.points_of(row)
+    if found is not None:
+        return found
     five = np.array(row["keypoints"], np.float32).reshape(5, 2)
     return np.concatenate([five[:3], five[3:].mean(0, keepdims=True), np.full((2, 2), np.nan, np.float32)])
 
@@ -55,8 +55,7 @@ def donor_rows(faces: pa.Table) -> list[dict[str, Any]]:
 def write(bank: str, faces: str, chosen: Collection[str]) -> int:
     """Write the pictures of chosen animals of a faces table beside a bank; return how many there were."""
     found: list[dict[str, Any]] = []
-    known = tables.read_schema(faces, manifest.require(faces, "faces").data[0].path).names
-    for part in tables.read_parts(faces, [name for name in COLUMNS if name in known], schema="faces"):
+    for part in tables.read_parts(faces, COLUMNS, schema="faces"):
         found += donor_rows(schema.where_id(part, chosen))
     if not found:
         raise UserError(f"{faces} must hold pictures of the bank's animals, got none of {len(chosen)}")

@@ -1,7 +1,7 @@
-"""A face out of a vector (`001_…`, 4.1): landmark decoder and texture decoder, joined by the spline warp; and table 2's other ways.
+"""A face decoded from a vector (`001_…`, 4.1): landmark decoder and texture decoder, joined by the spline warp; with table 2's variants.
 
-`landmarks` and `texture` are the paper's two parts, trained apart. `single` is the texture decoder's network taught the whole face;
-`joint` holds both parts and is taught the warped face and the landmarks at once.
+`landmarks` and `texture` are the paper's two parts, trained separately. `single` is the texture decoder's network, trained on whole faces.
+`joint` holds both parts and is trained on the warped face and the landmarks together.
 """
 
 from dataclasses import dataclass, field
@@ -21,7 +21,7 @@ PARTS = ("landmarks", "texture", "single", "joint")
 
 @dataclass(frozen=True)
 class FaceDecoderConfig:
-    """One decoder: which part, of which vectors (a features table's column, and the SHA-256 of the network that made it), its sizes."""
+    """One decoder: its part, its vectors (the column of a features table, and the SHA-256 of the network that made it), and its sizes."""
 
     part: str
     vector: str

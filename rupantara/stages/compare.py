@@ -25,7 +25,7 @@ from rupantara.storage import tables, uris
 from rupantara.tensors import Images
 from rupantara.training.warm_start import Pca, fit_pca
 
-COLUMNS = ("face_id", "domain", "species", "attributes", "image", "landmarks", "reject")
+COLUMNS = ("face_id", "domain", "species", "attributes", "image", "landmarks", "points", "reject")
 BATCH = 64
 MEAN_FACE = "mean_face"
 

@@ -18,7 +18,7 @@ BATCH = 32
 CHUNK_ROWS = 256
 """Faces held decoded at a time: 50 MB at 256 x 256."""
 
-COLUMNS = ("face_id", "domain", "species", "split", "image", "keypoints", "landmarks", "reject")
+COLUMNS = ("face_id", "domain", "species", "split", "image", "keypoints", "landmarks", "points", "reject")
 KEPT = ("face_id", "domain", "species", "split")
 REJECT = pa.field("reject", schema.REJECT)
 NOT_FINITE = Rejected("extract", "not_finite", "a vector of the face holds NaN or infinity")

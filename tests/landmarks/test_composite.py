@@ -74,7 +74,9 @@ def test_one_region_changes_nothing_far_from_it(region: str) -> None:
     made = composite(picture, points, [Part(donor(), {region: 1.0})])
     layout = layout_of(points)
     y, x = np.mgrid[:SIZE, :SIZE]
-    aside = ((x - layout.at(0, 0)[0]) * layout.across[0] + (y - layout.at(0, 0)[1]) * layout.across[1]) / layout.distance
+    aside = (
+        (x - layout.at(0, 0)[0]) * layout.across[0] + (y - layout.at(0, 0)[1]) * layout.across[1]
+    ) / layout.distance
     above = ((x - layout.at(0, 0)[0]) * layout.up[0] + (y - layout.at(0, 0)[1]) * layout.up[1]) / layout.distance
     near = {
         "eyes": (above > -0.8) & (above < 0.9),
@@ -84,7 +86,7 @@ def test_one_region_changes_nothing_far_from_it(region: str) -> None:
         "forehead": above > -0.1,
     }[region]
     assert change(made, picture)[near].max() > 20
-    energy = (change(made, picture).astype(float) ** 2)
+    energy = change(made, picture).astype(float) ** 2
     assert energy[~near].sum() < 0.05 * energy.sum()
 
 
