@@ -24,7 +24,9 @@ class Config(cli.Common):
     bank: str
     """The bank: rows by shard, FAISS files in index/, manifests of its versions."""
     pictures: str = ""
-    """Faces table whose crops the bank carries beside its codes, so that hybrids can show their fur (build; "" = codes alone)."""
+    """Faces table whose crops the bank carries beside its codes, so that hybrids can show their fur (build; "" = region codes alone)."""
+    looks: Literal["pictures", "codes"] = "pictures"
+    """With --pictures: the crops themselves, or each animal's whole code in their place, which the decoder shows (build)."""
     num_shards: int = 2
     """Shards, by the hash of face_id; one actor each serves them (build)."""
     splits: tuple[str, ...] = schema.SPLITS

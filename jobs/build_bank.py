@@ -48,12 +48,13 @@ def build(config: Config) -> tuple[Recipe, list[parts.Part], partial[BuildShard]
     check_flags(config)
     features = manifest.require(config.features, "features")
     model = features.extra["model_sha256"]
-    settings = cli.row_config(config, "features", "bank", "pictures", "action", "face_ids", "species", "keep")
+    settings = cli.row_config(config, "features", "bank", "pictures", "looks", "action", "face_ids", "species", "keep")
     old = manifest.read(config.bank)
     removed = old.extra.get("removed", []) if old is not None and old.schema == "bank" else []
     settings |= {"removed": removed} if removed else {}
     inputs = {"features": features.content}
     inputs |= {"pictures": manifest.require(config.pictures, "faces").content} if config.pictures else {}
+    settings |= {"looks": config.looks} if config.pictures else {}
     recipe = RECIPE.of(settings, inputs, {"region_vae": model})
     dim = parts.vector_dim(config.features, features, "regions_mu") // len(REGIONS)
     alignment = align(config, dim)
@@ -88,7 +89,9 @@ def run_build(config: Config) -> None:
         files = list(written(config.bank, recipe.fingerprint, range(len(plan))).values())
         index = index_summary(config.bank, files, spec)
         if config.pictures:
-            log.info("%d animals with pictures", donors.write(config.bank, config.pictures, held(config.bank, files)))
+            codes = config.features if config.looks == "codes" else ""
+            count = donors.write(config.bank, config.pictures, held(config.bank, files), codes)
+            log.info("%d animals with %s", count, config.looks)
         return {"version": number, "layout": [one.as_json() for one in files], "index": index}
 
     complete = parts.run_parts(

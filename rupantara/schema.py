@@ -267,14 +267,16 @@ DONORS = pa.schema(
     [
         ("face_id", pa.string()),
         ("species", pa.string()),
-        ("image", pa.binary()),
+        ("global_code", pa.list_(pa.float16())),
+        ("region_codes", pa.list_(pa.float16())),
         vector_field("points", 6, 2),
         ("yaw", pa.float32()),
         ("eyes_open", pa.bool_()),
         ("fitness", pa.float32()),
     ]
 )
-"""Animals that a bank can lend pictures of: the aligned crop, six points px (NaN = not seen), and how fit each is to lend its face."""
+"""Animals whose looks a bank lends: the aligned crop, or null and the whole code that a decoder shows instead; six points as fractions
+of the crop, (px + 0.5) / side, NaN = not seen; how fit each is to lend its face."""
 
 
 def points_of(row: Mapping[str, Any]) -> np.ndarray | None:

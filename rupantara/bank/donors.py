@@ -1,7 +1,7 @@
-"""Animals whose pictures a bank carries: written beside its rows, read when a hybrid wants fur."""
+"""Animals whose looks a bank carries, as pictures or as codes: written beside its rows, read when a hybrid wants fur."""
 
 import hashlib
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from functools import lru_cache
 from typing import Any
 
@@ -16,11 +16,12 @@ from rupantara.imaging import codec
 from rupantara.landmarks import donor, fitness
 from rupantara.landmarks.donor import Donor
 from rupantara.storage import tables, uris
+from rupantara.types import Picture
 
 FILE = "donors.parquet"
 COLUMNS = ("face_id", "species", "image", "keypoints", "points", "quality", "reject")
-KEPT = 64
-"""Animals kept ready at a time: a quarter of a megabyte each."""
+KEPT = 256
+"""Animals kept ready at a time: less than half a megabyte each."""
 
 MIRROR_YAW = 3.0
 """From this yaw on (degrees), an animal that looks the other way than the person is mirrored."""
@@ -38,25 +39,37 @@ def six_points(row: Mapping[str, Any]) -> np.ndarray:
     return np.concatenate([five[:3], five[3:].mean(0, keepdims=True), np.full((2, 2), np.nan, np.float32)])
 
 
-def donor_rows(faces: pa.Table) -> list[dict[str, Any]]:
-    """Turn accepted animals of a faces table into rows of `schema.DONORS`."""
+def donor_rows(
+    faces: pa.Table, codes: Mapping[str, tuple[np.ndarray, np.ndarray]] | None = None
+) -> list[dict[str, Any]]:
+    """Turn accepted animals of a faces table into rows of `schema.DONORS`: with crops, or with `codes` (global, regions by face id)."""
     out = []
     for row in schema.accepted(faces).to_pylist():
         points, quality = six_points(row), row["quality"] or {}
-        if not np.isfinite(points[:4]).all():
+        if not np.isfinite(points[:4]).all() or (codes is not None and row["face_id"] not in codes):
             continue
-        fit = fitness.fitness(codec.decode_jpeg(row["image"]), points, quality)
-        kept = {"face_id": row["face_id"], "species": row["species"], "image": row["image"]}
-        told = {"yaw": fitness.yaw_of(points), "eyes_open": fitness.eyes_open(quality), "fitness": fit}
-        out.append(kept | told | {"points": points.ravel().tolist()})
+        picture = codec.decode_jpeg(row["image"])
+        kept = {"face_id": row["face_id"], "species": row["species"]}
+        told = {"yaw": fitness.yaw_of(points), "eyes_open": fitness.eyes_open(quality)}
+        told["fitness"] = fitness.fitness(picture, points, quality)
+        if codes is None:
+            looks = {"image": row["image"]}
+        else:
+            names = ("global_code", "region_codes")
+            looks = {n: part.ravel().astype(np.float16) for n, part in zip(names, codes[row["face_id"]], strict=True)}
+        out.append(kept | looks | told | {"points": ((points + 0.5) / picture.shape[0]).ravel().tolist()})
     return out
 
 
-def write(bank: str, faces: str, chosen: Collection[str]) -> int:
-    """Write the pictures of chosen animals of a faces table beside a bank; return how many there were."""
+def write(bank: str, faces: str, chosen: Collection[str], features: str = "") -> int:
+    """Write the looks of chosen animals of a faces table beside a bank; return how many there were.
+
+    With a `features` table it is their whole codes, else their crops.
+    """
+    codes = read_codes(features, chosen) if features else None
     found: list[dict[str, Any]] = []
     for part in tables.read_parts(faces, COLUMNS, schema="faces"):
-        found += donor_rows(schema.where_id(part, chosen))
+        found += donor_rows(schema.where_id(part, chosen), codes)
     if not found:
         raise UserError(f"{faces} must hold pictures of the bank's animals, got none of {len(chosen)}")
     table = pa.Table.from_pylist(sorted(found, key=lambda row: row["face_id"]), schema=schema.DONORS)
@@ -66,8 +79,22 @@ def write(bank: str, faces: str, chosen: Collection[str]) -> int:
     return table.num_rows
 
 
+def read_codes(features: str, chosen: Collection[str]) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Read the global and region codes of some faces of a features table."""
+    out: dict[str, tuple[np.ndarray, np.ndarray]] = {}
+    for part in tables.read_parts(features, ("face_id", "global_mu", "regions_mu"), schema="features"):
+        rows = schema.whole(schema.where_id(part, chosen), "global_mu", "regions_mu")
+        both = [np.asarray(rows[name].to_pylist(), np.float32) for name in ("global_mu", "regions_mu")]
+        out |= dict(zip(rows["face_id"].to_pylist(), zip(*both, strict=True), strict=True))
+    return out
+
+
+Decode = Callable[[np.ndarray, np.ndarray, str], Picture]
+"""Shows an animal by its global code [dim], its region codes [5 * dim] and its species."""
+
+
 class Donors:
-    """The animals of a bank that have pictures, without those that were removed."""
+    """The animals whose looks a bank lends."""
 
     def __init__(self, rows: pa.Table) -> None:
         """Take rows of `schema.DONORS`."""
@@ -77,6 +104,11 @@ class Donors:
         for i, row in enumerate(self._rows):
             self._by_species.setdefault(row["species"], []).append(i)
         self._made = lru_cache(maxsize=KEPT)(self._make)
+        self._decode: Decode | None = None
+
+    def show_by(self, decode: Decode) -> None:
+        """Take the decoder for animals that come as codes."""
+        self._decode = decode
 
     @property
     def species(self) -> tuple[str, ...]:
@@ -111,10 +143,19 @@ class Donors:
 
     def _make(self, place: int, turned: bool) -> Donor:
         row = self._rows[place]
-        points = np.array(row["points"], np.float32).reshape(6, 2)
+        picture = self._picture(row)
+        points = np.array(row["points"], np.float32).reshape(6, 2) * picture.shape[0] - 0.5
         names = {"name": row["face_id"], "species": row["species"]}
-        made = donor.prepare(codec.decode_jpeg(row["image"]), points, eyes_open=row["eyes_open"], **names)
+        made = donor.prepare(picture, points, eyes_open=row["eyes_open"], **names)
         return made.mirrored() if turned else made
+
+    def _picture(self, row: Mapping[str, Any]) -> Picture:
+        if row["image"] is not None:
+            return codec.decode_jpeg(row["image"])
+        if self._decode is None:
+            raise ValueError("animals that come as codes need a decoder: call show_by first")
+        codes = (np.array(row[name], np.float32) for name in ("global_code", "region_codes"))
+        return self._decode(*codes, row["species"])
 
 
 def _draw(face_id: str, animal: str) -> float:

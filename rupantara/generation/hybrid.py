@@ -10,7 +10,7 @@ import torch
 from rupantara.errors import UserError
 from rupantara.generation import loading, provenance
 from rupantara.generation.donors import NEAREST, Lent, Wanted, find_donors
-from rupantara.generation.exemplar import Donors, Loan, lay, loan
+from rupantara.generation.exemplar import Donors, Loan, animal_decoder, lay, loan
 from rupantara.generation.face import FaceCodes, FaceCrop, encode
 from rupantara.generation.loading import LoadedRegionVAE
 from rupantara.generation.mixing import Path, amount_row, check_amounts, mix
@@ -100,6 +100,8 @@ class HybridGenerator:
         self._loaded = loading.load(checkpoint) if isinstance(checkpoint, str) else checkpoint
         self._loaded.model.to(device)
         self._bank = bank
+        if donors is not None:
+            donors.show_by(animal_decoder(self._loaded.model))
         made_by = getattr(bank, "model_sha256", self._loaded.sha256)
         if made_by != self._loaded.sha256:
             raise UserError(

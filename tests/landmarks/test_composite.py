@@ -1,5 +1,6 @@
 """A composite: amount 0 is the person to the bit, what is not chosen stays, a background never comes along, a mirror mirrors."""
 
+import itertools
 from dataclasses import replace
 from functools import cache
 
@@ -119,7 +120,7 @@ def test_a_mirrored_person_and_a_mirrored_animal_give_a_mirrored_hybrid() -> Non
 def test_a_sweep_of_the_amount_is_smooth() -> None:
     picture, points = person()
     sweep = [composite(picture, points, [Part(donor(), everywhere(a))]).astype(float) for a in np.linspace(0, 1, 11)]
-    steps = [np.abs(b - a).mean() for a, b in zip(sweep[:-1], sweep[1:], strict=True)]
+    steps = [np.abs(b - a).mean() for a, b in itertools.pairwise(sweep)]
     assert max(steps) < 4 * np.mean(steps)
 
 
