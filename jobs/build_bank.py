@@ -18,7 +18,7 @@ import pyarrow as pa
 from jobs.runtime import bank_version, cli, table_run
 from jobs.runtime.table_run import Reduced, TableRun
 from rupantara import schema
-from rupantara.bank import changes, check, choice, versions
+from rupantara.bank import changes, check, choice, donors, versions
 from rupantara.bank.factory import plan_index
 from rupantara.bank.queries import alignment_of
 from rupantara.bank.spec import BankSpec
@@ -44,6 +44,10 @@ class Config(cli.Common):
     """Features table (build, add)."""
     bank: cli.Uri
     """The bank: rows by shard, FAISS files in index/, manifests of its versions."""
+    pictures: cli.Uri = ""
+    """Faces table whose crops the bank carries beside its codes, so that hybrids can show their fur (build; "" = region codes alone)."""
+    looks: Literal["pictures", "codes"] = "pictures"
+    """With --pictures: the crops themselves, or each animal's whole code in their place, which the decoder shows (build)."""
     num_shards: Annotated[int, cli.Range(1)] = 2
     """Shards, by the hash of face_id; one actor each serves them (build)."""
     splits: tuple[str, ...] = schema.SPLITS
@@ -91,9 +95,13 @@ def build(config: Config) -> TableRun:
     """Plan one part for each shard."""
     features = manifest.require(config.features, "features")
     model, removed = features.extra["model_sha256"], versions.removed(config.bank)
-    skipped = ("features", "bank", "action", "face_ids", "species", "keep", "remember_unknown")
+    skipped = ("features", "bank", "pictures", "looks", "action", "face_ids", "species", "keep", "remember_unknown")
     settings = cli.row_config(config, *skipped) | ({"removed": removed} if removed else {})
-    recipe = RECIPE.of(settings, {"features": features.content}, {"region_vae": model})
+    inputs = {"features": features.content}
+    if config.pictures:
+        inputs |= {"pictures": manifest.require(config.pictures, "faces").content}
+        settings |= {"looks": config.looks}
+    recipe = RECIPE.of(settings, inputs, {"region_vae": model})
     dim = plan.vector_dim(config.features, features, "regions_mu") // len(REGIONS)
     alignment = alignment_of(config.features, dim, config.alignment)
     animals = choice.Animals(config.features, config.splits, config.most, config.seed, config.choose)
@@ -103,21 +111,28 @@ def build(config: Config) -> TableRun:
     spec = BankSpec(dim, model, alignment, half, config.index, config.target_recall)
     species, prefix = dict(sorted(Counter(chosen.values()).items())), recipe.fingerprint[:12]
     kept = {"model_sha256": model, "species": species, "alignment": alignment.as_json(), "region_dim": dim}
-    shards = range(config.num_shards)
     return TableRun(
         output=config.bank,
         schema="bank",
         recipe=recipe,
-        plan=plan.of_rows([pa.table({"shard": [i]}) for i in shards]),
+        plan=plan.of_rows([pa.table({"shard": [i]}) for i in range(config.num_shards)]),
         make_stage=partial(
             BuildShard, config.features, config.bank, prefix, config.num_shards, spec, frozenset(chosen)
         ),
         beside=("index",),
         extra={**kept, "removed": removed, "version": versions.next_number(config.bank)},
-        reduce=lambda: Reduced(changes.layout(config.bank, recipe.fingerprint, shards, spec)),
+        reduce=partial(finish, config, recipe.fingerprint, spec, frozenset(chosen)),
         keep_old=True,
         told=f"shards, faces by species {species}",
     )
+
+
+def finish(config: Config, fingerprint: str, spec: BankSpec, chosen: frozenset[str]) -> Reduced:
+    """Write the animals' looks beside the bank where they are asked for, and describe its files."""
+    if config.pictures:
+        count = donors.write(config.bank, config.pictures, chosen, config.features if config.looks == "codes" else "")
+        log.info("%d animals with %s", count, config.looks)
+    return Reduced(changes.layout(config.bank, fingerprint, range(config.num_shards), spec))
 
 
 def plan_change(config: Config, base: versions.BankVersion) -> changes.Change | None:

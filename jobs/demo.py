@@ -131,7 +131,9 @@ def steps(config: Config, photos: str) -> dict[str, Callable[[], None]]:
         "extract": lambda: extract.main(
             extract.Config(faces=at["faces"], checkpoint=at["checkpoint"], features=at["features"], **common)
         ),
-        "build_bank": lambda: build_bank.main(build_bank.Config(features=at["features"], bank=at["bank"], **common)),
+        "build_bank": lambda: build_bank.main(
+            build_bank.Config(features=at["features"], bank=at["bank"], pictures=at["faces"], **common)
+        ),
         "generate": lambda: hybrid.main(
             hybrid.Config(
                 faces=at["faces"],

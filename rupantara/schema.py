@@ -236,6 +236,22 @@ def bank(region_dim: int, model_sha256: str, dtype: pa.DataType | None = None) -
     )
 
 
+DONORS = pa.schema(
+    [
+        ("face_id", pa.string()),
+        ("species", pa.string()),
+        ("global_code", pa.list_(pa.float16())),
+        ("region_codes", pa.list_(pa.float16())),
+        vector_field("points", 6, 2),
+        ("yaw", pa.float32()),
+        ("eyes_open", pa.bool_()),
+        ("fitness", pa.float32()),
+    ]
+)
+"""Animals whose looks a bank lends: the aligned crop, or null and the whole code that a decoder shows instead; six points as fractions
+of the crop, (px + 0.5) / side, NaN = not seen; how fit each is to lend its face."""
+
+
 def points_of(row: Mapping[str, Any]) -> np.ndarray | None:
     """Return an animal's six points [6, 2] px of the crop from a row of faces, NaN where hidden; None where it has none."""
     named = row.get("points")
