@@ -63,7 +63,7 @@ class Config(cli.Common):
     index: str = "auto"
     """`flat` (scan), a FAISS factory string that ends in RFlat or Refine(SQfp16), or `auto`: flat up to 100,000 faces a shard, then
     an inverted file of fast-scan product codes, ranked again by the stored vectors (build)."""
-    target_recall: float = 0.99
+    target_recall: Annotated[float, cli.Range(0.01, 1)] = 0.99
     """Recall of the ten nearest that every approximate index must reach on queries that are not in the bank (build)."""
     alignment: Literal["moments", "none"] = "moments"
     """`moments` takes each domain's mean and spread out of the codes before they are compared; `none` compares raw codes (build)."""
@@ -79,9 +79,7 @@ class Config(cli.Common):
 
 
 def check_flags(config: Config) -> None:
-    """Raise UserError for flags out of range, or that the action has no use for."""
-    if not 0 < config.target_recall <= 1:
-        raise UserError(f"--target-recall must be above 0 and at most 1, got {config.target_recall:g}")
+    """Raise UserError for flags that the action has no use for."""
     if config.action in ("build", "add") and not config.features:
         raise UserError(f"--action {config.action} needs --features")
     named = bool(config.face_ids or config.species)
