@@ -30,15 +30,15 @@ class Config(cli.Common):
 
     OUTPUT: ClassVar[str] = "run"
 
-    pretrained: str = str(Path(__file__).resolve().parents[1] / "pretrained")
+    pretrained: cli.Uri = str(Path(__file__).resolve().parents[1] / "pretrained")
     """Folder with region_vae/ and bank/, whose hybrids of sampled people are shown first ("" = none)."""
     sampled: int = 8
     """People to sample from the pretrained model."""
-    run: str = "runs/demo"
+    run: cli.Uri = "runs/demo"
     """Output folder: one subfolder a table or checkpoint, and report.html."""
-    photos: str = ""
+    photos: cli.Uri = ""
     """Photographs (empty = draw some)."""
-    weights: str = ""
+    weights: cli.Uri = ""
     """Folder with yunet_n_dynamic.onnx and pfld.onnx, needed for photographs without known keypoints."""
     drawn_humans: int = 160
     """People to draw, two pictures each."""
