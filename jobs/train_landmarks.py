@@ -36,13 +36,13 @@ class Config(TrainingFlags, Objective):
 
     OUTPUT: ClassVar[str] = "checkpoint"
 
-    photos: str
+    photos: cli.Uri
     """Folder or s3:// prefix of the photographs that --points names."""
-    points: tuple[str, ...]
+    points: tuple[cli.Uri, ...]
     """JSON files of marks: [{"file", "points": {"left_eye": [x, y], …}, "yaw"}], null where hidden, or only eyes and nose as a list."""
-    checkpoint: str
+    checkpoint: cli.Uri
     """Output folder."""
-    weights: str = ""
+    weights: cli.Uri = ""
     """Folder of networks; SqueezeNet, whose features the training starts from, ships."""
     people: int = 190
     """Photographs of people in --photos that are shown as examples of no animal, at most."""

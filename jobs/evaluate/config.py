@@ -22,17 +22,17 @@ class Config(cli.Common):
 
     OUTPUT: ClassVar[str] = "metrics"
 
-    faces: str
+    faces: cli.Uri
     """Faces table; it says who is held out and who is who."""
-    metrics: str
+    metrics: cli.Uri
     """Output: the metrics table (a row a face and method) and report.html."""
-    checkpoint: tuple[str, ...] = ()
+    checkpoint: tuple[cli.Uri, ...] = ()
     """Checkpoints to evaluate, folders of such, or downloads from the hub."""
-    generated: str = ""
+    generated: cli.Uri = ""
     """Instead of --checkpoint: a generated table, whose pictures are measured against the people of --faces."""
-    features: str = ""
+    features: cli.Uri = ""
     """Features table of --faces with vectors, textures and crops, for decoders of vectors."""
-    weights: str = ""
+    weights: cli.Uri = ""
     """Folder or bucket of pretrained networks: with it, perceptual distance, identity and Fréchet distance are measured too."""
     split: Literal["val", "test"] = "test"
     """Held-out split; pictures of --generated count whatever their split."""

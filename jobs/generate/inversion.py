@@ -37,17 +37,17 @@ PART_ROWS = 256
 class Config(kind.Config):
     """Make faces out of vectors; give one of --features, --vectors and --photos."""
 
-    checkpoint: str
+    checkpoint: cli.Uri
     """Folder of jobs.train_decoder."""
-    features: str = ""
+    features: cli.Uri = ""
     """Features table; the vectors of its humans."""
-    faces: str = ""
+    faces: cli.Uri = ""
     """Faces table of --features, for the contact sheet."""
-    vectors: str = ""
+    vectors: cli.Uri = ""
     """A .npy file of vectors, [n, dim]."""
-    photos: str = ""
+    photos: cli.Uri = ""
     """Photographs: their faces are found, embedded, and made again from the vectors alone (needs --weights)."""
-    weights: str = ""
+    weights: cli.Uri = ""
     """Folder or bucket of pretrained networks, for --photos."""
     split: Literal["train", "val", "test", ""] = ""
     """Split of the features ("" = all)."""

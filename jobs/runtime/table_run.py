@@ -7,7 +7,7 @@ Where all is there already nothing is done; a killed run goes on; nothing is see
 import contextlib
 import logging
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -129,7 +129,7 @@ def _made(config: Common, run: TableRun, running: Manifest) -> Manifest:
 
 
 @contextlib.contextmanager
-def stage_maker(run: TableRun) -> Iterator[Callable[..., workers.Stage]]:
+def stage_maker(run: TableRun) -> Generator[Callable[..., workers.Stage]]:
     """Yield what builds the stage, with the bank's shards started where it asks a bank; they end with the block."""
     if not run.bank:
         yield run.make_stage

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from jobs import build_bank, compare_vaes, probe
+from jobs import build_bank, probe
+from jobs.evaluate import config as evaluate
 from jobs.generate import hybrid
 from jobs.runtime import flags
 from rupantara.errors import UserError
@@ -22,7 +23,8 @@ JOBS = (
     "export",
 )
 JOBS += ("extract", "pack", "probe", "reverse_map", "train_decoder", "train_vae", "train_zoo")
-JOBS += ("generate.hybrid", "generate.inversion", "generate.variation")
+JOBS += ("generate.hybrid", "generate.inversion", "generate.variation", "generate.child")
+JOBS += ("train_blender", "train_edits", "train_landmarks")
 
 
 def check(output: str, **paths: str) -> None:
@@ -86,10 +88,10 @@ def test_amounts_are_one_or_one_for_each_region() -> None:
 
 def test_places_are_absolute_one_by_one_and_in_lists(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    config = compare_vaes.Config(faces="faces", checkpoints=("a", "s3://bucket/b"), comparison="out")
+    config = evaluate.Config(faces="faces", checkpoint=("a", "s3://bucket/b"), metrics="out")
     found = flags.absolute(config)
-    assert (found.faces, found.comparison) == (f"{tmp_path}/faces", f"{tmp_path}/out")
-    assert found.checkpoints == (f"{tmp_path}/a", "s3://bucket/b")
+    assert (found.faces, found.metrics) == (f"{tmp_path}/faces", f"{tmp_path}/out")
+    assert found.checkpoint == (f"{tmp_path}/a", "s3://bucket/b")
 
 
 @pytest.mark.parametrize(
