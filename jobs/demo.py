@@ -12,7 +12,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
-from jobs import augment, build_bank, curate, evaluate, extract, reverse_map, train_vae
+from jobs import augment, build_bank, curate, extract, reverse_map, train_vae
+from jobs.evaluate import config as evaluate
+from jobs.evaluate.run import main as run_evaluation
 from jobs.generate import hybrid
 from jobs.runtime import cli
 from rupantara.reports import evaluation, funnel, html, sections
@@ -28,15 +30,15 @@ class Config(cli.Common):
 
     OUTPUT: ClassVar[str] = "run"
 
-    pretrained: str = str(Path(__file__).resolve().parents[1] / "pretrained")
+    pretrained: cli.Uri = str(Path(__file__).resolve().parents[1] / "pretrained")
     """Folder with region_vae/ and bank/, whose hybrids of sampled people are shown first ("" = none)."""
     sampled: int = 8
     """People to sample from the pretrained model."""
-    run: str = "runs/demo"
+    run: cli.Uri = "runs/demo"
     """Output folder: one subfolder a table or checkpoint, and report.html."""
-    photos: str = ""
+    photos: cli.Uri = ""
     """Photographs (empty = draw some)."""
-    weights: str = ""
+    weights: cli.Uri = ""
     """Folder with yunet_n_dynamic.onnx and pfld.onnx, needed for photographs without known keypoints."""
     drawn_humans: int = 160
     """People to draw, two pictures each."""
@@ -146,10 +148,10 @@ def steps(config: Config, photos: str) -> dict[str, Callable[[], None]]:
                 features=at["features"], bank=at["bank"], affinity=at["affinity"], limit=config.mapped, **common
             )
         ),
-        "evaluate": lambda: evaluate.main(
+        "evaluate": lambda: run_evaluation(
             evaluate.Config(
                 faces=at["faces"],
-                checkpoint=at["checkpoint"],
+                checkpoint=(at["checkpoint"],),
                 metrics=at["metrics"],
                 weights=config.weights,
                 limit=config.held_out,

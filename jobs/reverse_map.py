@@ -4,20 +4,20 @@
         --affinity s3://bucket/affinity
 """
 
-import logging
 from dataclasses import dataclass
 from functools import partial
 from typing import ClassVar, Literal
 
-from actors.sharded_bank import ShardedBank
-from jobs.runtime import cli, parts
+from jobs.runtime import cli, table_run
+from jobs.runtime.table_run import TableRun
 from rupantara import schema
 from rupantara.errors import UserError
 from rupantara.landmarks.regions import REGIONS
 from rupantara.reports import html, sections
 from rupantara.stages.affinity import MapAffinity
-from rupantara.storage import manifest, tables, uris
-from rupantara.storage.recipe import Recipe, RecipeSpec
+from rupantara.storage import manifest, plan, tables, uris
+from rupantara.storage.manifest import Manifest
+from rupantara.storage.recipe import RecipeSpec
 
 RECIPE = RecipeSpec("reverse_map", version=1)
 COLUMNS = ("face_id", "domain", "split", "regions_mu")
@@ -29,11 +29,11 @@ class Config(cli.Common):
 
     OUTPUT: ClassVar[str] = "affinity"
 
-    features: str
+    features: cli.Uri
     """Features table; its humans are mapped."""
-    bank: str
+    bank: cli.Uri
     """Bank made with the same model."""
-    affinity: str
+    affinity: cli.Uri
     """Output: the affinity table and report.html."""
     split: Literal["train", "val", "test", ""] = ""
     """Split of the mapped humans ("" = all)."""
@@ -43,7 +43,7 @@ class Config(cli.Common):
     """Nearest features kept for each face, region and species."""
 
 
-def build(config: Config) -> tuple[Recipe, list[parts.Part], frozenset[str], int]:
+def build(config: Config) -> TableRun:
     """Check that bank and features are of one model; plan one part for each file of the features."""
     features, bank = manifest.require(config.features, "features"), manifest.require(config.bank, "bank")
     models = {m.extra["model_sha256"] for m in (features, bank)}
@@ -59,26 +59,30 @@ def build(config: Config) -> tuple[Recipe, list[parts.Part], frozenset[str], int
     settings = cli.row_config(config, "features", "bank", "affinity")
     inputs = {"features": features.content, "bank": bank.content}
     recipe = RECIPE.of(settings, inputs, {"region_vae": models.pop()})
-    dim = parts.vector_dim(config.features, features, "regions_mu")
-    return recipe, parts.parts_of(config.features, features), chosen, dim // len(REGIONS)
+    dim = plan.vector_dim(config.features, features, "regions_mu") // len(REGIONS)
+    return TableRun(
+        output=config.affinity,
+        schema="affinity",
+        recipe=recipe,
+        plan=plan.of_files(config.features, features),
+        make_stage=partial(MapAffinity, chosen=chosen, region_dim=dim, top=config.top),
+        bank=config.bank,
+        columns=COLUMNS,
+        report=partial(write, config.affinity),
+        told=f"{len(chosen)} faces",
+    )
+
+
+def write(affinity: str, done: Manifest) -> list[str]:
+    """Draw the report."""
+    uri = uris.join(affinity, "report.html")
+    uris.write_bytes(uri, html.render("Reverse mapping", [sections.affinity(affinity)]))
+    return [f"report: {uri}"]
 
 
 def main(config: Config) -> None:
     """Run the job."""
-    recipe, plan, chosen, dim = build(config)
-    if config.dry_run:
-        print(config, f"\nfingerprint {recipe.fingerprint}\n{len(chosen)} faces, {len(plan)} parts")
-        return
-    cli.connect()
-    bank = ShardedBank.start(config.bank)
-    make_stage = partial(MapAffinity, bank, chosen, dim, config.top)
-    parts.run_parts(
-        config, config.affinity, "affinity", recipe, plan, make_stage, version=schema.VERSION, columns=COLUMNS
-    )
-    bank.close()
-    report = uris.join(config.affinity, "report.html")
-    uris.write_bytes(report, html.render("Reverse mapping", [sections.affinity(config.affinity)]))
-    logging.getLogger("jobs").info("report: %s", report)
+    table_run.make(config, build(config))
 
 
 if __name__ == "__main__":

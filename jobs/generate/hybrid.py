@@ -35,15 +35,15 @@ SAMPLES_A_PART = 16
 class Config(kind.Config):
     """Make hybrids of people and animals."""
 
-    faces: str = ""
+    faces: cli.Uri = ""
     """Faces table; its accepted humans are the sources."""
     samples: int = 0
     """Instead of --faces: so many people drawn from the prior of a packed checkpoint."""
     truncation: float = 0.8
     """How far samples go from the mean face: 1 = as people do."""
-    checkpoint: str
+    checkpoint: cli.Uri
     """Checkpoint of jobs.train_vae."""
-    bank: str
+    bank: cli.Uri
     """Bank of jobs.build_bank, made with the same checkpoint."""
     species: tuple[str, ...] = (EACH, NEAREST)
     """Species to mix with: names, `each` (one hybrid for every species of the bank), `nearest` (by region, by the bank)."""

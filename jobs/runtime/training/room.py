@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import ray
 from ray.util.placement_group import PlacementGroup, placement_group, remove_placement_group
 
-from jobs.runtime import parts
+from jobs.runtime import cluster
 from jobs.runtime.training.flags import TrainingFlags
 from rupantara.errors import UserError
 
@@ -45,7 +45,7 @@ def find_room(config: TrainingFlags) -> Room:
 
     UserError at once where a cluster that does not grow can never place the workers; else after --wait-s, with a line in the log meanwhile.
     """
-    auto, grows = not config.cpus_per_worker, parts.scales()
+    auto, grows = not config.cpus_per_worker, cluster.scales()
     room = Room(
         _share(config) if auto else config.cpus_per_worker,
         config.gpus_per_worker,
