@@ -1,78 +1,183 @@
-"""Features to affinity: how near each region of each face is to each species."""
+"""Features to affinity: how near each region of each face is to each species, and the sums that reports are made of."""
 
-from typing import Protocol
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
 
 from rupantara import schema
-from rupantara.bank.affinity import EXACT_ROWS, mean_affinity, percentile_of_counts, percentile_of_top, top_needed
-from rupantara.bank.alignment import HUMAN, Alignment
-from rupantara.bank.hits import Hits
+from rupantara.bank.reference import Reference
+from rupantara.bank.spaces import Space
 from rupantara.landmarks.regions import REGIONS
-from rupantara.metrics.cosine import unit
+from rupantara.metrics.affinity_sums import ALL, MEASURES, REPLICATES, AffinitySums
+from rupantara.metrics.hashed_weights import chosen, poisson_weights
+from rupantara.metrics.nearer import nearer, placements
 from rupantara.types import Vectors
 
+QUERIES = 128
+"""Faces compared at a time: their similarities fit the processor's cache."""
 
-class AffinityBank(Protocol):
-    """What affinity needs of a bank."""
+PERCENTILE = 0.95
+FACE = "face"
+"""Factor of the bootstrap's weights of faces; the reference's members are the other factor."""
 
-    @property
-    def alignment(self) -> Alignment:
-        """Return how codes of the two domains are brought into one space."""
-        ...
 
-    def search(self, queries: Vectors, region: str, k: int, species: str = "", *, vectors: bool = True) -> Hits:
-        """Find the k best features."""
-        ...
+@dataclass(frozen=True)
+class Groups:
+    """What is known of faces: the person of each (bootstrap weights go by person), and the groups that it is in (`sex=1`)."""
 
-    def histogram(self, queries: Vectors, region: str, species: str) -> np.ndarray:
-        """Count cosines with all features of a species."""
-        ...
+    owner: Mapping[str, str]
+    groups: Mapping[str, Sequence[str]]
 
-    def species_means(self, region: str) -> tuple[list[str], Vectors, np.ndarray]:
-        """Return species, mean unit vectors and counts."""
-        ...
+    @staticmethod
+    def none() -> "Groups":
+        """Return groups that know nothing: each face is its own person, in no group."""
+        return Groups({}, {})
+
+
+@dataclass(frozen=True)
+class MapOptions:
+    """Best members kept of each group; bootstrap draws; share of faces whose placements are summed; seed of the weights."""
+
+    top: int = 3
+    replicates: int = REPLICATES
+    placed_share: float = 1.0
+    seed: int = 0
 
 
 class MapAffinity:
-    """Batch of features -> batch of `schema.AFFINITY`: one row a face, region and species."""
+    """Batch of features -> batch of `schema.AFFINITY`, a row for each face, region and group of the reference, and its sums."""
 
-    def __init__(self, bank: AffinityBank, chosen: frozenset[str], region_dim: int, top: int = 5) -> None:
-        """Map the chosen face ids, keeping the `top` nearest features of each species."""
-        self._bank, self._dim, self._top, self._chosen = bank, region_dim, top, chosen
+    def __init__(
+        self,
+        reference: Reference,
+        space: Space,
+        column: str,
+        groups: Groups,
+        options: MapOptions = MapOptions(),  # noqa: B008
+        wanted: Mapping[str, str] | None = None,
+    ) -> None:
+        """Map the `wanted` faces: columns of the features table and the value that they must have (`domain`, `split`)."""
+        self._reference, self._space, self._column = reference, space, column
+        self._groups, self._options, self._wanted = groups, options, dict(wanted or {})
 
     def __call__(self, batch: pa.Table) -> pa.Table:
-        """Map the chosen faces of the batch."""
-        rows = schema.where_id(batch, self._chosen)
-        codes = schema.dense(rows["regions_mu"], len(REGIONS), self._dim)
-        ids = rows["face_id"].to_pylist()
-        parts = [self._region(ids, codes[:, i], region) for i, region in enumerate(REGIONS)] if ids else []
-        return pa.concat_tables(parts) if parts else schema.AFFINITY.empty_table()
+        """Map the wanted faces of the batch."""
+        return self.map(batch)[0]
 
-    def _region(self, ids: list[str], codes: np.ndarray, region: str) -> pa.Table:
-        queries, _ = unit(self._bank.alignment.align(codes, HUMAN, region))
-        names, means, counts = self._bank.species_means(region)
-        mean = mean_affinity(queries, means)
-        tables = []
-        for i, (species, count) in enumerate(zip(names, counts, strict=True)):
-            few = count <= EXACT_ROWS
-            most = max(top_needed(int(count)) if few else 1, self._top)
-            hits = self._bank.search(queries, region, most, species, vectors=False)
-            high = percentile_of_top(hits.scores, int(count)) if few else self._percentile(queries, region, species)
-            found = np.isfinite(hits.scores[:, : self._top])
-            columns = {
-                "face_id": ids,
-                "region": [region] * len(ids),
-                "species": [species] * len(ids),
-                "mean": mean[:, i].astype(np.float32),
-                "max": hits.scores[:, 0],
-                "percentile_95": high.astype(np.float32),
-                "top_ids": [row[ok].tolist() for row, ok in zip(hits.ids[:, : self._top], found, strict=True)],
-                "top_scores": [row[ok].tolist() for row, ok in zip(hits.scores[:, : self._top], found, strict=True)],
-            }
-            tables.append(pa.table(columns, schema=schema.AFFINITY))
-        return pa.concat_tables(tables)
+    def map(self, batch: pa.Table) -> tuple[pa.Table, AffinitySums]:
+        """Return rows and sums of the wanted faces; those without a vector are left out."""
+        rows = schema.where(batch, **self._wanted)
+        rows = rows.filter(rows[self._column].is_valid())
+        codes = schema.dense(rows[self._column], len(REGIONS), -1)
+        domains = np.array(rows["domain"].to_pylist(), object)
+        return self.map_codes(rows["face_id"].to_pylist(), codes, domains)
 
-    def _percentile(self, queries: Vectors, region: str, species: str) -> np.ndarray:
-        return percentile_of_counts(self._bank.histogram(queries, region, species))
+    def map_codes(self, ids: Sequence[str], codes: Vectors, domains: np.ndarray) -> tuple[pa.Table, AffinitySums]:
+        """Return rows and sums of faces by their codes [n, 5, dim] and domains [n]."""
+        units = np.zeros((len(ids), len(REGIONS), self._reference.vectors.shape[2]), np.float32)
+        for domain in sorted(set(domains.tolist())):
+            units[domains == domain] = self._space.units(codes[domains == domain], domain)
+        ref = self._reference
+        owners = [self._groups.owner.get(name, name) for name in ids]
+        excluded = np.array([ref.place.get(o, ref.place.get(i, -1)) for i, o in zip(ids, owners, strict=True)], int)
+        shape = (len(ids), len(REGIONS), len(ref.groups))
+        cells, best = np.full((*shape, len(MEASURES)), np.nan, np.float32), Best.empty(shape, self._options.top)
+        placed = chosen(ids, self._options.placed_share, "placed")
+        scores = np.zeros((len(REGIONS), len(ref.ids)))
+        places = np.zeros((len(REGIONS), len(ref.ids), len(ref.groups)))
+        for start in range(0, len(ids), QUERIES):
+            at = slice(start, start + QUERIES)
+            for r in range(len(REGIONS)):
+                similarity = units[at, r] @ ref.vectors[r].T
+                scores[r] += similarity.sum(0, dtype=np.float64)
+                if placed[at].any():
+                    places[r] += placements(similarity[placed[at]], ref.group, len(ref.groups))
+                cells[at, r] = measure(similarity, ref, excluded[at], means=units[at, r] @ ref.means[r].T)
+                best.fill(at, r, similarity, ref, excluded[at])
+        weights = poisson_weights(owners, self._options.replicates, FACE, self._options.seed)
+        sums = AffinitySums.update(cells, weights, self._members(ids), scores, places, int(placed.sum()))
+        return affinity_rows(ids, ref, cells, best), sums
+
+    def _members(self, ids: Sequence[str]) -> dict[str, np.ndarray]:
+        found = [frozenset(self._groups.groups.get(name, ())) for name in ids]
+        names = sorted(set().union(*found) - {ALL}) if found else []
+        return {name: np.array([name in one for one in found]) for name in names}
+
+
+def measure(similarity: np.ndarray, ref: Reference, excluded: np.ndarray, means: np.ndarray) -> np.ndarray:
+    """Return the measures of each query and group [queries, groups, 5] of one region.
+
+    `means` [queries, groups] are the mean cosines before anybody is excluded: a mean of dot products is the dot product with the mean.
+    """
+    out = np.full((*means.shape, len(MEASURES)), np.nan, np.float32)
+    for g, (low, high) in enumerate(ref.ranges):
+        part = similarity[:, low:high]
+        without = np.flatnonzero((excluded >= low) & (excluded < high))
+        out[:, g, 0], out[:, g, 1], out[:, g, 2] = means[:, g], part.max(1), upper(part)
+        for row in without:
+            rest = np.delete(part[row : row + 1], excluded[row] - low, axis=1)
+            out[row, g, :3] = [rest.mean(dtype=np.float64), rest.max(), upper(rest)[0]] if rest.size else np.nan
+    found = nearer(similarity, ref.group, len(ref.groups), excluded, people=ref.people)
+    out[..., 3], out[..., 4] = found.others, found.people
+    return out
+
+
+def upper(values: np.ndarray) -> np.ndarray:
+    """Return the 95th percentile of each row, linear between order statistics as numpy's."""
+    position = PERCENTILE * (values.shape[1] - 1)
+    low = int(np.floor(position))
+    high = min(low + 1, values.shape[1] - 1)
+    found = np.partition(values, sorted({low, high}), axis=1)
+    return found[:, low] + (found[:, high] - found[:, low]) * np.float32(position - low)
+
+
+@dataclass(frozen=True)
+class Best:
+    """The nearest members of each face, region and group: positions (-1 = none) and scores [faces, regions, groups, top]."""
+
+    positions: np.ndarray
+    scores: np.ndarray
+
+    @staticmethod
+    def empty(shape: tuple[int, int, int], top: int) -> "Best":
+        """Return room for the best of so many faces, regions and groups."""
+        return Best(np.full((*shape, top), -1, np.int64), np.full((*shape, top), -np.inf, np.float32))
+
+    def fill(self, at: slice, region: int, similarity: np.ndarray, ref: Reference, excluded: np.ndarray) -> None:
+        """Find the best of some faces in a region; ties go by place."""
+        top = self.scores.shape[-1]
+        line = np.arange(len(similarity))[:, None]
+        own = np.flatnonzero(excluded >= 0)
+        similarity[own, excluded[own]] = -np.inf
+        for g, (low, high) in enumerate(ref.ranges):
+            part, k = similarity[:, low:high], min(top, high - low)
+            if not k:
+                continue
+            found = np.sort(np.argpartition(-part, k - 1, axis=1)[:, :k], axis=1) if k < high - low else None
+            found = np.broadcast_to(np.arange(high - low), part.shape) if found is None else found
+            order = np.argsort(-part[line, found], axis=1, kind="stable")
+            found = np.take_along_axis(found, order, 1)
+            score = part[line, found]
+            self.positions[at, region, g, :k] = np.where(np.isfinite(score), found + low, -1)
+            self.scores[at, region, g, :k] = score
+
+
+def affinity_rows(ids: Sequence[str], ref: Reference, cells: np.ndarray, best: Best) -> pa.Table:
+    """Lay out the table: faces, then regions, then groups."""
+    n, regions, groups, _ = cells.shape
+    at = np.arange(n * regions * groups)
+    names = np.array(ids, object)
+    region = pa.DictionaryArray.from_arrays(pa.array(at // groups % regions, pa.int8()), pa.array(REGIONS))
+    species = pa.DictionaryArray.from_arrays(pa.array(at % groups, pa.int16()), pa.array(ref.groups))
+    flat = cells.reshape(-1, len(MEASURES))
+    columns = [pa.array(names[at // (regions * groups)], pa.string()), region, species]
+    columns += [pa.array(flat[:, i], pa.float32(), from_pandas=True) for i in range(len(MEASURES))]
+    there = best.positions.reshape(len(at), -1) >= 0
+    offsets = pa.array(np.concatenate([[0], there.sum(1).cumsum()]), pa.int32())
+    members = pa.array(np.array(ref.ids, object), pa.string())
+    found = members.take(pa.array(best.positions.reshape(len(at), -1)[there]))
+    columns.append(pa.ListArray.from_arrays(offsets, found))
+    columns.append(pa.ListArray.from_arrays(offsets, pa.array(best.scores.reshape(len(at), -1)[there])))
+    return pa.table(columns, schema=schema.AFFINITY)
