@@ -12,7 +12,7 @@ export UV_FIND_LINKS ?= $(PIP_FIND_LINKS)
 export UV_LINK_MODE ?= copy
 export RAY_USAGE_STATS_ENABLED := 0
 
-.PHONY: install demo test check format chaos bench serve s3 clean
+.PHONY: install demo test check format recipes chaos bench serve s3 clean
 
 install: $(STAMP)
 
@@ -40,6 +40,10 @@ check: install
 format: install
 	$(VENV)/bin/ruff check --fix .
 	$(VENV)/bin/ruff format .
+
+# Where code moved and rows are the same: shows it, by outputs of the last commit's code and of today's, and records the code.
+recipes: install
+	$(PY) -m tests.recipes.record $(RECIPES)
 
 chaos: install
 	$(PY) -m pytest -m chaos tests

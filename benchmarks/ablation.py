@@ -23,7 +23,6 @@ from jobs import evaluate, train_vae
 from rupantara.faces.arrays import choose, choose_people
 from rupantara.metrics.frechet import GaussianStats, frechet_distance
 from rupantara.storage import tables
-from rupantara.storage.recipe import code_version
 
 ALL = "all losses"
 CONFIGS = {
@@ -158,7 +157,7 @@ def main():
         "max_faces": args.max_faces,
         "max_test_faces": args.max_test_faces,
         "kl_warm_up_images": min(train_vae.Config.kl_warm_up_images, images // 4),
-        "code": [code_version(train_vae.CODE), code_version(evaluate.CODE)],
+        "versions": [train_vae.RECIPE.version, evaluate.RECIPE.version],
     }
     if args.dry_run:
         runs = len(args.only) * len(args.seeds)

@@ -63,7 +63,7 @@ def write_bank(uri, vectors, shards, index, queries):
     spec = BankSpec(DIM, "m" * 64, Alignment.identity(DIM), half=index != "flat", index=index)
     recipe = Recipe(
         "build_bank",
-        "benchmark",
+        0,
         {"index": index, "store": "float16" if spec.half else "float32", "target_recall": 0.99},
     )
     ids = np.array([f"{i:032x}-0" for i in range(len(vectors))])

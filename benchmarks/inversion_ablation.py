@@ -22,7 +22,6 @@ from jobs import evaluate_inversion, train_decoder
 from rupantara import schema
 from rupantara.reports import inversion
 from rupantara.storage import manifest
-from rupantara.storage.recipe import code_version
 
 
 def _flags(perceptual="0", moment="0", identity="0", *, path=True, centers="0"):
@@ -144,7 +143,7 @@ def main():
     settings = {
         **{name: getattr(args, name) for name in ("vector", "size", "epochs", "batch", "max_faces")},
         "tables": [manifest.require(uri, "features").fingerprint for uri in (args.features, args.morphs) if uri],
-        "code": [code_version(train_decoder.CODE), code_version(evaluate_inversion.CODE)],
+        "versions": [train_decoder.RECIPE.version, evaluate_inversion.RECIPE.version],
     }
     found, text = {}, ""
     for name in args.only:

@@ -24,7 +24,9 @@ PART_ROWS = 1000
 def write_faces(folder, rows):
     """Write a faces table of one drawn face under new ids."""
     image = codec.encode_jpeg(draw_face("human", 0, size=64).image, 80)
-    running = manifest.begin(folder, "faces", Recipe("curate", f"{rows} rows"), version=schema.VERSION, overwrite=False)
+    running = manifest.begin(
+        folder, "faces", Recipe("curate", 0, {"rows": rows}), version=schema.VERSION, overwrite=False
+    )
     for index in range(rows // PART_ROWS):
         ids = [f"{index * PART_ROWS + i:032x}-0" for i in range(PART_ROWS)]
         columns = {"face_id": ids, "image": [image] * PART_ROWS, "split": ["train"] * PART_ROWS}

@@ -18,9 +18,9 @@ from rupantara.reports.contact_sheet import morph_sheet
 from rupantara.stages.augment import AugmentRules, MorphFaces, PoolFile, parents
 from rupantara.storage import manifest, tables, uris
 from rupantara.storage.manifest import Manifest
-from rupantara.storage.recipe import Recipe, code_version
+from rupantara.storage.recipe import Recipe, RecipeSpec
 
-CODE = ("imaging", "landmarks", "stages/augment.py", "faces/measure.py", "schema.py", "jobs/augment.py")
+RECIPE = RecipeSpec("augment", version=1)
 PLAN_COLUMNS = ("domain", "landmarks", "quality", "split", "reject")
 
 
@@ -136,7 +136,7 @@ def build(config: Config) -> tuple[Recipe, list[parts.Part], partial[MorphFaces]
         )
     inputs = {"faces": faces.content} | ({"features": features.content} if features else {})
     settings = cli.row_config(config, "faces", "morphs", "features", "sheet")
-    recipe = Recipe("augment", code_version(CODE), settings, inputs)
+    recipe = RECIPE.of(settings, inputs)
     rules = AugmentRules(**{f.name: getattr(config, f.name) for f in fields(AugmentRules) if hasattr(config, f.name)})
     make_stage = partial(MorphFaces, config.faces, config.features, [files for files, _ in pools], rules)
     return recipe, plan(config, shares(config.count, pools)), make_stage

@@ -10,7 +10,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from jobs.bank_config import CODE, Config, choose_animals, named
+from jobs.bank_config import Config, choose_animals, named
 from jobs.runtime import parts
 from rupantara import schema
 from rupantara.bank import versions
@@ -21,7 +21,7 @@ from rupantara.landmarks.regions import REGIONS
 from rupantara.stages.bank import ChangeShard, index_path, index_summary, settings_path, spec_of
 from rupantara.storage import manifest, tables, uris
 from rupantara.storage.manifest import DataFile, Manifest
-from rupantara.storage.recipe import Recipe, code_version
+from rupantara.storage.recipe import Recipe, RecipeSpec
 
 log = logging.getLogger("jobs")
 
@@ -40,16 +40,14 @@ class Change:
     """Faces that were removed by id, now or before."""
 
 
-def recipe_of(config: Config, base: BankVersion, inputs: dict[str, str], **settings: Any) -> Recipe:
+def recipe_of(spec: RecipeSpec, config: Config, base: BankVersion, inputs: dict[str, str], **settings: Any) -> Recipe:
     """Return the recipe of a change: the bank's own settings stay with it, so that the next change finds them."""
     kept = {
         name: base.manifest.recipe.config[name]
         for name in ("store", "index", "target_recall", "alignment", "num_shards")
     }
     settings = kept | {"action": config.action} | settings
-    return Recipe(
-        "build_bank", code_version(CODE), settings, {"bank": base.content} | inputs, {"region_vae": base.model_sha256}
-    )
+    return spec.of(settings, {"bank": base.content} | inputs, {"region_vae": base.model_sha256})
 
 
 def ids_of(base: BankVersion) -> dict[str, str]:
@@ -61,7 +59,7 @@ def ids_of(base: BankVersion) -> dict[str, str]:
     return out
 
 
-def plan_add(config: Config, base: BankVersion) -> Change | None:
+def plan_add(spec: RecipeSpec, config: Config, base: BankVersion) -> Change | None:
     """Plan to add the animals of a features table that the bank does not hold yet."""
     features = manifest.require(config.features, "features")
     model = features.extra["model_sha256"]
@@ -77,13 +75,13 @@ def plan_add(config: Config, base: BankVersion) -> Change | None:
         return None
     shards = tuple(sorted({shard_of(i, len(base.shards)) for i in fresh}))
     settings = {"splits": list(config.splits), "most": config.most, "seed": config.seed}
-    recipe = recipe_of(config, base, {"features": features.content}, **settings)
+    recipe = recipe_of(spec, config, base, {"features": features.content}, **settings)
     options = {"features": config.features, "chosen": frozenset(fresh)}
     stage = partial(ChangeShard, base, recipe.fingerprint[:12], spec_of(base), **options)
     return Change(recipe, shards, stage, dict(Counter(base.species) + Counter(fresh.values())), False, base.removed)
 
 
-def plan_remove(config: Config, base: BankVersion) -> Change | None:
+def plan_remove(spec: RecipeSpec, config: Config, base: BankVersion) -> Change | None:
     """Plan to write the shards of some faces anew without them."""
     known = ids_of(base)
     wanted = {line for name in config.face_ids for line in named(name)}
@@ -102,18 +100,18 @@ def plan_remove(config: Config, base: BankVersion) -> Change | None:
     if len(gone) == len(known):
         raise UserError(f"{config.bank} must keep at least one face, --action remove names all {len(known)}")
     shards = tuple(sorted({shard_of(i, len(base.shards)) for i in gone}))
-    recipe = recipe_of(config, base, {}, removed=sorted(gone), barred=list(barred))
+    recipe = recipe_of(spec, config, base, {}, removed=sorted(gone), barred=list(barred))
     stage = partial(ChangeShard, base, recipe.fingerprint[:12], spec_of(base), removed=frozenset(gone))
     species = dict(Counter(base.species) - Counter(gone.values()))
     return Change(recipe, shards, stage, species, True, barred)
 
 
-def plan_compact(config: Config, base: BankVersion) -> Change | None:
+def plan_compact(spec: RecipeSpec, config: Config, base: BankVersion) -> Change | None:
     """Plan to write the shards of several segments as one, their indexes trained anew."""
     shards = tuple(i for i, one in enumerate(base.shards) if len(one.segments) > 1)
     if not shards:
         return None
-    recipe = recipe_of(config, base, {})
+    recipe = recipe_of(spec, config, base, {})
     stage = partial(ChangeShard, base, recipe.fingerprint[:12], spec_of(base), retrain=True)
     return Change(recipe, shards, stage, base.species, True, base.removed)
 

@@ -10,8 +10,6 @@ from rupantara.errors import UserError
 from rupantara.faces.arrays import at_most
 from rupantara.storage import tables, uris
 
-CODE = ("bank", "stages/bank.py", "bank/choice.py", "metrics/cosine.py")
-
 
 @dataclass(frozen=True, kw_only=True)
 class Config(cli.Common):

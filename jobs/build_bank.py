@@ -16,7 +16,7 @@ from typing import Any
 import pyarrow as pa
 
 from jobs.bank_changes import PLANS, make_version, written
-from jobs.bank_config import CODE, Config, check_flags, choose_animals
+from jobs.bank_config import Config, check_flags, choose_animals
 from jobs.runtime import cli, parts
 from rupantara import schema
 from rupantara.bank import versions
@@ -28,9 +28,10 @@ from rupantara.errors import UserError
 from rupantara.landmarks.regions import REGIONS
 from rupantara.stages.bank import BankSpec, BuildShard, fit_alignment, index_summary
 from rupantara.storage import manifest
-from rupantara.storage.recipe import Recipe, code_version
+from rupantara.storage.recipe import Recipe, RecipeSpec
 
 log = logging.getLogger("jobs")
+RECIPE = RecipeSpec("build_bank", version=1)
 
 
 def align(config: Config, dim: int) -> Alignment:
@@ -50,7 +51,7 @@ def build(config: Config) -> tuple[Recipe, list[parts.Part], partial[BuildShard]
     old = manifest.read(config.bank)
     removed = old.extra.get("removed", []) if old is not None and old.schema == "bank" else []
     settings |= {"removed": removed} if removed else {}
-    recipe = Recipe("build_bank", code_version(CODE), settings, {"features": features.content}, {"region_vae": model})
+    recipe = RECIPE.of(settings, {"features": features.content}, {"region_vae": model})
     dim = parts.vector_dim(config.features, features, "regions_mu") // len(REGIONS)
     alignment = align(config, dim)
     by_hash = config.choose == "hash"
@@ -104,7 +105,7 @@ def run_change(config: Config) -> None:
     """Make the next version of a bank; shards that nothing concerns keep their files."""
     check_flags(config)
     base = versions.mend(config.bank)
-    change = PLANS[config.action](config, base)
+    change = PLANS[config.action](RECIPE, config, base)
     if change is None:
         log.info("nothing to do: version %d of %s", base.number, config.bank)
     elif config.dry_run:

@@ -23,20 +23,10 @@ from rupantara.reports import comparison, html
 from rupantara.stages import compare
 from rupantara.stages.compare import CompareFaces, Contest
 from rupantara.storage import checkpoints, manifest, uris, weights
-from rupantara.storage.recipe import Recipe, code_version
+from rupantara.storage.recipe import Recipe, RecipeSpec
 
 log = logging.getLogger("jobs")
-CODE = (
-    *("models", "metrics", "generation/variations.py", "generation/zoo_loading.py", "training/warm_start.py"),
-    *(
-        "stages/compare.py",
-        "evaluation/judges.py",
-        "evaluation/contestants.py",
-        "faces/arrays.py",
-        "landmarks/regions.py",
-    ),
-    "imaging/codec.py",
-)
+RECIPE = RecipeSpec("compare_vaes", version=1)
 TIMED_FACES = 32
 TIMEOUT_S = 3600
 
@@ -84,7 +74,7 @@ def recipe_of(config: Config, named: dict[str, str]) -> Recipe:
     judges = (("squeezenet",) if config.weights else ()) + (("lpips_squeeze",) if heads(config) else ())
     models |= {name: weights.sha256(config.weights, name) for name in judges}
     inputs = {"faces": manifest.require(config.faces, "faces").content}
-    return Recipe("compare_vaes", code_version(CODE), settings, inputs, models)
+    return RECIPE.of(settings, inputs, models)
 
 
 def build(config: Config) -> tuple[Recipe, Contest, list[str]]:

@@ -25,21 +25,10 @@ from rupantara.reports import funnel, html
 from rupantara.stages.curate import CuratePhotos, CurateRules, load_known_keypoints, shown_uri
 from rupantara.storage import tables, uris, weights
 from rupantara.storage.manifest import Manifest
-from rupantara.storage.recipe import Recipe, code_version
+from rupantara.storage.recipe import Recipe, RecipeSpec
 from rupantara.storage.uris import FileEntry
 
-CODE = (
-    *("imaging", "landmarks", "models/mobilefacenet.py", "schema.py"),
-    *(
-        "faces/chips.py",
-        "stages/curate.py",
-        "faces/duplicates.py",
-        "faces/measure.py",
-        "training/networks.py",
-        "faces/paths.py",
-        "faces/person.py",
-    ),
-)
+RECIPE = RecipeSpec("curate", version=1)
 PART_BYTES = 128 * 2**20
 ANY = DEFAULT_RULES[-1]
 OTHERS = "of any other picture: each is taken for a person of its own, who has no other pictures"
@@ -186,7 +175,7 @@ def build(config: Config) -> tuple[Recipe, list[parts.Part], partial[CuratePhoto
     settings = cli.row_config(config, "photos", "faces", "weights", "keypoints", "extensions", "retry")
     # What a part holds must not change between a kill and the resuming.
     settings["part_bytes"] = PART_BYTES
-    recipe = Recipe("curate", code_version(CODE), settings, inputs, models)
+    recipe = RECIPE.of(settings, inputs, models)
     rules = curate_rules(config, judge="mobilefacenet" in models)
     make_stage = partial(CuratePhotos, config.photos, rules, config.weights or None, known)
     return (

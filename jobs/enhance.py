@@ -18,15 +18,9 @@ from rupantara.imaging.enhance import describe
 from rupantara.reports import enhanced, html
 from rupantara.stages.enhance import Chain, EnhancePictures
 from rupantara.storage import manifest, uris
-from rupantara.storage.recipe import Recipe, code_version
+from rupantara.storage.recipe import Recipe, RecipeSpec
 
-CODE = (
-    *(
-        f"imaging/{name}.py"
-        for name in ("enhance", "parameters", "tone", "dehaze", "guided_filter", "detail", "degrade", "codec")
-    ),
-    *("stages/enhance.py", "evaluation/originals.py", "metrics/pictures.py", "generation/provenance.py", "schema.py"),
-)
+RECIPE = RecipeSpec("enhance", version=1)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,7 +60,7 @@ def build(config: Config) -> tuple[Recipe, list[parts.Part], partial[EnhancePict
     found = {name: manifest.require(uri, name) for name, uri in sources(config).items()}
     settings: dict[str, Any] = {"steps": [describe(s) for s in chain.steps], "split": config.split}
     settings |= {"degrade": [describe(s) for s in chain.degrade], "limit": config.limit, "seed": config.seed}
-    recipe = Recipe("enhance", code_version(CODE), settings, {name: m.content for name, m in found.items()})
+    recipe = RECIPE.of(settings, {name: m.content for name, m in found.items()})
     kind, table = next(iter(found.items()))
     make_stage = partial(EnhancePictures, chain, config.faces if kind == "generated" else "", chosen_faces(config))
     return recipe, parts.parts_of(sources(config)[kind], table), make_stage, chain

@@ -21,22 +21,9 @@ from rupantara.landmarks.regions import REGIONS
 from rupantara.reports import evaluation, html
 from rupantara.stages.evaluate import READ, MeasureFaces, fit_baselines
 from rupantara.storage import manifest, uris, weights
-from rupantara.storage.recipe import Recipe, code_version
+from rupantara.storage.recipe import Recipe, RecipeSpec
 
-CODE = (
-    "models",
-    "metrics",
-    "training/warm_start.py",
-    "stages/evaluate.py",
-    "evaluation/judges.py",
-    "faces/arrays.py",
-    "stages/extract.py",
-    "training/networks.py",
-    "faces/balance.py",
-    "landmarks/crop.py",
-    "landmarks/regions.py",
-    "imaging/codec.py",
-)
+RECIPE = RecipeSpec("evaluate", version=1)
 FIT_TIMEOUT_S = 3600
 
 
@@ -88,7 +75,7 @@ def build(config: Config) -> tuple[Recipe, list[parts.Part], dict[str, dict[str,
         logging.getLogger("jobs").info(
             "perceptual, identity and Fréchet distances are off: they need squeezenet and mobilefacenet in --weights"
         )
-    recipe = Recipe("evaluate", code_version(CODE), settings, {"faces": faces.content}, models)
+    recipe = RECIPE.of(settings, {"faces": faces.content}, models)
     chosen = frozenset(held["human"]) | frozenset(held["animal"])
     return recipe, parts.parts_of(config.faces, faces), train, chosen, components
 

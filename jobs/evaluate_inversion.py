@@ -23,21 +23,11 @@ from rupantara.generation.decoder_loading import MODEL_TYPE
 from rupantara.reports import html, inversion
 from rupantara.stages.measure_inversions import MeasureInversions, Trial
 from rupantara.storage import checkpoints, manifest, tables, uris, weights
-from rupantara.storage.recipe import Recipe, code_version
+from rupantara.storage.recipe import Recipe, RecipeSpec
 from rupantara.training.decoder_rows import usable, vector_field
 
 log = logging.getLogger("jobs")
-CODE = (
-    *("models", "metrics", "training/ridge.py", "faces/balance.py", "training/decoders.py", "imaging/codec.py"),
-    *("landmarks/texture.py", "landmarks/crop.py", "landmarks/morph.py", "landmarks/spline.py"),
-    *(
-        "generation/decoder_loading.py",
-        "evaluation/inverters.py",
-        "evaluation/inversion_baselines.py",
-        "evaluation/judges.py",
-    ),
-    *("stages/measure_inversions.py", "training/decoder_rows.py", "faces/arrays.py", "training/networks.py"),
-)
+RECIPE = RecipeSpec("evaluate_inversion", version=1)
 JUDGES = ("squeezenet", "mobilefacenet")
 FIT_TIMEOUT_S = 3600
 
@@ -104,7 +94,7 @@ def build(config: Config) -> tuple[Recipe, Trial]:
     models = {name: weights.sha256(config.weights, name) for name in names}
     models |= {part: checkpoints.model_sha256(uri, MODEL_TYPE) for part, uri in found.items()}
     settings = cli.row_config(config, "faces", "features", "checkpoint", "metrics", "weights")
-    recipe = Recipe("evaluate_inversion", code_version(CODE), settings, {"features": features.content}, models)
+    recipe = RECIPE.of(settings, {"features": features.content}, models)
     trial = Trial(
         checkpoint=config.checkpoint,
         baselines=uris.join(config.metrics, f"baselines-{recipe.fingerprint[:12]}.safetensors"),

@@ -14,9 +14,9 @@ from jobs.runtime import cli, parts
 from rupantara import schema
 from rupantara.stages import export
 from rupantara.storage import manifest, tables, uris
-from rupantara.storage.recipe import Recipe, code_version
+from rupantara.storage.recipe import Recipe, RecipeSpec
 
-CODE = ("stages/export.py",)
+RECIPE = RecipeSpec("export", version=1)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,7 +42,7 @@ def build(config: Config) -> tuple[Recipe, list[parts.Part], partial[export.Expo
     files = [file.path for file in found.data]
     export.check(tables.read_schema(config.table, files[0]), config.format, config.column)
     settings = {"format": config.format, "column": config.column}
-    recipe = Recipe("export", code_version(CODE), settings, {"table": found.content})
+    recipe = RECIPE.of(settings, {"table": found.content})
     planned = [
         parts.Part(i, rows=pa.table({"index": [i], "source": [path]}, schema=schema.EXPORT_PLANNED))
         for i, path in enumerate(files)

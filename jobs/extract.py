@@ -18,30 +18,9 @@ from rupantara.features import extractors
 from rupantara.features.extractor import Source, Spec
 from rupantara.stages.extract import COLUMNS, ExtractFeatures
 from rupantara.storage import manifest
-from rupantara.storage.recipe import Recipe, code_version
+from rupantara.storage.recipe import Recipe, RecipeSpec
 
-CODE = (
-    *(
-        "models",
-        "stages/extract.py",
-        "features/extractor.py",
-        "features/extractors.py",
-        "faces/chips.py",
-        "features/vggface_files.py",
-    ),
-    *(
-        "faces/arrays.py",
-        "features/textures.py",
-        "landmarks/texture.py",
-        "landmarks/spline.py",
-        "landmarks/morph.py",
-        "landmarks/regions.py",
-        "landmarks/align.py",
-        "landmarks/crop.py",
-        "imaging/codec.py",
-        "schema.py",
-    ),
-)
+RECIPE = RecipeSpec("extract", version=1)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,7 +88,7 @@ def build(config: Config) -> tuple[Recipe, list[parts.Part], partial[ExtractFeat
     models = {spec.name: extractors.model_sha256(spec, source) for spec in specs}
     # Batch size and worker decide how fast, not what; precision and stored type decide what.
     chosen = [{k: v for k, v in asdict(spec).items() if k != "batch_size"} for spec in specs]
-    recipe = Recipe("extract", code_version(CODE), {"extractors": chosen}, {"faces": faces.content}, models)
+    recipe = RECIPE.of({"extractors": chosen}, {"faces": faces.content}, models)
     cpus = os.cpu_count() or 1
     workers = config.workers or (1 if config.gpus_per_worker >= 1 else cpus)
     threads = config.threads or max(1, cpus // workers)

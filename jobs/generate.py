@@ -24,20 +24,10 @@ from rupantara.landmarks.regions import REGIONS
 from rupantara.reports.contact_sheet import write_contact_sheet, write_pngs
 from rupantara.stages.generate import NEAREST, GenerateHybrids
 from rupantara.storage import manifest
-from rupantara.storage.recipe import Recipe, code_version
+from rupantara.storage.recipe import Recipe, RecipeSpec
 
 log = logging.getLogger("jobs")
-CODE = (
-    "models",
-    "bank",
-    "generation",
-    "stages/generate.py",
-    "stages/extract.py",
-    "faces/arrays.py",
-    "landmarks/regions.py",
-    "imaging/codec.py",
-    "metrics/cosine.py",
-)
+RECIPE = RecipeSpec("generate", version=1)
 
 
 SAMPLES_A_PART = 16
@@ -148,7 +138,7 @@ def build(config: Config) -> tuple[Recipe, list[parts.Part], dict[str, str], tup
         numbers = [list(range(start, min(start + SAMPLES_A_PART, config.samples))) for start in starts]
         plan = [parts.Part(i, rows=pa.table({"sample": part})) for i, part in enumerate(numbers)]
     models = {"region_vae": model} | ({"prior": prior.sha256(config.checkpoint)} if config.samples else {})
-    recipe = Recipe("generate", code_version(CODE), settings, inputs, models)
+    recipe = RECIPE.of(settings, inputs, models)
     return recipe, plan, chosen, wanted, available
 
 

@@ -27,35 +27,20 @@ from rupantara.stages.curate import CuratePhotos, CurateRules
 from rupantara.stages.extract import ExtractFeatures
 from rupantara.stages.invert import InvertPhotos, InvertVectors
 from rupantara.storage import manifest, tables, uris, weights
-from rupantara.storage.recipe import Recipe, code_version
+from rupantara.storage.recipe import Recipe, RecipeSpec
 from rupantara.training.decoder_rows import vector_field
 
 log = logging.getLogger("jobs")
-CODE = (
-    *("models/face_decoder.py", "models/landmark_decoder.py", "models/texture_decoder.py", "models/spline_warp.py"),
-    *(
-        "models/radial_field.py",
-        "models/kernel_features.py",
-        "landmarks",
-        "generation/decoder_loading.py",
-        "generation/provenance.py",
-    ),
-    *("faces/balance.py", "imaging/codec.py", "stages/invert.py", "training/decoder_rows.py", "faces/arrays.py"),
-)
-PHOTO_CODE = (
-    *("imaging", "models", "stages/curate.py", "faces/measure.py", "faces/paths.py", "stages/extract.py"),
-    *("features/extractor.py", "features/extractors.py", "faces/chips.py", "features/vggface_files.py"),
-)
+RECIPE = RecipeSpec("generate inversion", version=1)
 PART_ROWS = 256
 MakeStage = Callable[[], Callable[[pa.Table], pa.Table]]
 
 
 class Source(NamedTuple):
-    """Where vectors come from: inputs and models of the recipe, its code, the parts, their stage, and the columns that it reads."""
+    """Where vectors come from: inputs and models of the recipe, the parts, their stage, and the columns that it reads."""
 
     inputs: dict[str, str]
     models: dict[str, str]
-    code: tuple[str, ...]
     plan: list[parts.Part]
     stage: MakeStage
     columns: list[str] | None
@@ -79,7 +64,7 @@ def build(config: Any) -> tuple[Recipe, Source]:
         "part_rows": PART_ROWS,
     }
     settings |= {"split": config.split} if given[0] == "features" else {}
-    return Recipe("generate", code_version(source.code), settings, source.inputs, models), source
+    return RECIPE.of(settings, source.inputs, models), source
 
 
 def of_features(config: Any, loaded: LoadedFace) -> Source:
@@ -101,7 +86,7 @@ def of_features(config: Any, loaded: LoadedFace) -> Source:
         raise UserError(f"{config.features} must have humans of split {config.split!r}, got none")
     stage = partial(InvertVectors, config.checkpoint, chosen, seed=config.seed, threads=threads())
     plan = parts.parts_of(config.features, found)
-    return Source({"features": found.content}, {}, CODE, plan, stage, ["face_id", column])
+    return Source({"features": found.content}, {}, plan, stage, ["face_id", column])
 
 
 def of_vectors(config: Any, loaded: LoadedFace) -> Source:
@@ -132,7 +117,7 @@ def of_vectors(config: Any, loaded: LoadedFace) -> Source:
     if not planned:
         raise UserError(f"--vectors must hold at least one row, got none in {config.vectors!r}")
     stage = partial(InvertVectors, config.checkpoint, seed=config.seed, threads=threads())
-    return Source({"vectors": hashlib.sha256(data).hexdigest()}, {}, CODE, planned, stage, None)
+    return Source({"vectors": hashlib.sha256(data).hexdigest()}, {}, planned, stage, None)
 
 
 def of_photos(config: Any, loaded: LoadedFace) -> Source:
@@ -162,7 +147,7 @@ def of_photos(config: Any, loaded: LoadedFace) -> Source:
     planned = [
         photo_part(i, entries[start : start + PART_ROWS]) for i, start in enumerate(range(0, len(entries), PART_ROWS))
     ]
-    return Source({"photos": uris.fingerprint_files(entries)}, models, (*CODE, *PHOTO_CODE), planned, stage, None)
+    return Source({"photos": uris.fingerprint_files(entries)}, models, planned, stage, None)
 
 
 def most(count: int, limit: int, what: str) -> int:

@@ -21,10 +21,10 @@ from rupantara.reports.cards import model_card
 from rupantara.stages import pack
 from rupantara.storage import checkpoints, manifest, tables, uris
 from rupantara.storage.manifest import DataFile
-from rupantara.storage.recipe import Recipe, code_version
+from rupantara.storage.recipe import Recipe, RecipeSpec
 
 log = logging.getLogger("jobs")
-CODE = ("models", "stages/pack.py", "faces/arrays.py", "generation", "training/warm_start.py", "imaging/codec.py")
+RECIPE = RecipeSpec("pack", version=1)
 SAMPLES = "samples.jpg"
 NUM_SEEN = 256
 """Train faces of each domain that the mean variances are taken over."""
@@ -60,7 +60,7 @@ def build(config: Config) -> Recipe:
         raise UserError(f"{config.checkpoint} is packed already")
     settings = cli.row_config(config, "faces", "features", "checkpoint", "packed")
     inputs = {"faces": faces.content, "features": features.content}
-    return Recipe("pack", code_version(CODE), settings, inputs, {"region_vae": model})
+    return RECIPE.of(settings, inputs, {"region_vae": model})
 
 
 def seen_rows(config: Config) -> pa.Table:

@@ -21,17 +21,9 @@ from rupantara.reports import html
 from rupantara.reports import probe as report
 from rupantara.stages.probe import MEASURES, ProbeCodes
 from rupantara.storage import manifest, uris
-from rupantara.storage.recipe import Recipe, code_version
+from rupantara.storage.recipe import Recipe, RecipeSpec
 
-CODE = (
-    "models",
-    "metrics",
-    "bank",
-    "stages/probe.py",
-    "faces/arrays.py",
-    "stages/extract.py",
-    "landmarks",
-)
+RECIPE = RecipeSpec("probe", version=1)
 LEAST = 10
 
 
@@ -72,7 +64,7 @@ def build(config: Config) -> tuple[Recipe, list[parts.Part], partial[ProbeCodes]
     train = choose(config.faces, ANIMAL, "train", config.gallery, config.seed) if config.gallery >= 0 else {}
     settings = cli.row_config(config, "faces", "checkpoint", "bank", "probe")
     inputs = {"faces": faces.content, "bank": bank.content}
-    recipe = Recipe("probe", code_version(CODE), settings, inputs, {"region_vae": model})
+    recipe = RECIPE.of(settings, inputs, {"region_vae": model})
     alignment = Alignment.from_json(bank.extra["alignment"])
     plan = [parts.Part(i, rows=pa.table({"measure": [name]})) for i, name in enumerate(MEASURES)]
     make_stage = partial(ProbeCodes, config.faces, config.checkpoint, alignment, held, config.seed, train)

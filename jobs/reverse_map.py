@@ -17,9 +17,9 @@ from rupantara.landmarks.regions import REGIONS
 from rupantara.reports import html, sections
 from rupantara.stages.affinity import MapAffinity
 from rupantara.storage import manifest, tables, uris
-from rupantara.storage.recipe import Recipe, code_version
+from rupantara.storage.recipe import Recipe, RecipeSpec
 
-CODE = ("bank", "stages/affinity.py", "metrics/cosine.py")
+RECIPE = RecipeSpec("reverse_map", version=1)
 COLUMNS = ("face_id", "domain", "split", "regions_mu")
 
 
@@ -58,7 +58,7 @@ def build(config: Config) -> tuple[Recipe, list[parts.Part], frozenset[str], int
         raise UserError(f"{config.features} must have humans of split {config.split!r}, got none")
     settings = cli.row_config(config, "features", "bank", "affinity")
     inputs = {"features": features.content, "bank": bank.content}
-    recipe = Recipe("reverse_map", code_version(CODE), settings, inputs, {"region_vae": models.pop()})
+    recipe = RECIPE.of(settings, inputs, {"region_vae": models.pop()})
     dim = parts.vector_dim(config.features, features, "regions_mu")
     return recipe, parts.parts_of(config.features, features), chosen, dim // len(REGIONS)
 

@@ -28,26 +28,12 @@ from rupantara.models.face_decoder import FaceDecoderConfig
 from rupantara.models.texture_decoder import TextureDecoderConfig
 from rupantara.reports.decoder_card import decoder_card
 from rupantara.storage import manifest, uris, weights
-from rupantara.storage.recipe import Recipe, code_version
+from rupantara.storage.recipe import Recipe, RecipeSpec
 from rupantara.training.decoder_task import STREAM, DecoderTask, WarmStart
 from rupantara.training.decoders import DecoderObjective, Judging
 
 log = logging.getLogger("jobs")
-CODE = (
-    *("models/face_decoder.py", "models/landmark_decoder.py", "models/texture_decoder.py", "models/spline_warp.py"),
-    *("models/kernel_features.py", "models/radial_field.py", "models/squeezenet.py", "models/mobilefacenet.py"),
-    *("losses/perceptual.py", "losses/moments.py"),
-    *("landmarks/crop.py", "landmarks/texture.py", "landmarks/morph.py", "landmarks/spline.py", "imaging/codec.py"),
-    *("training/decoders.py", "training/ridge.py", "training/state.py", "training/ema.py", "training/schedule.py"),
-    *("faces/balance.py", "training/decoder_task.py", "training/decoder_rows.py", "faces/arrays.py"),
-    *(
-        "training/networks.py",
-        "jobs/decoder_data.py",
-        "jobs/decoder_start.py",
-        "jobs/decoder_tables.py",
-        "jobs/runtime/train_worker.py",
-    ),
-)
+RECIPE = RecipeSpec("train_decoder", version=1)
 FACES = "faces"
 """Entry of a decoder's manifest: the faces table whose splits it kept to."""
 
@@ -73,7 +59,7 @@ def recipe_of(config: Config, part: str, job: Job) -> Recipe:
         name: manifest.require(uri, "features").content
         for name, uri in zip(("features", "morphs"), job.tables, strict=False)
     }
-    return Recipe("train_decoder", code_version(CODE), json.loads(json.dumps(settings)), inputs, hashes)
+    return RECIPE.of(json.loads(json.dumps(settings)), inputs, hashes)
 
 
 @dataclass(frozen=True)

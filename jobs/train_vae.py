@@ -28,23 +28,14 @@ from rupantara.models import growing
 from rupantara.models.region_vae import RegionVAEConfig, check_sizes
 from rupantara.reports.cards import model_card
 from rupantara.storage import manifest, weights
-from rupantara.storage.recipe import Recipe, code_version
+from rupantara.storage.recipe import Recipe, RecipeSpec
 from rupantara.training import networks
 from rupantara.training.region_vae import Objective
 from rupantara.training.region_vae_task import DOMAINS, RegionVAETask, blank_rows
 from rupantara.training.warm_start import Pca
 
 log = logging.getLogger("jobs")
-CODE = (
-    *("models", "losses", "training", "faces/arrays.py", "training/region_vae_task.py", "training/networks.py"),
-    *(
-        "landmarks/regions.py",
-        "landmarks/crop.py",
-        "imaging/codec.py",
-        "jobs/runtime/train_data.py",
-        "jobs/runtime/train_worker.py",
-    ),
-)
+RECIPE = RecipeSpec("train_vae", version=1)
 AUTO = -1.0
 
 
@@ -240,7 +231,7 @@ def build(config: Config) -> tuple[Recipe, RegionVAEConfig, Objective, Chosen]:
             raise UserError(
                 f"--init must be a checkpoint of the same sizes and species, or of half the size and stem, {config.init} is not"
             )
-    return Recipe("train_vae", code_version(CODE), settings, inputs, models), model, objective, chosen
+    return RECIPE.of(settings, inputs, models), model, objective, chosen
 
 
 @dataclass(frozen=True)

@@ -27,16 +27,12 @@ from rupantara.models import pretrained, zoo
 from rupantara.models.zoo import ZooConfig
 from rupantara.reports.zoo_card import zoo_card
 from rupantara.storage import manifest, uris, weights
-from rupantara.storage.recipe import Recipe, code_version
+from rupantara.storage.recipe import Recipe, RecipeSpec
 from rupantara.training.zoo import OBJECTIVES, Objective
 from rupantara.training.zoo_task import STREAM, ZooTask
 
 log = logging.getLogger("jobs")
-CODE = (
-    *("models/zoo", "models/blocks.py", "models/squeezenet.py", "losses/kl.py", "losses/feature.py"),
-    *("training/zoo.py", "training/state.py", "training/ema.py", "training/schedule.py", "training/zoo_task.py"),
-    *("faces/arrays.py", "imaging/codec.py", "jobs/runtime/train_data.py", "jobs/runtime/train_worker.py"),
-)
+RECIPE = RecipeSpec("train_zoo", version=1)
 FEATURES = "squeezenet"
 """Network of the feature loss: of those that the catalogue knows by hash, the one that was trained on ImageNet."""
 
@@ -114,7 +110,7 @@ def recipe_of(config: Config, name: str) -> Recipe:
     settings |= {"objective": asdict(objective_of(config, name))}
     hashes = {FEATURES: weights.sha256(config.weights, FEATURES)} if OBJECTIVES[name].gamma > 0 else {}
     inputs = {"faces": manifest.require(config.faces, "faces").content}
-    return Recipe("train_zoo", code_version(CODE), settings, inputs, hashes)
+    return RECIPE.of(settings, inputs, hashes)
 
 
 @dataclass(frozen=True)

@@ -20,13 +20,10 @@ from rupantara.reports.contact_sheet import write_pngs
 from rupantara.reports.variation_sheet import write_variation_sheet
 from rupantara.stages.vary import SAMPLES, VaryFaces
 from rupantara.storage import checkpoints, manifest
-from rupantara.storage.recipe import Recipe, code_version
+from rupantara.storage.recipe import Recipe, RecipeSpec
 
 log = logging.getLogger("jobs")
-CODE = (
-    *("models/zoo", "models/blocks.py", "generation/variations.py", "generation/provenance.py"),
-    *("stages/vary.py", "faces/arrays.py", "imaging/codec.py"),
-)
+RECIPE = RecipeSpec("vary", version=1)
 SAMPLES_A_PART = 256
 
 
@@ -70,7 +67,7 @@ def build(config: Config) -> tuple[Recipe, list[parts.Part], frozenset[str]]:
         starts = range(0, config.count, SAMPLES_A_PART)
         blocks = [list(range(start, min(start + SAMPLES_A_PART, config.count))) for start in starts]
         plan = [parts.Part(i, pa.table([numbers], schema=SAMPLES)) for i, numbers in enumerate(blocks)]
-        return Recipe("vary", code_version(CODE), settings, {}, models), plan, frozenset()
+        return RECIPE.of(settings, {}, models), plan, frozenset()
     if not config.faces:
         raise UserError(f"--mode {config.mode} needs --faces")
     faces = manifest.require(config.faces, "faces")
@@ -78,7 +75,7 @@ def build(config: Config) -> tuple[Recipe, list[parts.Part], frozenset[str]]:
     if not chosen:
         raise UserError(f"{config.faces} must have accepted humans of split {config.split!r}, got none")
     settings = cli.row_config(config, *skipped)
-    recipe = Recipe("vary", code_version(CODE), settings, {"faces": faces.content}, models)
+    recipe = RECIPE.of(settings, {"faces": faces.content}, models)
     return recipe, parts.parts_of(config.faces, faces), frozenset(chosen)
 
 

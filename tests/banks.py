@@ -43,7 +43,7 @@ def feature_rows(
 
 def write_features(uri: Path, rows: pa.Table) -> str:
     """Write a complete features table of two files."""
-    recipe = Recipe("extract", "test", {"rows": rows["face_id"].to_pylist(), "at": str(uri)})
+    recipe = Recipe("extract", 1, {"rows": rows["face_id"].to_pylist(), "at": str(uri)})
     running = manifest.begin(str(uri), "features", recipe, version=schema.VERSION, overwrite=False)
     assert running is not None
     half = rows.num_rows // 2

@@ -54,9 +54,7 @@ def face_row(face_id: str, species: str, identity: int, split: str = "train", **
 
 def write_table(uri: str, kind: str, parts: list[pa.Table], recipe: Recipe | None = None, **extra: Any) -> str:
     """Write a complete table of these parts."""
-    running = manifest.begin(
-        uri, kind, recipe or Recipe("test", "c0de"), version=schema.version_of(kind), overwrite=False
-    )
+    running = manifest.begin(uri, kind, recipe or Recipe("test", 1), version=schema.version_of(kind), overwrite=False)
     assert running is not None
     for index, part in enumerate(parts):
         tables.write_part(uri, running.fingerprint, index, part, part.num_rows)
@@ -79,7 +77,7 @@ def tiny_model(seed: int = 0, **changes: Any) -> RegionVAE:
 
 def write_model(uri: str, model: RegionVAE, tensors: dict[str, torch.Tensor] | None = None) -> str:
     """Write a complete checkpoint as jobs.train_vae and jobs.pack do."""
-    running = manifest.begin(uri, loading.MODEL_TYPE, Recipe("test", "c0de"), version=schema.VERSION, overwrite=False)
+    running = manifest.begin(uri, loading.MODEL_TYPE, Recipe("test", 1), version=schema.VERSION, overwrite=False)
     assert running is not None
     files, digest = checkpoints.write(uri, loading.config_dict(model.config), tensors or model.state_dict(), "a card")
     done = replace(running, state="complete", files=tuple(files), extra={"model_sha256": digest})

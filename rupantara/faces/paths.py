@@ -6,9 +6,10 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 
 from rupantara.errors import UserError
+from rupantara.faces.names import composed
 
 DEFAULT_RULES = (
-    r"(^|/)animals/(?P<species>[^/]+)/.+$",
+    r"(^|/)(?i:animals)/(?P<species>[^/]+)/.+$",
     r"(^|/)(?i:lfw)[^/]*/([^/]+/)*(?P<identity>[^/]+)_\d{4}\.\w+$",
     r"(^|/)(?P<identity>[^\W\d_][^/\d_]*(_[^/\d_]+)+)/(?P=identity)_\d{4}\.\w+$",
     r"(^|/)(?i:utkface)/(?P<age>\d+)_(?P<sex>[01])_(?P<group>[0-4])_[^/]*$",
@@ -19,7 +20,8 @@ DEFAULT_RULES = (
 """The first rule that is found in the path below the photographs' folder decides; its named groups are `domain`, `species`,
 `identity`, and any other name is an attribute. A species without a domain is an animal; without both the picture is taken for a
 human's. LFW's people are known below a folder `lfw…`, and as `First_Last/First_Last_0001.jpg` anywhere; UTKFace's file names are known
-anywhere. The last rule takes any folder of people, each picture for a person of its own."""
+anywhere. The last rule takes any folder of people, each picture for a person of its own. Paths are read in Unicode's composed
+form, and species in lower case, so that `Animals/Fox` and `animals/fox` are one."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +51,7 @@ def count_by_rule(paths: Iterable[str], rules: tuple[str, ...]) -> dict[str, int
     compiled = compile_rules(rules)
     counts = dict.fromkeys((*rules, "none"), 0)
     for path in paths:
-        counts[next((rule.pattern for rule in compiled if rule.search(path)), "none")] += 1
+        counts[next((rule.pattern for rule in compiled if rule.search(composed(path))), "none")] += 1
     return {rule: n for rule, n in counts.items() if n}
 
 
@@ -61,11 +63,12 @@ def is_animal(path: str, rules: tuple[str, ...] = DEFAULT_RULES) -> bool:
 
 def origin(path: str, rules: tuple[str, ...] = DEFAULT_RULES) -> Origin | None:
     """Read a path by the first rule that fits; None when none does."""
+    path = composed(path)
     for rule in compile_rules(rules):
         match = rule.search(path)
         if match:
             named = {key: value for key, value in match.groupdict().items() if value is not None}
-            species = named.pop("species", "")
+            species = named.pop("species", "").lower()
             domain = named.pop("domain", "animal" if species and species != "human" else "human")
             return Origin(domain, species or domain, named.pop("identity", ""), named)
     return None

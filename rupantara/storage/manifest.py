@@ -62,7 +62,8 @@ class Manifest:
 
     def to_json(self) -> bytes:
         """Encode as indented JSON, the fingerprint first."""
-        return json.dumps({"fingerprint": self.fingerprint, **asdict(self)}, indent=1).encode()
+        fields = {"fingerprint": self.fingerprint, **asdict(self), "recipe": self.recipe.as_json()}
+        return json.dumps(fields, indent=1).encode()
 
     @staticmethod
     def from_json(data: bytes) -> "Manifest":
@@ -70,7 +71,7 @@ class Manifest:
         try:
             fields = json.loads(data)
             fields.pop("fingerprint")
-            recipe = Recipe(**fields.pop("recipe"))
+            recipe = Recipe.from_json(fields.pop("recipe"))
             files = tuple(DataFile(**f) for f in fields.pop("files"))
             return Manifest(recipe=recipe, files=files, **fields)
         except (ValueError, KeyError, TypeError) as error:

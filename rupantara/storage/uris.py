@@ -87,19 +87,26 @@ def exists(uri: str) -> bool:
         return fs.get_file_info(path).type == pafs.FileType.File
 
 
-def read_bytes(uri: str) -> bytes:
+class TooLargeError(OSError):
+    """A file is larger than the reader allows."""
+
+
+def read_bytes(uri: str, max_bytes: int | None = None) -> bytes:
     """Read a whole file; names that are not UTF-8 are read too (as `os.fsdecode` spells them).
 
-    Raise OSError for a local pipe, socket or device: its reading might never end.
+    Raise OSError for a local pipe, socket or device, whose reading might never end, and TooLargeError for a file of more
+    than `max_bytes`, of which no more than that is ever held.
     """
     fs, path = resolve(uri)
     if is_local(uri):
         kind = os.stat(path).st_mode
         if not stat.S_ISREG(kind) and not stat.S_ISDIR(kind):
             raise OSError(f"{path} is a pipe, socket or device, not a file")
-        return Path(path).read_bytes()
-    with fs.open_input_stream(path) as stream:
-        return stream.read()
+    with Path(path).open("rb") if is_local(uri) else fs.open_input_stream(path) as stream:
+        data = stream.read() if max_bytes is None else stream.read(max_bytes + 1)
+    if max_bytes is not None and len(data) > max_bytes:
+        raise TooLargeError(f"{uri} is over {max_bytes} bytes")
+    return data
 
 
 def write_bytes(uri: str, data: bytes, *, if_absent: bool = False) -> None:

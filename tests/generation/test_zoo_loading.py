@@ -21,7 +21,7 @@ FACES = torch.rand(2, 3, 64, 64, generator=torch.Generator().manual_seed(1)) * 2
 def save(folder: Path, name: str, *, commit: bool = True) -> ZooVAE:
     torch.manual_seed(3)
     model = zoo.build(CONFIGS[name]).eval()
-    recipe = Recipe("train_zoo", "code")
+    recipe = Recipe("train_zoo", 1)
     running = manifest.begin(str(folder), zoo_loading.MODEL_TYPE, recipe, version=schema.VERSION, overwrite=False)
     assert running is not None
     config, card = zoo_loading.config_dict(CONFIGS[name]), zoo_card(CONFIGS[name], recipe, {"val_human_mse": 0.005})

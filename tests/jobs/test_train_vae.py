@@ -46,7 +46,7 @@ def test_morphs_of_this_table_are_read_and_of_another_refused(config: Config, tm
         write_faces(
             str(tmp_path / name),
             [face_row("m", "human", 9), face_row("n", "human", 8)],
-            Recipe("augment", "1", {}, inputs),
+            Recipe("augment", 1, {}, inputs),
         )
     own, other, none = (replace(config, morphs=str(tmp_path / name)) for name in ("own", "other", "none"))
     assert tables_of(own) == [config.faces, own.morphs]

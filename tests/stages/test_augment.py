@@ -52,7 +52,7 @@ BAD = [
 
 
 def _write(uri: str, kind: str, parts: list[pa.Table]) -> list[str]:
-    running = manifest.begin(uri, kind, Recipe("test", "c0de"), version=schema.VERSION, overwrite=False)
+    running = manifest.begin(uri, kind, Recipe("test", 1), version=schema.VERSION, overwrite=False)
     assert running is not None
     for index, part in enumerate(parts):
         tables.write_part(uri, running.fingerprint, index, part, part.num_rows)

@@ -50,7 +50,7 @@ def faces(first: int, last: int) -> pa.Table:
 def table(tmp_path_factory: pytest.TempPathFactory) -> str:
     """A faces table of two files."""
     uri = str(tmp_path_factory.mktemp("faces") / "faces")
-    running = manifest.begin(uri, "faces", Recipe("curate", "1"), version=schema.VERSION, overwrite=False)
+    running = manifest.begin(uri, "faces", Recipe("curate", 1), version=schema.VERSION, overwrite=False)
     assert running is not None
     for i, part in enumerate((faces(0, 1), faces(1, 5))):
         tables.write_part(uri, running.fingerprint, i, part, part.num_rows)

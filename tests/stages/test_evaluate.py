@@ -151,7 +151,7 @@ def test_with_networks_equal_pictures_are_no_distance_apart_and_of_one_identity(
 def report(uri: str, rows: list[dict]) -> str:
     """Write a metrics table and render its section."""
     table = pa.Table.from_pylist(rows, schema=schema.METRICS)
-    recipe = Recipe("evaluate", "1", {"split": "test"})
+    recipe = Recipe("evaluate", 1, {"split": "test"})
     write_table(uri, "metrics", [table], recipe, pca_components={"human": 5, "animal": 3}, size=SIDE)
     return html.render("Evaluation", [evaluation.section(uri)]).decode()
 

@@ -165,7 +165,7 @@ def test_the_report_has_a_table_a_measure_with_intervals_where_there_are_some(ma
         str(tmp_path / "probe"),
         "probe",
         [table],
-        Recipe("probe", "1", {"seed": 7}),
+        Recipe("probe", 1, {"seed": 7}),
         gallery={"held_out": 8, "train": 4},
     )
     page = html.render("Region codes", [probe.section(str(tmp_path / "probe"))]).decode()

@@ -12,7 +12,7 @@ from rupantara.storage import manifest, tables, uris
 from rupantara.storage.manifest import DataFile, Manifest
 from rupantara.storage.recipe import Recipe
 
-A = Recipe("curate", "c0de", {"size": 256})
+A = Recipe("curate", 1, {"size": 256})
 B = replace(A, config={"size": 128})
 
 

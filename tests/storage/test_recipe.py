@@ -1,5 +1,7 @@
 """The fingerprint changes with all that decides rows, and with nothing else."""
 
+import hashlib
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -7,13 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rupantara.storage import recipe as recipes
-from rupantara.storage.recipe import Recipe, code_version
+from rupantara.storage.manifest import Manifest
+from rupantara.storage.recipe import Recipe, RecipeSpec
 
-BASE = Recipe("curate", "c0de", {"size": 256, "rules": ["a", "b"]}, {"photos": "aa"}, {"yunet": "bb"})
+BASE = Recipe("curate", 1, {"size": 256, "rules": ["a", "b"]}, {"photos": "aa"}, {"yunet": "bb"})
 CHANGES = {
     "job": {"job": "extract"},
-    "code": {"code": "c0df"},
+    "version": {"version": 2},
     "config.size": {"config": {"size": 128, "rules": ["a", "b"]}},
     "config.rules": {"config": {"size": 256, "rules": ["b", "a"]}},
     "config.seed": {"config": {"size": 256, "rules": ["a", "b"], "seed": 0}},
@@ -62,66 +64,27 @@ def test_fingerprints_are_equal_exactly_when_nothing_differs(one: dict, other: d
     assert (first.fingerprint == second.fingerprint) == (first.differences(second) == [])
 
 
-CODE = "X = 1\n\n\ndef f(x: int) -> int:\n    return x + X\n"
-SAME = {
-    "comment": "# hello\nX = 1  # one\n\n\ndef f(x: int) -> int:\n    # adds\n    return x + X\n",
-    "layout": "X = 1\ndef f(x: int) -> int: return (x\n        + X)\n",
-}
-OTHER = {
-    "constant": CODE.replace("1", "2"),
-    "operator": CODE.replace("x + X", "x - X"),
-    "name": CODE.replace("def f", "def g"),
-    "default": CODE.replace("x: int", "x: int = 0"),
-    "string": CODE + 'Y = "text"\n',
-}
+OLD = {"job": "curate", "code": "c0de", "config": {"size": 256}, "inputs": {"photos": "aa"}, "models": {}}
 
 
-@pytest.fixture
-def version_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    """Return the code version of a library of one module with this source (each in a folder of its own)."""
-    count = iter(range(100))
-
-    def version(source: str, name: str = "part/module.py", parts: tuple[str, ...] = ("part",)) -> str:
-        library = tmp_path / str(next(count))
-        for path, text in ((name, source), ("part/__init__.py", ""), ("outside.py", source)):
-            (library / path).parent.mkdir(parents=True, exist_ok=True)
-            (library / path).write_text(text)
-        monkeypatch.setattr(recipes, "LIBRARY", library)
-        return code_version(parts)
-
-    return version
+def test_a_recipe_of_before_the_versions_keeps_its_fingerprint() -> None:
+    read = Recipe.from_json(OLD)
+    assert read.fingerprint == hashlib.sha256(json.dumps(OLD, sort_keys=True).encode()).hexdigest()
+    assert read.as_json() == OLD
 
 
-@pytest.mark.parametrize("change", SAME)
-def test_comments_and_layout_leave_the_code_version(version_of, change: str) -> None:
-    assert version_of(SAME[change]) == version_of(CODE)
+def test_an_old_recipe_differs_from_todays_in_its_version() -> None:
+    today = Recipe("curate", 1, OLD["config"], OLD["inputs"])
+    assert Recipe.from_json(OLD).differences(today) == ['code: "c0de" -> None', "version: None -> 1"]
 
 
-def test_the_wording_of_docstrings_leaves_the_code_version(version_of) -> None:
-    def documented(text: str) -> str:
-        return f'"""{text}"""\n\n\nclass A:\n    """{text}"""\n\n    def f(self):\n        """{text}"""\n        return 1\n'
-
-    assert version_of(documented("One.")) == version_of(documented("Another, and longer."))
-
-
-@pytest.mark.parametrize("change", OTHER)
-def test_code_changes_the_code_version(version_of, change: str) -> None:
-    assert version_of(OTHER[change]) != version_of(CODE)
+@given(CONFIGS)
+def test_a_recipe_survives_its_json(config: dict) -> None:
+    recipe = RecipeSpec("extract", 7).of(config, {"faces": "aa"})
+    assert Recipe.from_json(json.loads(json.dumps(recipe.as_json()))) == recipe
 
 
-def test_a_moved_or_added_file_changes_the_code_version(version_of) -> None:
-    assert version_of(CODE, "part/renamed.py") != version_of(CODE)
-    assert version_of(CODE, parts=("part", "outside.py")) != version_of(CODE)
-
-
-def test_code_outside_the_named_parts_does_not_count(version_of) -> None:
-    assert version_of(CODE, parts=("part/__init__.py",)) == version_of(OTHER["constant"], parts=("part/__init__.py",))
-
-
-def test_the_order_of_the_parts_does_not_count() -> None:
-    assert code_version(("schema.py", "storage")) == code_version(("storage", "schema.py"))
-
-
-def test_a_part_that_is_not_there_is_an_error_and_no_version() -> None:
-    with pytest.raises(FileNotFoundError):
-        code_version(("no_such_part.py",))
+def test_the_shipped_outputs_are_still_what_their_manifests_say() -> None:
+    for name in ("bank", "region_vae"):
+        text = (Path(__file__).parents[2] / "pretrained" / name / "manifest.json").read_bytes()
+        assert Manifest.from_json(text).fingerprint == json.loads(text)["fingerprint"]

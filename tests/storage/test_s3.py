@@ -32,7 +32,7 @@ def test_a_tree_lists_like_the_same_tree_on_disk(s3: str, tmp_path: Path) -> Non
 
 
 def test_a_table_has_the_same_bytes_as_on_disk(s3: str, tmp_path: Path) -> None:
-    recipe = Recipe("curate", "c0de")
+    recipe = Recipe("curate", 1)
     parts = []
     for place in (s3, str(tmp_path / "table")):
         running = manifest.begin(place, "faces", recipe, version=schema.VERSION, overwrite=False)

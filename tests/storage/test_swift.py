@@ -88,10 +88,10 @@ def write_table(place: str, parts: int, recipe: Recipe, *, overwrite: bool = Fal
 
 
 def test_a_table_is_committed_refused_and_replaced_as_on_disk(prefix: str) -> None:
-    first, second = Recipe("curate", "a"), Recipe("curate", "b")
+    first, second = Recipe("curate", 1), Recipe("curate", 2)
     write_table(prefix, 3, first)
     assert write_table(prefix, 3, first) is None
-    with pytest.raises(RefusedError, match="code"):
+    with pytest.raises(RefusedError, match="version"):
         write_table(prefix, 3, second)
     write_table(prefix, 2, second, overwrite=True)
     assert tables.read(prefix, schema="faces")["x"].to_pylist() == [0, 1, 1, 2]
@@ -127,7 +127,7 @@ def test_a_missing_bucket_is_one_clear_line(prefix: str) -> None:
 def test_a_table_survives_a_failing_store(swift: s3_server.Swift, prefix: str, use, faults: Faults) -> None:
     with proxy(swift.port, faults) as endpoint:
         use(s3_server.environment(endpoint))
-        write_table(prefix, 12, Recipe("curate", "c"))
+        write_table(prefix, 12, Recipe("curate", 3))
         assert tables.read(prefix, schema="faces")["x"].to_pylist() == [x for i in range(12) for x in (i, i + 1)]
     assert sum(faults.seen.values()) > 40
     assert faults.seen["sound"] < sum(faults.seen.values())

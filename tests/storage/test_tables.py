@@ -11,7 +11,7 @@ from rupantara.storage import manifest, tables, uris
 from rupantara.storage.manifest import Manifest
 from rupantara.storage.recipe import Recipe
 
-RECIPE = Recipe("curate", "c0de", {"size": 256})
+RECIPE = Recipe("curate", 1, {"size": 256})
 REASONS = ("empty", "no_face", "truncated")
 
 

@@ -205,3 +205,14 @@ def test_an_address_of_no_known_kind_is_refused_by_name(uri: str, named: str) ->
 def test_file_uris_and_paths_name_the_same_file(tmp_path: Path) -> None:
     uris.write_bytes(f"file://{tmp_path}/x", b"1")
     assert uris.read_bytes(str(tmp_path / "x")) == b"1"
+
+
+def test_a_file_over_the_limit_is_refused_and_never_read_whole(place: str, tmp_path: Path) -> None:
+    uris.write_bytes(uris.join(place, "file"), b"x" * 1000)
+    assert len(uris.read_bytes(uris.join(place, "file"), max_bytes=1000)) == 1000
+    with pytest.raises(uris.TooLargeError, match="over 999 bytes"):
+        uris.read_bytes(uris.join(place, "file"), max_bytes=999)
+    with (tmp_path / "sparse").open("wb") as sparse:
+        sparse.truncate(100 * 2**30)
+    with pytest.raises(uris.TooLargeError):
+        uris.read_bytes(str(tmp_path / "sparse"), max_bytes=2**20)

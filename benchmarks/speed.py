@@ -1,0 +1,206 @@
+"""Write docs/speed.md out of the benchmarks' JSON files: every number in its table is read, none is typed.
+
+python -m benchmarks.speed            # writes docs/speed.md
+"""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+HERE = Path(__file__).parent
+PAGE = HERE.parent / "docs/speed.md"
+
+INTRO = """# Speed
+
+Each row is one run of a benchmark on two CPU cores: what is measured, the peer or limit that ran beside it, and the ratio
+(above 1 = faster than the peer). `python -m benchmarks.speed` writes this page from `benchmarks/*.json`; the command of a
+row makes its file anew. Machines differ: trust the ratios, not the seconds.
+"""
+
+
+class Row(NamedTuple):
+    """One line of the table."""
+
+    what: str
+    ours: str
+    peer: str
+    ratio: str
+    command: str
+
+
+def read(name: str) -> Any:
+    """Read a benchmark's file; None where it has not been run."""
+    path = HERE / f"{name}.json"
+    return json.loads(path.read_text()) if path.exists() else None
+
+
+def number(value: float) -> str:
+    """Show a number with three figures."""
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
+
+
+def stages() -> Iterator[Row]:
+    """Jobs against the same stage without Ray."""
+    if d := read("curate"):
+        yield Row(
+            f"curate {d['photographs']} photographs, {d['workers']} workers",
+            f"{number(d['ray_per_s'])} a second",
+            f"the same stage on a plain process pool: {number(d['pool_per_s'])}",
+            number(d["ratio"]),
+            "curate --photos PHOTOS --weights WEIGHTS",
+        )
+    for name, d in (read("extract") or {}).items():
+        command = "extract --faces FACES --weights WEIGHTS --count 3072"
+        ours = f"{number(d['ray_per_s'])} a second"
+        pool = f"the same stage on a process pool: {number(d['pool_per_s'])}"
+        yield Row(f"extract `{name}`, {d['faces']} faces, 2 workers", ours, pool, number(d["ratio"]), command)
+        bare = f"the bare network in a loop, no decoding: {number(d['bare_loop_per_s'])}"
+        yield Row("…", ours, bare, number(d["over_bare_loop"]), command)
+    if d := read("generate"):
+        yield Row(
+            "bulk hybrids at 256 x 256",
+            f"{number(d['job_per_s'])} pictures a second",
+            f"the model alone, mixing and decoding in a loop: {number(d['model_per_s'])}",
+            number(d["ratio"]),
+            "generate",
+        )
+
+
+def pictures() -> Iterator[Row]:
+    """Picture operations against the libraries that people use."""
+    if d := read("morph"):
+        peer = f"face_morpher's two warps and `cv2.seamlessClone`: {number(d['face_morpher_ms'])} ms"
+        yield Row(
+            "a morph at 256 x 256, one thread",
+            f"{number(d['ours_ms'])} ms",
+            peer,
+            number(d["ratio"]),
+            "morph --face-morpher FOLDER",
+        )
+    if d := read("spline_warp"):
+        for ours, name in (("ours_compiled", "compiled"), ("ours", "not compiled")):
+            for peer, said in (
+                ("kornia", "kornia's thin-plate spline"),
+                ("scipy_remap", "scipy's flow and `cv2.remap`"),
+            ):
+                yield Row(
+                    f"the spline warp of {d['batch']} pictures of {d['size']} px, {d['points']} points, {name}",
+                    f"{number(d['forward_ms'][ours])} ms",
+                    f"{said}: {number(d['forward_ms'][peer])} ms",
+                    number(d["forward_ratio"][ours][peer]),
+                    "spline_warp --kornia FOLDER",
+                )
+    for name, d in (read("enhance") or {}).items():
+        peer = f"{d['peer']}: {number(d['peer_ms'])} ms"
+        yield Row(f"{name} at 256 x 256, one thread", f"{number(d['ours_ms'])} ms", peer, number(d["ratio"]), "enhance")
+
+
+def training() -> Iterator[Row]:
+    """The training step against a plain loop, fp32 and pythae."""
+    for name, d in (read("train_step") or {}).items():
+        setting = name + ("" if "AMX" in name or not d["amx"] else ", AMX")
+        plain = sorted(d["plain_s_per_step"])[len(d["plain_s_per_step"]) // 2]
+        for ray, ratio in zip(d["ray_s_per_step"], d["ray_train_over_plain"], strict=True):
+            yield Row(
+                f"a training step under Ray Train ({setting})",
+                f"{number(ray)} s",
+                f"the plain loop: {number(plain)} s",
+                number(ratio),
+                f"train_step --size {d['size']} --threads {d['threads']}",
+            )
+        yield Row(
+            f"the plain step ({setting})",
+            f"{number(d['plain_s_per_step_in_turns'])} s",
+            f"fp32, default AdamW and allocator, torch's layers: {number(d['fp32_torch_s_per_step_in_turns'])} s",
+            number(d["ours_over_fp32_of_torchs_blocks"]),
+            f"train_step --size {d['size']} --threads {d['threads']}",
+        )
+    for name, d in (read("pythae_trainer") or {}).items():
+        yield Row(
+            f"a training, Ray Train and all ({name})",
+            f"{number(max(d['ours_images_per_s']))} images a second",
+            f"pythae {d['versions']['theirs']['pythae']} on the same network and loss: {number(max(d['theirs_images_per_s']))}",
+            number(d["ours_over_theirs"]),
+            "pythae_trainer --size 256 --steps 20",
+        )
+
+
+def banks() -> Iterator[Row]:
+    """The bank against FAISS in one process, and mean affinity against matrix products."""
+    for shards, d in (read("bank") or {}).items():
+        for kind in ("flat", "auto"):
+            for batch in ("batch_64", "batch_256", "batch_1024"):
+                found = d[kind][batch]
+                yield Row(
+                    f"{d['faces']:,} vectors, {shards.replace('_', ' ')}, {d[kind]['index']['kind']}, "
+                    f"recall@10 {d[kind]['recall_at_10']:.3f}, {batch.replace('_', ' ')}",
+                    f"{number(found['ours_qps'])} queries a second",
+                    f"FAISS's scan in one process: {number(found['faiss_flat_qps'])}",
+                    number(found["ratio"]),
+                    f"bank --shards {d['shards']}",
+                )
+    if d := read("bank_large"):
+        yield Row(
+            f"{d['vectors']:,} vectors in one process, {d['index']}, recall@10 {d['recall_at_10']:.3f}",
+            f"{number(d['queries_per_s'])} queries a second",
+            f"FAISS's scan: {number(d['scan_queries_per_s'])}",
+            number(d["ratio"]),
+            "bank_large",
+        )
+    for size, d in (read("affinity") or {}).items():
+        if size != "queries":
+            yield Row(
+                f"mean affinity to 8 species and 5 regions, {int(size):,} features",
+                f"{number(1e3 * d['means_s'])} ms",
+                f"one matrix product a species: {number(1e3 * d['brute_force_s'])} ms",
+                number(d["ratio"]),
+                "affinity",
+            )
+
+
+def memory() -> str:
+    """Return the section about the driver's memory."""
+    found = read("memory")
+    rows = found if isinstance(found, list) else [{"job": job, **one} for job, all_ in found.items() for one in all_]
+    lines = [
+        f"| {one.get('job', 'export')} | {one['rows']:,} | {one['driver_peak_mib']} | {one['worker_peak_mib']} |"
+        for one in rows
+    ]
+    head = "| job | rows | driver, MiB at its peak | a worker |\n| --- | --- | --- | --- |"
+    return "\n".join(["## Memory", "", "`python -m benchmarks.memory`", "", head, *lines])
+
+
+def chaos() -> str:
+    """Return the section about a bank whose shards and nodes are killed."""
+    lines = []
+    for replicas in (1, 2):
+        d = read(f"bank_chaos_{replicas}")
+        waits = [kill["whole_after_s"] for kill in d["kills"]]
+        lines.append(
+            f"| {replicas} | {d['queries']:,} | {d['right']:,} | {d['partial']} | {d['wrong']} | {d['error']} "
+            f"| {d['p50_ms']} | {d['p99_ms']} | {min(waits)} to {max(waits)} |"
+        )
+    head = (
+        "| replicas | queries | right | partial, and said so | wrong | failed | median, ms | 99 %, ms | whole again after, s |\n"
+        "| --- | --- | --- | --- | --- | --- | --- | --- | --- |"
+    )
+    said = "Ten kills under a steady load, two of them of a whole node: `python -m benchmarks.bank_chaos --bank BANK --replicas 1`."
+    picture = "![latency of queries while shards and nodes are killed](../benchmarks/bank_chaos_1.png)"
+    return "\n".join(["## A bank under kills", "", said, "", head, *lines, "", picture])
+
+
+def page() -> str:
+    """Return the whole page."""
+    tables = []
+    groups = {"Jobs": stages, "Pictures": pictures, "Training": training, "The bank": banks}
+    for title, rows in groups.items():
+        head = "| what | ours | against | ratio | `python -m benchmarks.…` |\n| --- | --- | --- | --- | --- |"
+        lines = [f"| {r.what} | {r.ours} | {r.peer} | {r.ratio} | `{r.command}` |" for r in rows()]
+        tables.append("\n".join([f"## {title}", "", head, *lines]))
+    return "\n\n".join([INTRO.rstrip(), *tables, memory(), chaos()]) + "\n"
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page())
+    print(PAGE)

@@ -1,0 +1,234 @@
+"""A small output of each recipe: the same inputs, through the job itself, in the working tree that this file lies in.
+
+python -m tests.recipes.samples --inputs FOLDER --out FOLDER [--alone] RECIPE …
+"""
+
+import argparse
+import os
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from jobs import (
+    augment,
+    build_bank,
+    compare_vaes,
+    curate,
+    enhance,
+    evaluate,
+    evaluate_inversion,
+    export,
+    extract,
+    generate,
+    pack,
+    probe,
+    reverse_map,
+    train_decoder,
+    train_vae,
+    train_zoo,
+    vary,
+)
+from jobs.runtime import cli
+from rupantara.synthetic import write_photographs
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+NETWORKS = REPOSITORY.parent / "shared/data/weights"
+DRAWN = {"humans": 80, "per_species": 12, "pictures_per_human": 1}
+
+
+@dataclass(frozen=True)
+class At:
+    """Where a sample finds its inputs, and where it leaves its output."""
+
+    inputs: Path
+    out: str
+    weights: str
+
+    def __getattr__(self, name: str) -> str:
+        return str(self.inputs / name)
+
+    @property
+    def vae(self) -> str:
+        return str(self.inputs / "pretrained/region_vae")
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One output: its recipe, the samples that it reads, and the call that makes it."""
+
+    recipe: str
+    needs: tuple[str, ...]
+    make: Callable[[At], None]
+
+
+def drawn(at: At) -> None:
+    """Draw photographs."""
+
+    def write(path: str, data: bytes) -> None:
+        (Path(at.out) / path).parent.mkdir(parents=True, exist_ok=True)
+        (Path(at.out) / path).write_bytes(data)
+
+    write_photographs(write, **DRAWN)
+
+
+def curated(at: At) -> None:
+    split = {"split_percent": (60, 20, 20)}
+    curate.main(curate.Config(photos=at.photos, faces=at.out, weights=at.weights, part_photos=32, **split))
+
+
+EXTRACTORS = ("region_vae", "texture:size=64", "crop:size=64")
+
+
+def extracted(at: At) -> None:
+    names = (*EXTRACTORS, *(("arcface",) if at.weights else ()))
+    extract.main(
+        extract.Config(faces=at.faces, features=at.out, checkpoint=at.vae, weights=at.weights, extractors=names)
+    )
+
+
+def extracted_morphs(at: At) -> None:
+    config = extract.Config(faces=at.morphs, features=at.out, checkpoint=at.vae, extractors=EXTRACTORS)
+    extract.main(replace(config, mean_of=at.features))
+
+
+def trained_decoder(at: At) -> None:
+    config = replace(train_decoder.presets()["smoke"], parts="landmarks,texture,single,joint", vector="global_mu")
+    tables = {"features": at.features, "morphs": at.morph_features, "checkpoint": at.out}
+    train_decoder.main(replace(config, landmark_epochs=3, epochs=1, **tables))
+
+
+def trained_vae(at: At) -> None:
+    config = replace(train_vae.presets()["smoke"], epochs=1)
+    train_vae.main(replace(config, faces=at.faces, morphs=at.morphs, checkpoint=at.out))
+
+
+def trained_zoo(at: At) -> None:
+    train_zoo.main(
+        replace(train_zoo.presets()["smoke"], faces=at.faces, checkpoints=at.out, models="plain,beta", epochs=2)
+    )
+
+
+def hybrids(at: At) -> None:
+    generate.main(generate.Config(faces=at.faces, checkpoint=at.vae, bank=at.bank, generated=at.out, limit=4))
+
+
+def sampled_hybrids(at: At) -> None:
+    generate.main(generate.Config(samples=3, checkpoint=at.vae, bank=at.bank, generated=at.out, donor="region"))
+
+
+def inverted(at: At) -> None:
+    generate.main(
+        generate.Config(kind="inversion", features=at.features, checkpoint=at.decoder, generated=at.out, limit=4)
+    )
+
+
+SAMPLES = {
+    "photos": Sample("", (), drawn),
+    "faces": Sample("curate", ("photos",), curated),
+    "morphs": Sample(
+        "augment", ("faces",), lambda at: augment.main(augment.Config(faces=at.faces, morphs=at.out, count=20))
+    ),
+    "features": Sample("extract", ("faces",), extracted),
+    "morph_features": Sample("extract", ("morphs", "features"), extracted_morphs),
+    "bank": Sample(
+        "build_bank", ("features",), lambda at: build_bank.main(build_bank.Config(features=at.features, bank=at.out))
+    ),
+    "affinity": Sample(
+        "reverse_map",
+        ("features", "bank"),
+        lambda at: reverse_map.main(reverse_map.Config(features=at.features, bank=at.bank, affinity=at.out)),
+    ),
+    "generated": Sample("generate", ("faces", "bank"), hybrids),
+    "sampled": Sample("generate", ("bank",), sampled_hybrids),
+    "enhanced": Sample(
+        "enhance",
+        ("faces", "generated"),
+        lambda at: enhance.main(enhance.Config(generated=at.generated, faces=at.faces, enhanced=at.out)),
+    ),
+    "exported": Sample(
+        "export", ("generated",), lambda at: export.main(export.Config(table=at.generated, export=at.out))
+    ),
+    "metrics": Sample(
+        "evaluate",
+        ("faces",),
+        lambda at: evaluate.main(
+            evaluate.Config(faces=at.faces, checkpoint=at.vae, metrics=at.out, weights=at.weights, limit=12)
+        ),
+    ),
+    "probed": Sample(
+        "probe",
+        ("faces", "bank"),
+        lambda at: probe.main(probe.Config(faces=at.faces, checkpoint=at.vae, bank=at.bank, probe=at.out, limit=20)),
+    ),
+    "checkpoint": Sample("train_vae", ("faces", "morphs"), trained_vae),
+    "checkpoint_features": Sample(
+        "extract",
+        ("faces", "checkpoint"),
+        lambda at: extract.main(extract.Config(faces=at.faces, features=at.out, checkpoint=at.checkpoint)),
+    ),
+    "packed": Sample(
+        "pack",
+        ("faces", "checkpoint", "checkpoint_features"),
+        lambda at: pack.main(
+            pack.Config(faces=at.faces, features=at.checkpoint_features, checkpoint=at.checkpoint, packed=at.out)
+        ),
+    ),
+    "decoder": Sample("train_decoder", ("features", "morph_features"), trained_decoder),
+    "inversions": Sample("generate inversion", ("features", "decoder"), inverted),
+    "inversion_metrics": Sample(
+        "evaluate_inversion",
+        ("faces", "features", "decoder"),
+        lambda at: evaluate_inversion.main(
+            evaluate_inversion.Config(
+                faces=at.faces, features=at.features, checkpoint=at.decoder, metrics=at.out, weights=at.weights, limit=8
+            )
+        ),
+    ),
+    "zoo": Sample("train_zoo", ("faces",), trained_zoo),
+    "variations": Sample(
+        "vary",
+        ("faces", "zoo"),
+        lambda at: vary.main(vary.Config(faces=at.faces, checkpoint=f"{at.zoo}/plain", generated=at.out, limit=3)),
+    ),
+    "comparison": Sample(
+        "compare_vaes",
+        ("faces", "zoo"),
+        lambda at: compare_vaes.main(
+            compare_vaes.Config(faces=at.faces, checkpoints=(at.zoo,), comparison=at.out, varied=4, count=3, limit=8)
+        ),
+    ),
+}
+"""Samples by the name of their folder, each after those that it reads."""
+
+
+def of_recipes(recipes: Collection[str], *, alone: bool) -> list[str]:
+    """Return the samples of some recipes and, unless `alone`, all that they read, in the order in which they are made."""
+    wanted = {name for name, sample in SAMPLES.items() if sample.recipe in recipes}
+    for name, sample in reversed(SAMPLES.items()):
+        wanted |= set(sample.needs) if name in wanted and not alone else set()
+    return [name for name in SAMPLES if name in wanted]
+
+
+def make(inputs: Path, out: Path, names: Collection[str]) -> None:
+    """Make samples that read `inputs` into `out`."""
+    weights = str(NETWORKS) if NETWORKS.exists() else ""
+    for name in names:
+        SAMPLES[name].make(At(inputs, str(out / name), weights))
+        print(f"made {name}", flush=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--inputs", type=Path, required=True)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--alone", action="store_true", help="what they read is in --inputs already")
+    parser.add_argument("recipes", nargs="+")
+    args = parser.parse_args()
+    os.chdir(REPOSITORY)
+    cli.connect()
+    make(args.inputs, args.out, of_recipes(args.recipes, alone=args.alone))
+    cli.disconnect()
+
+
+if __name__ == "__main__":
+    main()
