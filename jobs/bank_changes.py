@@ -18,7 +18,7 @@ from rupantara.bank.rows import shard_of
 from rupantara.bank.versions import BankVersion, ShardFiles
 from rupantara.errors import UserError
 from rupantara.landmarks.regions import REGIONS
-from rupantara.stages.bank import ChangeShard, index_path, index_summary, settings_path, spec_of
+from rupantara.stages.bank import CODES, ChangeShard, index_path, index_summary, model_of, settings_path, spec_of
 from rupantara.storage import manifest, tables, uris
 from rupantara.storage.manifest import DataFile, Manifest
 from rupantara.storage.recipe import Recipe, RecipeSpec
@@ -46,6 +46,8 @@ def recipe_of(spec: RecipeSpec, config: Config, base: BankVersion, inputs: dict[
         name: base.manifest.recipe.config[name]
         for name in ("store", "index", "target_recall", "alignment", "num_shards")
     }
+    vectors = base.vectors
+    kept |= {"vectors": vectors} if vectors != CODES else {}
     settings = kept | {"action": config.action} | settings
     return spec.of(settings, {"bank": base.content} | inputs, {"region_vae": base.model_sha256})
 
@@ -62,7 +64,7 @@ def ids_of(base: BankVersion) -> dict[str, str]:
 def plan_add(spec: RecipeSpec, config: Config, base: BankVersion) -> Change | None:
     """Plan to add the animals of a features table that the bank does not hold yet."""
     features = manifest.require(config.features, "features")
-    model = features.extra["model_sha256"]
+    model = model_of(config.features, features, base.vectors)
     if model != base.model_sha256:
         raise UserError(f"--features and --bank must be of one model, got {model[:12]} and {base.model_sha256[:12]}")
     known, chosen = ids_of(base), choose_animals(config)

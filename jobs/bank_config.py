@@ -23,6 +23,9 @@ class Config(cli.Common):
     """Features table (build, add)."""
     bank: str
     """The bank: rows by shard, FAISS files in index/, manifests of its versions."""
+    vectors: str = "regions_mu"
+    """Column of the features table that the bank holds, a vector a region: regions_mu (codes, for mixing) or region_features (for
+    likeness) (build)."""
     num_shards: int = 2
     """Shards, by the hash of face_id; one actor each serves them (build)."""
     splits: tuple[str, ...] = schema.SPLITS
@@ -40,8 +43,9 @@ class Config(cli.Common):
     an inverted file of fast-scan product codes, ranked again by the stored vectors (build)."""
     target_recall: float = 0.99
     """Recall of the ten nearest that every approximate index must reach on queries that are not in the bank (build)."""
-    alignment: Literal["moments", "none"] = "moments"
-    """`moments` takes each domain's mean and spread out of the codes before they are compared; `none` compares raw codes (build)."""
+    alignment: Literal["auto", "moments", "pooled", "none"] = "auto"
+    """`moments` takes each domain's mean and spread out of the vectors before they are compared, `pooled` one mean of both domains, `none`
+    nothing; `auto` is moments for regions_mu and pooled for all others (build)."""
     face_ids: tuple[str, ...] = ()
     """Face ids to remove, or @PATH of a file with one a line (remove). The bank remembers them, also those that it does not hold:
     neither `add` nor `build --overwrite` takes them up again."""

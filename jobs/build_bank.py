@@ -26,7 +26,7 @@ from rupantara.bank.choice import characteristic
 from rupantara.bank.factory import plan_index
 from rupantara.errors import UserError
 from rupantara.landmarks.regions import REGIONS
-from rupantara.stages.bank import BankSpec, BuildShard, fit_alignment, index_summary
+from rupantara.stages.bank import CODES, BankSpec, BuildShard, fit_alignment, index_summary, model_of, write_spaces
 from rupantara.storage import manifest
 from rupantara.storage.recipe import Recipe, RecipeSpec
 
@@ -34,33 +34,45 @@ log = logging.getLogger("jobs")
 RECIPE = RecipeSpec("build_bank", version=1)
 
 
-def align(config: Config, dim: int) -> Alignment:
+def align(config: Config, dim: int, kind: str) -> Alignment:
     """Fit the alignment of the domains on the features' train split."""
-    fitted = fit_alignment(config.features, dim) if config.alignment == "moments" else None
-    if fitted is None and config.alignment == "moments":
+    fitted = fit_alignment(config.features, dim, config.vectors, pooled=kind == "pooled") if kind != "none" else None
+    if fitted is None and kind != "none":
         log.info("alignment is off: %s lacks train humans or animals", config.features)
     return fitted or Alignment.identity(dim)
+
+
+def settings_of(config: Config) -> dict[str, Any]:
+    """Return what decides the rows; flags at values that banks were made with before they were there are left out."""
+    settings = cli.row_config(config, "features", "bank", "action", "face_ids", "species", "keep")
+    codes = settings["vectors"] == CODES
+    if settings["alignment"] == "auto":
+        settings["alignment"] = "moments" if codes else "pooled"
+    if codes:
+        settings.pop("vectors")
+    old = manifest.read(config.bank)
+    removed = old.extra.get("removed", []) if old is not None and old.schema == "bank" else []
+    return settings | ({"removed": removed} if removed else {})
 
 
 def build(config: Config) -> tuple[Recipe, list[parts.Part], partial[BuildShard], BankSpec, dict[str, int]]:
     """Plan one part for each shard."""
     check_flags(config)
-    features = manifest.require(config.features, "features")
-    model = features.extra["model_sha256"]
-    settings = cli.row_config(config, "features", "bank", "action", "face_ids", "species", "keep")
-    old = manifest.read(config.bank)
-    removed = old.extra.get("removed", []) if old is not None and old.schema == "bank" else []
-    settings |= {"removed": removed} if removed else {}
-    recipe = RECIPE.of(settings, {"features": features.content}, {"region_vae": model})
-    dim = parts.vector_dim(config.features, features, "regions_mu") // len(REGIONS)
-    alignment = align(config, dim)
-    by_hash = config.choose == "hash"
+    features, settings = manifest.require(config.features, "features"), settings_of(config)
+    dim = parts.vector_dim(config.features, features, config.vectors) // len(REGIONS)
+    model = model_of(config.features, features, config.vectors)
+    made_by = "region_vae" if config.vectors == CODES else config.vectors
+    recipe = RECIPE.of(settings, {"features": features.content}, {made_by: model})
+    alignment = align(config, dim, settings["alignment"])
+    by_hash, removed = config.choose == "hash", settings.get("removed", ())
     chosen = choose_animals(config if by_hash else replace(config, most=0), frozenset(removed))
     if not by_hash:
-        chosen = characteristic(config.features, chosen, alignment, config.most, vivid=config.choose == "vivid")
+        chosen = characteristic(
+            config.features, chosen, alignment, config.most, vivid=config.choose == "vivid", column=config.vectors
+        )
     half = config.store == "float16"
     plan_index(len(chosen) // config.num_shards, dim, config.index, half=half)
-    spec = BankSpec(dim, model, alignment, half, config.index, config.target_recall)
+    spec = BankSpec(dim, model, alignment, half, config.index, config.target_recall, config.vectors)
     prefix = recipe.fingerprint[:12]
     make = partial(BuildShard, config.features, config.bank, prefix, config.num_shards, spec, frozenset(chosen))
     plan = [parts.Part(i, rows=pa.table({"shard": [i]})) for i in range(config.num_shards)]
@@ -78,7 +90,8 @@ def run_build(config: Config) -> None:
     def finish() -> dict[str, Any]:
         files = list(written(config.bank, recipe.fingerprint, range(len(plan))).values())
         index = index_summary(config.bank, files, spec)
-        return {"version": number, "layout": [one.as_json() for one in files], "index": index}
+        spaces = write_spaces(config.features, config.bank, recipe.fingerprint[:12], spec)
+        return {"version": number, "layout": [one.as_json() for one in files], "index": index, "spaces": spaces}
 
     complete = parts.run_parts(
         config,
@@ -91,7 +104,8 @@ def run_build(config: Config) -> None:
         beside="index",
         finish=finish,
         keep_old=True,
-        model_sha256=recipe.models["region_vae"],
+        model_sha256=spec.model_sha256,
+        vectors=spec.vectors,
         species=species,
         alignment=spec.alignment.as_json(),
         region_dim=spec.region_dim,

@@ -160,4 +160,5 @@ def halves(sums: AffinitySums, members: Members, seed: int = 0) -> tuple[np.ndar
 def holding(rankings: dict[str, Ranking], row: int, alpha: float = 0.05) -> tuple[np.ndarray, np.ndarray]:
     """Return which orderings hold in every space, and in some but not all: bool [species, species], [i, j] = "i is nearer than j"."""
     exceeds = np.stack([r.ranks[row].p_values <= alpha for r in rankings.values()])
-    return exceeds.all(0), exceeds.any(0) & ~exceeds.all(0)
+    every = np.asarray(exceeds.all(0))
+    return every, np.asarray(exceeds.any(0)) & ~every

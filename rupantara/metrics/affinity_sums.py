@@ -3,6 +3,7 @@
 import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -111,7 +112,7 @@ class AffinitySums:
 
     def to_bytes(self) -> bytes:
         """Encode as npz."""
-        arrays = {
+        arrays: dict[str, Any] = {
             "cosines": self.cosines.counts,
             "probabilities": self.probabilities.counts,
             "scores": self.scores,
@@ -122,7 +123,7 @@ class AffinitySums:
         for number, (_, sums) in enumerate(sorted(self.groups.items())):
             arrays |= {f"{number}.{name}": np.asarray(getattr(sums, name)) for name in sums.__dataclass_fields__}
         sink = io.BytesIO()
-        np.savez_compressed(sink, **arrays)
+        np.savez_compressed(sink, allow_pickle=False, **arrays)
         return sink.getvalue()
 
     @staticmethod
@@ -135,6 +136,4 @@ class AffinitySums:
             count, *arrays = (found[f"{number}.{key}"] for key in GroupSums.__dataclass_fields__)
             groups[name] = GroupSums(int(count), *arrays)
         cosines, probabilities = QuantileSketch(-1, 1, found["cosines"]), QuantileSketch(0, 1, found["probabilities"])
-        return AffinitySums(
-            groups, cosines, probabilities, found["scores"], found["placements"], int(found["placed"])
-        )
+        return AffinitySums(groups, cosines, probabilities, found["scores"], found["placements"], int(found["placed"]))

@@ -8,6 +8,7 @@ of the ordinary bootstrap, which would have to know all ids at once.
 import hashlib
 import math
 from collections.abc import Sequence
+from functools import lru_cache
 
 import numpy as np
 
@@ -18,6 +19,7 @@ LEVELS = 2**16
 """A draw takes 16 bits, so four come out of one hash; the mean of a weight differs from 1 by less than 1e-4."""
 
 
+@lru_cache(maxsize=1)
 def _poisson_table() -> np.ndarray:
     """Return the Poisson(1) value of each of LEVELS equally likely draws: uint8."""
     cumulative = np.cumsum([math.exp(-1) / math.factorial(k) for k in range(10)])
@@ -45,4 +47,4 @@ def poisson_weights(ids: Sequence[str], replicates: int, factor: str, seed: int 
 
 def chosen(ids: Sequence[str], share: float, factor: str, seed: int = 0) -> np.ndarray:
     """Choose about a share of the ids by their hash, the same ones in any partition: bool [n]."""
-    return seeds(ids, factor, seed) < np.uint64(min(max(share, 0.0), 1.0) * (2**64 - 1024))
+    return (seeds(ids, factor, seed) >> np.uint64(11)) * 2.0**-53 < share

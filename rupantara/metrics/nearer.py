@@ -24,7 +24,7 @@ def nearer(similarity: np.ndarray, group: np.ndarray, groups: int, excluded: np.
     and to whom all animals are others. `excluded` [queries] names a member that is left out for a query, -1 for none. Other groups
     count alike, however many members they have.
     """
-    queries, members = similarity.shape
+    queries = len(similarity)
     row = np.arange(queries)
     counts = np.bincount(group, minlength=groups).astype(np.float64)
     labels = np.broadcast_to(group, similarity.shape)

@@ -55,7 +55,7 @@ class MapAffinity:
         space: Space,
         column: str,
         groups: Groups,
-        options: MapOptions = MapOptions(),  # noqa: B008
+        options: MapOptions = MapOptions(),
         wanted: Mapping[str, str] | None = None,
     ) -> None:
         """Map the `wanted` faces: columns of the features table and the value that they must have (`domain`, `split`)."""

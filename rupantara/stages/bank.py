@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from rupantara import schema
 from rupantara.bank import alignment as domains
-from rupantara.bank import factory, versions
+from rupantara.bank import factory, spaces, versions
 from rupantara.bank.alignment import ANIMAL, HUMAN, Alignment
 from rupantara.bank.factory import IndexPlan, Setting
 from rupantara.bank.rows import bank_rows, select_shard
@@ -19,9 +19,13 @@ from rupantara.bank.store import VectorStore
 from rupantara.landmarks.regions import REGIONS
 from rupantara.metrics.cosine import unit
 from rupantara.storage import tables, uris
+from rupantara.storage.manifest import Manifest
 from rupantara.types import Vectors
 
-COLUMNS = ("face_id", "domain", "species", "split", "regions_mu")
+COLUMNS = ("face_id", "domain", "species", "split")
+CODES = "regions_mu"
+"""Vectors that a bank holds unless another column is named: a region VAE's codes."""
+
 NUM_QUERIES = 512
 """Queries that recall is measured with, a region and shard."""
 
@@ -36,6 +40,12 @@ class BankSpec:
     half: bool = False
     index: str = "auto"
     target_recall: float = 0.99
+    vectors: str = CODES
+
+    @property
+    def read(self) -> tuple[str, ...]:
+        """Return the columns that are read of a features table."""
+        return (*COLUMNS, self.vectors)
 
     @property
     def columns(self) -> pa.Schema:
@@ -48,7 +58,7 @@ def spec_of(base: versions.BankVersion) -> BankSpec:
     config = base.manifest.recipe.config
     half, index, target = (config[name] for name in ("store", "index", "target_recall"))
     dim = int(base.manifest.extra["region_dim"])
-    return BankSpec(dim, base.model_sha256, base.alignment, half == "float16", index, target)
+    return BankSpec(dim, base.model_sha256, base.alignment, half == "float16", index, target, base.vectors)
 
 
 def index_path(prefix: str, shard: int, region: str) -> str:
@@ -145,9 +155,11 @@ class ChangeShard:
 
 def new_rows(features: str, chosen: frozenset[str], shard: int, num_shards: int, spec: BankSpec) -> pa.Table:
     """Return the chosen faces' rows of one shard, sorted."""
-    parts = tables.read_parts(features, COLUMNS, schema="features")
+    parts = tables.read_parts(features, spec.read, schema="features")
     found = [select_shard(schema.where_id(part, chosen), shard, num_shards) for part in parts]
-    return bank_rows(pa.concat_tables(found), spec.columns, spec.alignment)
+    rows = pa.concat_tables(found)
+    rows = rows.filter(rows[spec.vectors].is_valid())
+    return bank_rows(rows, spec.columns, spec.alignment, spec.vectors)
 
 
 def plan_of(rows: pa.Table, spec: BankSpec) -> IndexPlan:
@@ -175,11 +187,11 @@ def build_index(plan: IndexPlan, vectors: Vectors) -> Any:
 def read_queries(features: str, chosen: frozenset[str], spec: BankSpec) -> dict[str, Vectors]:
     """Return unit queries by region out of a features table that are not in the bank: humans, else animals that were not chosen."""
     found: dict[str, list[np.ndarray]] = {HUMAN: [], ANIMAL: []}
-    for part in tables.read_parts(features, COLUMNS, schema="features"):
+    for part in tables.read_parts(features, spec.read, schema="features"):
         for domain, rows in found.items():
             fresh = schema.where(part, domain=domain)
             out = pa.array([i not in chosen for i in fresh["face_id"].to_pylist()], pa.bool_())
-            rows.append(schema.dense(fresh.filter(out)["regions_mu"], len(REGIONS), spec.region_dim))
+            rows.append(schema.dense(fresh.filter(out)[spec.vectors].drop_null(), len(REGIONS), spec.region_dim))
     for domain, rows in found.items():
         codes = np.concatenate(rows)
         if len(codes):
@@ -254,14 +266,33 @@ def index_summary(bank: str, shards: Sequence[versions.ShardFiles], spec: BankSp
     }
 
 
-def fit_alignment(features: str, region_dim: int) -> Alignment | None:
+def fit_alignment(features: str, region_dim: int, column: str = CODES, *, pooled: bool = False) -> Alignment | None:
     """Fit on the train split of a features table; None when it lacks humans or animals."""
+    return domains.fit(_train_codes(features, region_dim, column), pooled=pooled)
 
-    def groups() -> Iterator[tuple[str, Vectors]]:
-        for part in tables.read_parts(features, COLUMNS, schema="features"):
-            rows = schema.where(part, split="train")
-            for species in rows["species"].unique().to_pylist():
-                codes = schema.where(rows, species=species)["regions_mu"]
-                yield species, schema.dense(codes, len(REGIONS), region_dim)
 
-    return domains.fit(groups())
+def _train_codes(features: str, region_dim: int, column: str) -> Iterator[tuple[str, Vectors]]:
+    for part in tables.read_parts(features, (*COLUMNS, column), schema="features"):
+        rows = schema.where(part, split="train")
+        rows = rows.filter(rows[column].is_valid())
+        for species in rows["species"].unique().to_pylist():
+            codes = schema.where(rows, species=species)[column]
+            yield species, schema.dense(codes, len(REGIONS), region_dim)
+
+
+def write_spaces(features: str, bank: str, prefix: str, spec: BankSpec) -> str:
+    """Fit the named spaces on the train split and write them beside the indexes; return the file, or "" without train animals."""
+    sums = spaces.sums_by_species(_train_codes(features, spec.region_dim, spec.vectors))
+    if sum(s.count for name, s in sums.items() if name != HUMAN) < 2:
+        return ""
+    path = f"index/{prefix}-spaces.npz"
+    uris.write_bytes(uris.join(bank, path), spaces.fit(sums).to_bytes())
+    return path
+
+
+def model_of(features: str, found: Manifest, column: str) -> str:
+    """Return the hash of the network that made a vector column."""
+    if column == CODES:
+        return found.extra["model_sha256"]
+    field = tables.read_schema(features, found.data[0].path).field(column)
+    return (field.metadata or {}).get(b"model_sha256", b"").decode()
