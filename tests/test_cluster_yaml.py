@@ -36,3 +36,36 @@ def test_the_serve_config_is_valid_and_fits_the_builder():
     deploy = ServeDeploySchema.model_validate(text)
     assert deploy.applications[0].import_path == "serve.app:build"
     Settings.model_validate(deploy.applications[0].args)
+
+
+def test_kubernetes_runs_the_ray_that_is_pinned_on_a_head_without_work():
+    cluster = yaml.safe_load((REPOSITORY / "deploy/raycluster.yaml").read_text())["spec"]
+    lock = (REPOSITORY / "requirements.lock").read_text()
+    assert f"\nray=={cluster['rayVersion']}\n" in lock
+    assert cluster["headGroupSpec"]["rayStartParams"]["num-cpus"] == "0"
+    assert cluster["authOptions"]["mode"] == "token" and cluster["enableInTreeAutoscaling"] is True
+    groups = {g["groupName"]: g for g in cluster["workerGroupSpecs"]}
+    for group in groups.values():
+        (container,) = group["template"]["spec"]["containers"]
+        assert container["resources"]["requests"] == container["resources"]["limits"]
+        assert container["envFrom"] and container["image"].startswith("rupantara:")
+        assert group["minReplicas"] <= group["replicas"] <= group["maxReplicas"]
+    (gpu,) = groups["gpu"]["template"]["spec"]["containers"]
+    assert gpu["resources"]["limits"]["nvidia.com/gpu"] == "1"
+
+
+def test_the_kubernetes_job_names_a_job_and_the_cluster():
+    job = yaml.safe_load((REPOSITORY / "deploy/rayjob.yaml").read_text())["spec"]
+    cluster = yaml.safe_load((REPOSITORY / "deploy/raycluster.yaml").read_text())
+    assert job["clusterSelector"]["ray.io/cluster"] == cluster["metadata"]["name"]
+    assert not job.get("backoffLimit"), "KubeRay refuses a backoffLimit beside a clusterSelector"
+    module = job["entrypoint"].split()[2]
+    assert (REPOSITORY / (module.replace(".", "/") + ".py")).exists()
+
+
+def test_the_image_holds_every_folder_that_a_job_imports():
+    copied = [
+        line.split()[1] for line in (REPOSITORY / "deploy/Dockerfile").read_text().splitlines() if line[:5] == "COPY "
+    ]
+    assert {"rupantara", "jobs", "actors", "serve", "pretrained"} <= set(copied)
+    assert all((REPOSITORY / name).exists() for name in copied if "$" not in name)

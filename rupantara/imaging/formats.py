@@ -48,6 +48,19 @@ def is_picture(head: bytes) -> bool:
     return head[4:8] == b"ftyp" and head[8:12] in BRANDS
 
 
+LITTER = ("__MACOSX", "@eaDir", ".thumbnails", ".Trash", ".Trashes", "$RECYCLE.BIN")
+"""Folders that systems leave among photographs."""
+
+
+def is_litter(path: str) -> bool:
+    """Tell whether a system left a file there: macOS's `._photo.jpg`, or anything in a folder of thumbnails or rubbish.
+
+    Such files carry photographs' names without being any.
+    """
+    *folders, name = path.replace("\\", "/").split("/")
+    return name.startswith("._") or any(folder in LITTER for folder in folders)
+
+
 def count_endings(paths: Iterable[str]) -> dict[str, int]:
     """Count names by ending, the commonest first; names without one count under "no ending"."""
     return dict(Counter(ending(path) or "no ending" for path in paths).most_common())

@@ -11,7 +11,14 @@ import pytest
 from rupantara.errors import MissingError, UserError
 from rupantara.storage import uris
 
-NAMES = ("plain.bin", "with space.bin", "ünïcödé 猫 🐅.bin", "hash#mark?query&100%25.bin", "deep/er/than this/x.bin")
+NAMES = (
+    "plain.bin",
+    "with space.bin",
+    "ünïcödé 猫 🐅.bin",
+    "hash#mark?query&100%25.bin",
+    "deep/er/than this/x.bin",
+    "plus+and:colon=.bin",
+)
 
 
 @pytest.mark.parametrize("data", [b"", bytes(range(256)), b"x" * 3_000_000], ids=["empty", "all bytes", "3 MB"])
