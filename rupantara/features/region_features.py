@@ -5,10 +5,8 @@ greatest activations of one depth over the crop are kept. The right ear is mirro
 and context name the species of unseen animals best is measured by `benchmarks.region_features`.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 import pyarrow as pa
 import torch
@@ -17,6 +15,7 @@ from torch import Tensor
 from rupantara import schema
 from rupantara.faces.arrays import to_images
 from rupantara.features.extractor import Decoded, Source, Spec
+from rupantara.landmarks.region_crop import region_crop
 from rupantara.landmarks.regions import PART_REGION, PARTS, REGIONS
 from rupantara.models import pretrained
 from rupantara.models.squeezenet import SqueezeNet
@@ -43,17 +42,6 @@ RECIPES = {"squeezenet": Recipe(3, 384, 64, 1.0), "vgg16": Recipe(3, 512, 64, 1.
 """SqueezeNet's fire6, VGG16's relu4_3."""
 
 RIGHT_EAR = PARTS.index("right_ear")
-
-
-def region_crop(picture: Picture, box: Sequence[float], context: float, side: int) -> Picture:
-    """Cut the square about a box (x0 y0 x1 y1, fractions of the picture), `context` times its longer side; reflected beyond the edge."""
-    size = picture.shape[0]
-    x0, y0, x1, y1 = (float(v) * size for v in box)
-    scale = side / max((max(x1 - x0, y1 - y0) * context), 1.0)
-    # Pixel centres are whole numbers; half a pixel more on both sides of the warp.
-    shift = [(side - 1) / 2 - scale * ((a + b - 1) / 2) for a, b in ((x0, x1), (y0, y1))]
-    warp = np.array([[scale, 0, shift[0]], [0, scale, shift[1]]])
-    return cv2.warpAffine(picture, warp, (side, side), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
 
 
 def part_crops(picture: Picture, boxes: np.ndarray, recipe: Recipe) -> np.ndarray:
