@@ -26,7 +26,8 @@ from rupantara.landmarks.morph import hull_mask
 from rupantara.landmarks.texture import SIDE, rescale
 from rupantara.metrics.interval import normal_interval, wilson_interval
 from rupantara.storage import manifest, tables
-from rupantara.training.decoder_rows import distinct, pictures_of, usable, vectors_of
+from rupantara.training.choice import distinct
+from rupantara.training.decoder_rows import pictures_of, usable, vectors_of
 from rupantara.training.ridge import RidgeSums
 
 ADULT = (16.0, 70.0)

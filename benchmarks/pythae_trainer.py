@@ -2,7 +2,7 @@
 
     python -m benchmarks.pythae_trainer [--size 256] [--steps 40] [--rounds 1] [--threads 0] [--venv FOLDER]
 
-Ours is jobs.runtime.train_worker's loop under Ray Train, as jobs.train_vae starts it; theirs is pythae's BaseTrainer with the defaults that
+Ours is jobs.runtime.training's loop under Ray Train, as jobs.train_vae starts it; theirs is pythae's BaseTrainer with the defaults that
 a user gets: fp32 (its `amp` is for CUDA only), torch's Adam, a DataLoader over tensors in memory, the machine's own allocator. Both
 mirror faces and swap regions alike. Ours runs before and after theirs, each in a process of its own, its second epoch timed.
 pythae lives in an environment of its own (`--venv`; made anew in a temporary folder without it), never in the project's.

@@ -120,13 +120,13 @@ def make_unvalidated(size, defaults, device):
 
 
 def under_ray(rows, steps, threads, make):
-    """Return the mean seconds of a step in the second epoch of jobs.runtime.train_worker's loop, as the jobs run it."""
+    """Return the mean seconds of a step in the second epoch of jobs.runtime.training's loop, as the jobs run it."""
     import ray.data
 
     from jobs.runtime import cli
-    from jobs.runtime.train_fit import fit
-    from jobs.runtime.train_flags import Training
-    from jobs.runtime.train_worker import Plan
+    from jobs.runtime.training.fit import fit
+    from jobs.runtime.training.flags import TrainingFlags
+    from jobs.runtime.training.loop import WorkerPlan
 
     cli.connect()
     datasets = {}
@@ -136,8 +136,8 @@ def under_ray(rows, steps, threads, make):
         datasets[name] = ray.data.from_items(items, override_num_blocks=1 + len(items) // 256).materialize()
     with tempfile.TemporaryDirectory() as folder:
         faces = {name: len(columns["image"]) for name, columns in rows.items()}
-        plan = Plan(make, BATCH, faces, (), 2, steps, 0, threads, folder)
-        result = fit(Training(workers=1), plan, datasets, "bench")
+        plan = WorkerPlan(make, BATCH, faces, (), 2, steps, 0, threads, folder)
+        result = fit(TrainingFlags(workers=1), plan, datasets, "bench")
         ray.shutdown()
         return result.return_value["seconds"] / steps
 

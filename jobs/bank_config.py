@@ -73,7 +73,8 @@ def check_flags(config: Config) -> None:
 
 def choose_animals(config: Config, barred: frozenset[str] = frozenset()) -> dict[str, str]:
     """Choose the animals that go into the bank, without those barred: id -> species; UserError when there are none."""
-    rows = tables.read(config.features, ("face_id", "domain", "species", "split"), schema="features")
+    rows = tables.read(config.features, ("face_id", "domain", "species", "split", "reject"), schema="features")
+    rows = schema.accepted(rows) if "reject" in rows.column_names else rows
     by_species: dict[str, dict[str, str]] = {}
     twice = [name for name, count in Counter(rows["face_id"].to_pylist()).items() if count > 1]
     if twice:

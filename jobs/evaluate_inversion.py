@@ -12,12 +12,12 @@ from typing import Any, ClassVar, Literal
 
 import ray
 
-from jobs.mean_face import MEAN
 from jobs.runtime import cli, parts
 from rupantara import schema
 from rupantara.errors import UserError
 from rupantara.evaluation.inversion_baselines import COLUMNS, fit_baselines
 from rupantara.faces.arrays import choose_people
+from rupantara.features.textures import MEAN
 from rupantara.generation import decoder_loading
 from rupantara.generation.decoder_loading import MODEL_TYPE
 from rupantara.reports import html, inversion

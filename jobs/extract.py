@@ -10,17 +10,18 @@ from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Any, ClassVar
 
-from jobs.mean_face import MEAN, PARENTS, mean_landmarks
+from jobs.mean_face import mean_landmarks
 from jobs.runtime import cli, parts
 from rupantara import schema
 from rupantara.errors import UserError
 from rupantara.features import extractors
 from rupantara.features.extractor import Source, Spec
+from rupantara.features.textures import MEAN, PARENTS
 from rupantara.stages.extract import COLUMNS, ExtractFeatures
 from rupantara.storage import manifest
 from rupantara.storage.recipe import Recipe, RecipeSpec
 
-RECIPE = RecipeSpec("extract", version=1)
+RECIPE = RecipeSpec("extract", version=2)
 
 
 @dataclass(frozen=True, kw_only=True)

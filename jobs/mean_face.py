@@ -9,14 +9,8 @@ from ray.data.aggregate import AggregateFnV2
 
 from jobs.runtime import cli
 from rupantara.errors import UserError
-from rupantara.features.textures import MEAN_COLUMNS, scaled_landmarks
+from rupantara.features.textures import MEAN, MEAN_COLUMNS, scaled_landmarks
 from rupantara.storage import manifest, tables
-
-MEAN = "mean_landmarks"
-"""Entry of a features table's manifest, and column of the aggregate."""
-
-PARENTS = "parents_of"
-"""Entry of the manifest of morphs' features: the faces table that the morphs were made from."""
 
 SUMS = "sums"
 

@@ -53,9 +53,9 @@ def fitted_spaces(found: versions.BankVersion, features: str, dim: int) -> space
 
     def groups() -> Iterator[tuple[str, Vectors]]:
         for part in tables.read_parts(features, ("species", "split", found.vectors), schema="features"):
-            rows = schema.where(part, split="train")
+            rows = schema.whole(schema.where(part, split="train"), found.vectors)
             for species in rows["species"].unique().to_pylist():
-                column = schema.where(rows, species=species)[found.vectors].drop_null()
+                column = schema.where(rows, species=species)[found.vectors]
                 yield species, schema.dense(column, len(REGIONS), dim)
 
     return spaces.fit(spaces.sums_by_species(groups()))
@@ -78,7 +78,7 @@ def sample(
         rows = schema.where(tables.read_file(table, path), **wanted)
         rows = one_a_person(rows, groups, by, each)
         rows = read(rows) if read else rows
-        rows = rows.filter(rows[column].is_valid())
+        rows = schema.whole(rows, column)
         codes = schema.dense(rows[column], len(REGIONS), -1).astype(np.float32)
         names = rows["face_id"].to_pylist()
         for group in sorted({group_of(name, groups, by) for name in names}):

@@ -5,172 +5,129 @@
 """
 
 import json
-import logging
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 
-from jobs.decoder_config import Config, lengths, names_of, objective_of, presets, texture_of
-from jobs.decoder_data import Sets, datasets
-from jobs.decoder_start import warm_start
-from jobs.decoder_tables import Job, choose_for, open_tables, rows_of
-from jobs.runtime import cli, train_logs
-from jobs.runtime.train_fit import check, fit
-from jobs.runtime.train_progress import following
-from jobs.runtime.train_publish import publish
-from jobs.runtime.train_worker import Plan
-from rupantara import schema
+from jobs.runtime import cli
+from jobs.runtime.training import Network, TrainingFlags, TrainingRun, recipe_settings, train
 from rupantara.generation import decoder_loading
-from rupantara.models import face_decoder, pretrained
+from rupantara.models import face_decoder
 from rupantara.models.face_decoder import FaceDecoderConfig
 from rupantara.models.texture_decoder import TextureDecoderConfig
 from rupantara.reports.decoder_card import decoder_card
-from rupantara.storage import manifest, uris, weights
+from rupantara.storage import uris, weights
 from rupantara.storage.recipe import Recipe, RecipeSpec
-from rupantara.training.decoder_task import STREAM, DecoderTask, WarmStart
-from rupantara.training.decoders import DecoderObjective, Judging
+from rupantara.training.decoder_settings import DecoderSettings
+from rupantara.training.decoder_start import warm_start
+from rupantara.training.decoder_tables import DecoderTables, choose_sets, open_tables
+from rupantara.training.decoder_task import STREAM, DecoderStart
+from rupantara.training.streams import Laid
 
-log = logging.getLogger("jobs")
 RECIPE = RecipeSpec("train_decoder", version=1)
-FACES = "faces"
-"""Entry of a decoder's manifest: the faces table whose splits it kept to."""
 
 
-def recipe_of(config: Config, part: str, job: Job) -> Recipe:
-    """Return what decides one checkpoint: of the settings, those that its part uses."""
-    objective, (batch, epochs) = objective_of(config, part), lengths(config, part)
-    settings: dict[str, Any] = {
-        "part": part,
-        "vector": config.vector,
-        "seed": config.seed,
-        "batch": batch,
-        "epochs": epochs,
+@dataclass(frozen=True, kw_only=True)
+class Config(TrainingFlags, DecoderSettings):
+    """Train decoders of faces from vectors."""
+
+    OUTPUT: ClassVar[str] = "checkpoint"
+
+    features: str
+    """Features table with vectors and textures (jobs.extract --extractors arcface arcface_features texture)."""
+    morphs: str = ""
+    """Features table of morphs (extracted with --mean-of FEATURES), trained on too."""
+    checkpoint: str
+    """Output folder: a checkpoint PART/ for each part, with log.jsonl, tensorboard/ and grids/."""
+    weights: str = ""
+    """Folder or bucket of pretrained networks, for the perceptual and identity losses."""
+    max_faces: int = 0
+    """Train on at most this many faces, chosen by hash (0 = all)."""
+    max_validation_faces: int = 512
+    """Validate on at most this many faces."""
+
+
+def presets() -> dict[str, Config]:
+    """Return the paper's decoder; 112 for two cores, with a linear path and the losses on top; smoke for tests.
+
+    112_features is 112 of `arcface_features`: what a texture shows is linear in these, but not in the vectors of identity (decision 9).
+    """
+    base = Config(features=cli.REQUIRED, checkpoint=cli.REQUIRED, workers=1)
+    linear: dict[str, Any] = {"linear": True, "annealed": True}
+    two_cores = {"size": 112, "kernel_centers": 8192, "epochs": 1, "batch": 16, "landmark_epochs": 20, **linear}
+    two_cores |= {"dropout": 0.7, "learning_rate": 1e-3, "identity_weight": 0.3, "perceptual_weight": 0.2}
+    features = {"vector": "arcface_features", "kernel_centers": 0, "dropout": 0.3}
+    smoke = {"size": 56, "kernel_centers": 64, "epochs": 2, "batch": 8, "landmark_epochs": 4, "landmark_batch": 8}
+    return {
+        "default": base,
+        "112": replace(base, preset="112", **two_cores),
+        "112_features": replace(base, preset="112_features", **(two_cores | features)),
+        "smoke": replace(base, preset="smoke", **smoke, **linear),
     }
-    settings |= {"max_faces": config.max_faces, "max_validation_faces": config.max_validation_faces}
-    settings |= {"num_workers": max(1, config.workers), "objective": asdict(objective)}
+
+
+def recipe_of(config: Config, part: str, tables: DecoderTables) -> Recipe:
+    """Return what decides one checkpoint: of the settings, those that its part uses."""
+    objective, (batch, epochs) = config.objective(part), config.lengths(part)
+    every = recipe_settings(config)
+    settings = {name: every[name] for name in ("vector", "seed", "max_faces", "max_validation_faces", "num_workers")}
+    settings |= {"part": part, "batch": batch, "epochs": epochs, "objective": asdict(objective)}
     settings |= {"dropout": config.dropout} if part in ("landmarks", "joint") else {}
-    settings |= {} if part == "landmarks" else {"texture": asdict(texture_of(config, job.vector.dim))}
+    settings |= {} if part == "landmarks" else {"texture": asdict(config.texture(tables.vector.dim))}
     named = {"squeezenet": objective.perceptual_weight, "mobilefacenet": objective.identity_weight}
     hashes = {name: weights.sha256(config.weights, name) for name, weight in named.items() if weight > 0}
-    hashes[config.vector] = job.vector.model_sha256
-    inputs = {
-        name: manifest.require(uri, "features").content
-        for name, uri in zip(("features", "morphs"), job.tables, strict=False)
-    }
-    return RECIPE.of(json.loads(json.dumps(settings)), inputs, hashes)
+    hashes[config.vector] = tables.vector.model_sha256
+    return RECIPE.of(json.loads(json.dumps(settings)), tables.inputs, hashes)
 
 
-@dataclass(frozen=True)
-class Make:
-    """Builds the task on a worker."""
+def run_of(config: Config, part: str, tables: DecoderTables) -> TrainingRun:
+    """Resolve one part."""
+    batch, epochs = config.lengths(part)
+    recipe, rows = recipe_of(config, part, tables), config.rows(part)
+    most = config.max_faces, config.max_validation_faces
+    sets = choose_sets(tables.uris, rows, *most, batch * config.num_workers, config.seed)
+    training, held = sets.streams(tables.uris, rows)
+    # The joint model's pictures are faces, and what its linear path makes are textures. Morphs are not measured.
+    measured = sets.streams(tables.uris[:1], config.rows("texture" if part == "joint" else part))
 
-    model: FaceDecoderConfig
-    objective: DecoderObjective
-    weights: str
-    warm: WarmStart
+    def model(texture: TextureDecoderConfig) -> FaceDecoderConfig:
+        sha256 = tables.vector.model_sha256
+        return FaceDecoderConfig(part, config.vector, sha256, dropout=config.dropped(part), texture=texture)
 
-    def __call__(self, device: torch.device) -> DecoderTask:
-        """Load the networks of the losses and build the model."""
-        objective = self.objective
-        seen = (
-            pretrained.load_features(self.weights, "squeezenet").to(device) if objective.perceptual_weight > 0 else None
-        )
-        embed = pretrained.load_embed(self.weights).to(device) if objective.identity_weight > 0 else None
-        judging = Judging(seen.features if seen else None, embed)
-        return DecoderTask(self.model, objective, judging, self.warm, device)
+    def network(laid: Mapping[str, Laid]) -> Network:
+        wanted = None if part == "landmarks" else config.texture(tables.vector.dim)
+        warm, texture = warm_start(laid, tables.mean, wanted)
+        made = model(texture or TextureDecoderConfig(input_dim=tables.vector.dim))
+        start = DecoderStart(made, config.objective(part), config.weights, warm)
+        return Network(start, decoder_loading.config_dict(made), partial(decoder_card, made))
 
+    def describe() -> str:
+        made = face_decoder.build(model(config.texture(tables.vector.dim)), torch.zeros(68, 2))
+        return f"{part}: {sum(p.numel() for p in made.parameters())} parameters"
 
-def train_one(config: Config, part: str, job: Job, chosen: Sets, running: manifest.Manifest) -> None:
-    """Train one part into its checkpoint."""
-    cli.connect()
-    output, workers, (batch, epochs) = uris.join(config.checkpoint, part), max(1, config.workers), lengths(config, part)
-    texture = None if part == "landmarks" else texture_of(config, job.vector.dim)
-    # The joint model's pictures are faces, and what its linear path makes are textures.
-    rows = rows_of(config, "texture" if part == "joint" else part)
-    warm, texture = warm_start(job.tables, rows, chosen, config.seed, job.mean, texture)
-    streams = datasets(job.tables, rows_of(config, part), chosen, config.seed)
-    model = FaceDecoderConfig(
-        part,
-        config.vector,
-        job.vector.model_sha256,
-        dropout=config.dropout if part in ("landmarks", "joint") else 0.0,
-        texture=texture or TextureDecoderConfig(input_dim=job.vector.dim),
-    )
-    count = streams[STREAM].count() // workers
-    plan = Plan(
-        make=Make(model, objective_of(config, part), config.weights, warm),
+    return TrainingRun(
+        output=uris.join(config.checkpoint, part),
+        model_type=decoder_loading.MODEL_TYPE,
+        recipe=recipe,
+        train={STREAM: training},
+        validation={STREAM: held},
         batch={STREAM: batch},
-        rows={STREAM: count},
-        validation=(STREAM,),
         epochs=epochs,
-        steps_per_epoch=count // batch,
-        seed=config.seed,
-        threads=config.threads,
-        output=output,
-        workers=workers,
-        mlflow=config.mlflow,
+        network=network,
+        describe=describe,
+        measured={STREAM: measured[0], f"val_{STREAM}": measured[1]},
+        extra={"faces": tables.faces},
     )
-    held = streams[f"val_{STREAM}"].count()
-    log.info(
-        "%s: %d faces in batches of %d, %d epochs; %d faces to validate the averaged weights on",
-        part,
-        count * workers,
-        batch,
-        epochs,
-        held,
-    )
-    steps, memory = plan.epochs * plan.steps_per_epoch, 1 / (1 - config.ema_decay)
-    if steps < memory:
-        log.warning(
-            "%s: %d steps are fewer than the averaged weights remember (%.0f, --ema-decay): they stay near their start; train"
-            " for more epochs, or on more faces",
-            part,
-            steps,
-            memory,
-        )
-    with following(output):
-        result = fit(config, plan, streams, running.fingerprint)
-    card = partial(decoder_card, model, running.recipe)
-    publish(output, decoder_loading.config_dict(model), card, result, running, **{FACES: job.faces})
-    log.info(
-        "%s: trained on %d images; its pictures: %s", output, plan.total_images * workers, uris.join(output, "grids")
-    )
-
-
-def describe(config: Config, job: Job, recipes: dict[str, Recipe]) -> None:
-    """Print what would be trained."""
-    print(json.dumps(asdict(config), indent=1))
-    for name, recipe in recipes.items():
-        model = FaceDecoderConfig(name, config.vector, texture=texture_of(config, job.vector.dim))
-        count = sum(p.numel() for p in face_decoder.build(model, torch.zeros(68, 2)).parameters())
-        print(f"{name}: {count} parameters, fingerprint {recipe.fingerprint}")
 
 
 def main(config: Config) -> None:
     """Run the job: everything is checked for every part before the first begins."""
-    check(config)
-    names = names_of(config)
-    train_logs.check(config.mlflow)
-    job = open_tables(config, names)
-    recipes = {name: recipe_of(config, name, job) for name in names}
-    if config.dry_run:
-        describe(config, job, recipes)
-        return
-    chosen = {name: choose_for(config, name, job) for name in names}
-    pending = {}
-    for name, recipe in recipes.items():
-        output = uris.join(config.checkpoint, name)
-        running = manifest.begin(
-            output, decoder_loading.MODEL_TYPE, recipe, version=schema.VERSION, overwrite=config.overwrite
-        )
-        if running is None:
-            log.info("nothing to do: %s is complete with the same recipe (%s)", output, recipe.fingerprint[:12])
-        else:
-            pending[name] = running
-    for name, running in pending.items():
-        train_one(config, name, job, chosen[name], running)
+    names = config.names()
+    tables = open_tables(config.features, config.morphs, config, networks=bool(config.weights))
+    train(config, *(run_of(config, part, tables) for part in names))
 
 
 if __name__ == "__main__":

@@ -5,40 +5,28 @@
 """
 
 import json
-import logging
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import ClassVar
 
-import ray.data
-import torch
-
-from jobs.runtime import cli, train_logs
-from jobs.runtime.train_data import choose, datasets
-from jobs.runtime.train_fit import check, fit
-from jobs.runtime.train_flags import Training
-from jobs.runtime.train_progress import following
-from jobs.runtime.train_publish import publish
-from jobs.runtime.train_worker import Plan
-from rupantara import schema
+from jobs.runtime import cli
+from jobs.runtime.training import Network, TrainingFlags, TrainingRun, recipe_settings, train
 from rupantara.errors import UserError
 from rupantara.generation import zoo_loading
-from rupantara.models import pretrained, zoo
-from rupantara.models.zoo import ZooConfig
+from rupantara.models import zoo
 from rupantara.reports.zoo_card import zoo_card
-from rupantara.storage import manifest, uris, weights
-from rupantara.storage.recipe import Recipe, RecipeSpec
+from rupantara.storage import uris, weights
+from rupantara.storage.recipe import RecipeSpec
+from rupantara.training.face_rows import FaceStreams, face_streams
 from rupantara.training.zoo import OBJECTIVES, Objective
-from rupantara.training.zoo_task import STREAM, ZooTask
+from rupantara.training.zoo_start import FEATURES, ZooStart
+from rupantara.training.zoo_task import STREAM
 
-log = logging.getLogger("jobs")
 RECIPE = RecipeSpec("train_zoo", version=1)
-FEATURES = "squeezenet"
-"""Network of the feature loss: of those that the catalogue knows by hash, the one that was trained on ImageNet."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Config(Training):
+class Config(TrainingFlags):
     """Train VAEs of the zoo."""
 
     OUTPUT: ClassVar[str] = "checkpoints"
@@ -66,7 +54,7 @@ class Config(Training):
     gradient_clip: float = Objective.gradient_clip
     """Largest norm of the gradient."""
     ema_decay: float = Objective.ema_decay
-    """Memory of the running average of the weights, which is what is validated and kept."""
+    """Decay of the moving average of the weights, which is what is validated and kept."""
     bfloat16: bool = False
     """Run the networks in bfloat16 autocast: for GPUs."""
 
@@ -97,92 +85,34 @@ def names_of(config: Config) -> tuple[str, ...]:
     return names
 
 
-def objective_of(config: Config, name: str) -> Objective:
-    """Resolve a model's losses and the optimiser's settings."""
+def run_of(config: Config, name: str, streams: FaceStreams) -> TrainingRun:
+    """Resolve one model."""
     settings = ("learning_rate", "kl_warm_up_images", "gradient_clip", "ema_decay", "bfloat16")
-    return replace(OBJECTIVES[name], **{setting: getattr(config, setting) for setting in settings})
-
-
-def recipe_of(config: Config, name: str) -> Recipe:
-    """Return what decides one checkpoint."""
-    runtime = ("faces", "weights", "checkpoints", "models", "threads", "num_to_keep", "max_failures", "min_workers")
-    settings = cli.row_config(config, *runtime, "mlflow") | {"num_workers": max(1, config.workers), "model": name}
-    settings |= {"objective": asdict(objective_of(config, name))}
-    hashes = {FEATURES: weights.sha256(config.weights, FEATURES)} if OBJECTIVES[name].gamma > 0 else {}
-    inputs = {"faces": manifest.require(config.faces, "faces").content}
-    return RECIPE.of(settings, inputs, hashes)
-
-
-@dataclass(frozen=True)
-class Make:
-    """Builds the task on a worker."""
-
-    model: ZooConfig
-    objective: Objective
-    weights: str
-
-    def __call__(self, device: torch.device) -> ZooTask:
-        """Load the network of the feature loss, if there is one, and build the model."""
-        found = pretrained.load_features(self.weights, FEATURES).to(device) if self.objective.gamma > 0 else None
-        return ZooTask(self.model, self.objective, found.features if found else None, device)
-
-
-def train_one(config: Config, name: str, streams: dict[str, ray.data.Dataset], running: manifest.Manifest) -> None:
-    """Train one model into its checkpoint."""
-    output, model = uris.join(config.checkpoints, name), zoo.CONFIGS[name]
-    rows = streams[STREAM].count() // max(1, config.workers)
-    plan = Plan(
-        make=Make(model, objective_of(config, name), config.weights),
+    objective = replace(OBJECTIVES[name], **{setting: getattr(config, setting) for setting in settings})
+    hashes = {FEATURES: weights.sha256(config.weights, FEATURES)} if objective.gamma > 0 else {}
+    decided = recipe_settings(config, "models") | {"model": name, "objective": asdict(objective)}
+    model = zoo.CONFIGS[name]
+    parts = ZooStart(model, objective, config.weights), zoo_loading.config_dict(model), partial(zoo_card, model)
+    parameters = sum(p.numel() for p in zoo.build(model).parameters())
+    return TrainingRun(
+        output=uris.join(config.checkpoints, name),
+        model_type=zoo_loading.MODEL_TYPE,
+        recipe=RECIPE.of(decided, streams.inputs, hashes),
+        train=streams.train,
+        validation=streams.validation,
         batch={STREAM: config.batch},
-        rows={STREAM: rows},
-        validation=(STREAM,),
         epochs=config.epochs,
-        steps_per_epoch=rows // config.batch,
-        seed=config.seed,
-        threads=config.threads,
-        output=output,
-        workers=max(1, config.workers),
-        mlflow=config.mlflow,
+        network=lambda laid: Network(*parts),
+        describe=lambda: f"{name}: {parameters} parameters, objective {json.dumps(asdict(objective))}",
     )
-    log.info("%s: %d faces, %d epochs", name, rows, config.epochs)
-    with following(output):
-        result = fit(config, plan, streams, running.fingerprint)
-    card = partial(zoo_card, model, running.recipe)
-    publish(output, zoo_loading.config_dict(model), card, result, running)
-    log.info("%s: trained on %d images", output, plan.total_images * max(1, config.workers))
 
 
 def main(config: Config) -> None:
-    """Run the job."""
-    check(config)
-    names = names_of(config)
-    train_logs.check(config.mlflow)
-    recipes = {name: recipe_of(config, name) for name in names}
-    most = {"train": config.max_faces, "val": config.max_validation_faces}
-    chosen = choose([config.faces], {STREAM: config.batch * max(1, config.workers)}, most, config.seed)
-    if config.dry_run:
-        objectives = {name: asdict(objective_of(config, name)) for name in names}
-        print(json.dumps({"config": asdict(config), "objectives": objectives}, indent=1))
-        for name in names:
-            parameters = sum(p.numel() for p in zoo.build(zoo.CONFIGS[name]).parameters())
-            print(f"{name}: {parameters} parameters, fingerprint {recipes[name].fingerprint}")
-        return
-    pending = {}
-    for name in names:
-        output = uris.join(config.checkpoints, name)
-        running = manifest.begin(
-            output, zoo_loading.MODEL_TYPE, recipes[name], version=schema.VERSION, overwrite=config.overwrite
-        )
-        if running is None:
-            log.info("nothing to do: %s is complete with the same recipe (%s)", output, recipes[name].fingerprint[:12])
-        else:
-            pending[name] = running
-    if not pending:
-        return
-    cli.connect()
-    streams = datasets([config.faces], zoo.SIDE, chosen, config.seed)
-    for name, running in pending.items():
-        train_one(config, name, streams, running)
+    """Run the job: everything is checked for every model before the first begins."""
+    names, least = names_of(config), {STREAM: config.batch * config.num_workers}
+    most: dict[str, int] = {"most": config.max_faces, "most_validation": config.max_validation_faces}
+    streams = face_streams(config.faces, "", zoo.SIDE, least, **most, seed=config.seed)
+    train(config, *(run_of(config, name, streams) for name in names))
 
 
 if __name__ == "__main__":

@@ -13,6 +13,10 @@ class MissingError(UserError):
     """A file, table or network that was named is not there."""
 
 
+class NotFiniteError(UserError):
+    """Numbers are NaN or infinite where they must be finite: losses, gradients, weights, vectors."""
+
+
 class Rejected(Exception):
     """A row that a stage cannot use; it becomes the row's `reject` column and never leaves the stage."""
 

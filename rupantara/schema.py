@@ -12,6 +12,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from rupantara.errors import UserError
+
 VERSION = 2
 """Version of the columns of tables that are not named in VERSIONS."""
 
@@ -261,9 +263,40 @@ def is_one_of(column: str, values: Collection[str]) -> pc.Expression:
     return pc.field(column).isin(pa.array(sorted(values), pa.string()))
 
 
-def dense(column: pa.ChunkedArray | pa.Array, *shape: int) -> np.ndarray:
-    """Read a vector column without nulls as an array [rows, *shape]."""
+def is_whole(column: pa.ChunkedArray | pa.Array) -> np.ndarray:
+    """Tell of each row whether it is there and, of vectors, whether all of its numbers are finite: bool [rows]."""
     array = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+    whole = np.array(array.is_valid().to_numpy(zero_copy_only=False), bool)
+    if pa.types.is_fixed_size_list(array.type):
+        numbers = array.flatten().to_numpy(zero_copy_only=False).reshape(-1, array.type.list_size)
+        whole[whole] = np.isfinite(numbers.astype(np.float32)).all(1)
+    return whole
+
+
+def whole(table: pa.Table, *columns: str) -> pa.Table:
+    """Keep the rows whose columns are there and, of vectors, finite."""
+    for column in columns:
+        table = table.filter(pa.array(is_whole(table[column])))
+    return table
+
+
+def filled(column: pa.ChunkedArray | pa.Array, *shape: int) -> np.ndarray:
+    """Read a vector column as a float array [rows, *shape], NaN where a row is null."""
+    array = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+    there = np.array(array.is_valid().to_numpy(zero_copy_only=False), bool)
+    numbers = dense(array.filter(pa.array(there)), *shape)
+    out = np.full((len(array), *shape), np.nan, numbers.dtype)
+    out[there] = numbers
+    return out
+
+
+def dense(column: pa.ChunkedArray | pa.Array, *shape: int) -> np.ndarray:
+    """Read a vector column as an array [rows, *shape]; UserError where a row is null (`whole` leaves those out)."""
+    array = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+    if array.null_count:
+        raise UserError(
+            f"a vector column must have a vector in each of its {len(array)} rows, got {array.null_count} nulls"
+        )
     return array.flatten().to_numpy(zero_copy_only=False).reshape(len(array), *shape)
 
 

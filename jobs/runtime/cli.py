@@ -105,7 +105,8 @@ def _json(value: Any) -> Any:
 def run(main: Callable[[C], None], presets: Mapping[str, C], description: str) -> None:
     """Parse the command line and run a job: exit 0 = complete, 1 = not and why in one line, 2 = usage."""
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", stream=sys.stderr)
-    logging.getLogger("jobs").setLevel(logging.INFO)
+    for package in ("jobs", "rupantara"):
+        logging.getLogger(package).setLevel(logging.INFO)
     name = _preset_name(sys.argv[1:])
     if name not in presets:
         print(f"error: --preset must be one of {', '.join(presets)}, got {name!r}", file=sys.stderr)

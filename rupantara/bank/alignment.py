@@ -79,7 +79,9 @@ def fit(groups: Iterable[tuple[str, Vectors]], *, pooled: bool = False) -> Align
     theirs, and no spread is taken out.
     """
     sums: dict[str, CodeSums] = {}
-    for species, codes in groups:
+    for species, every in groups:
+        # One code that is not finite would make the mean of its domain so, and with it every vector of the bank.
+        codes = every[np.isfinite(every).all((1, 2))]
         if len(codes):
             sums[species] = sums[species].add(CodeSums.of(codes)) if species in sums else CodeSums.of(codes)
     mean, std = {}, {}

@@ -52,7 +52,7 @@ def _units(
 ) -> Iterator[tuple[str, list[str], Vectors, np.ndarray]]:
     """Yield (species, ids, unit codes of all regions together, their lengths) of each part of a features table."""
     for part in tables.read_parts(features, (*COLUMNS, column), schema="features"):
-        rows = schema.where_id(part, frozenset(candidates))
+        rows = schema.whole(schema.where_id(part, frozenset(candidates)), column)
         for species in sorted(set(rows["species"].to_pylist())):
             found = schema.where(rows, species=species)
             codes = schema.dense(found[column], len(REGIONS), -1)

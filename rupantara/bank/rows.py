@@ -8,6 +8,7 @@ import pyarrow as pa
 
 from rupantara import schema
 from rupantara.bank.alignment import ANIMAL, Alignment
+from rupantara.errors import UserError
 from rupantara.landmarks.regions import REGIONS
 from rupantara.metrics.cosine import unit
 
@@ -23,6 +24,13 @@ def bank_rows(features: pa.Table, columns: pa.Schema, alignment: Alignment, colu
     `vector` and `norm` are of the aligned code; `mean` and `std`, over the dimensions, of the code as it is.
     """
     dim = schema.bank_dim(columns)
+    odd = np.flatnonzero(~schema.is_whole(features[column]))
+    if len(odd):
+        first = features["face_id"][int(odd[0])].as_py()
+        raise UserError(
+            f"a bank's faces must have a finite vector each, got none of {len(odd)} of {features.num_rows}, first {first}:"
+            " run jobs.extract again, which rejects such faces"
+        )
     codes = schema.dense(features[column], len(REGIONS), dim).astype(np.float32, copy=False)
     vectors, norms = unit(alignment.align(codes, ANIMAL))
     faces, species = features["face_id"].to_pylist(), features["species"].to_pylist()

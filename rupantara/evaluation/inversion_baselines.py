@@ -16,7 +16,8 @@ from rupantara.faces.arrays import to_images
 from rupantara.models.face_decoder import lay
 from rupantara.storage import tables, uris
 from rupantara.tensors import Images, PointSets
-from rupantara.training.decoder_rows import distinct, landmarks_of, pictures_of, usable, vectors_of
+from rupantara.training.choice import distinct
+from rupantara.training.decoder_rows import landmarks_of, pictures_of, usable, vectors_of
 from rupantara.training.ridge import RidgeSums
 
 MOST_RANK, MOST_VALIDATION = 512, 512

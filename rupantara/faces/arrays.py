@@ -8,14 +8,12 @@ import pyarrow as pa
 import torch
 
 from rupantara import schema
-from rupantara.errors import UserError
-from rupantara.faces.balance import draw, show_times
+from rupantara.faces.balance import draw
 from rupantara.imaging import codec
 from rupantara.landmarks.regions import part_boxes
 from rupantara.storage import tables
 
 COLUMNS = ("face_id", "domain", "species", "identity", "image", "landmarks", "split", "reject")
-TRAINING_COLUMNS = (*COLUMNS, "keypoints", "quality")
 
 
 @dataclass(frozen=True)
@@ -62,58 +60,10 @@ def load(rows: pa.Table, size: int) -> FaceArrays:
     return FaceArrays(rows, pictures, boxes)
 
 
-class TrainingFaces:
-    """Batch of `schema.FACES` -> rows of every set that a face is in.
-
-    Columns: `set`, `image` uint8 [size, size, 3], `boxes` float32 [6, 4], `species` int64 (0 for humans, then in the order
-    given), `keypoints` float32 [5, 2] in pixels, `yaw` float32 in degrees (NaN where it is not known).
-    """
-
-    def __init__(
-        self,
-        size: int,
-        species: Sequence[str],
-        sets: Mapping[str, Mapping[str, str]],
-        factors: Mapping[str, Mapping[str, float]],
-        seed: int,
-    ) -> None:
-        """Take the face ids of each named set; in a set with `factors` each row is shown by its species' factor.
-
-        Calls raise UserError for an animal of a species that is not among `species`.
-        """
-        self._size, self._species, self._sets, self._factors, self._seed = size, tuple(species), sets, factors, seed
-
-    def __call__(self, batch: pa.Table) -> dict[str, np.ndarray]:
-        """Decode each face once and repeat it for balance."""
-        batch = schema.accepted(batch)
-        ids = batch["face_id"].to_pylist()
-        places = [next((name for name, members in self._sets.items() if i in members), "") for i in ids]
-        kept = [bool(place) for place in places]
-        batch, places = batch.filter(pa.array(kept)), [place for place in places if place]
-        faces, times = load(batch, self._size), np.ones(len(places), np.int64)
-        ids, names = batch["face_id"].to_pylist(), batch["species"].to_pylist()
-        for name, factors in self._factors.items():
-            rows = [i for i, place in enumerate(places) if place == name]
-            times[rows] = show_times([ids[i] for i in rows], [names[i] for i in rows], factors, self._seed)
-        index = np.array([self._index(*row) for row in zip(batch["domain"].to_pylist(), names, strict=True)], np.int64)
-        columns = {"image": faces.pictures, "boxes": faces.boxes, "species": index}
-        columns |= {"keypoints": keypoints(batch, self._size), "yaw": yaws(batch)}
-        order = np.repeat(np.arange(len(names)), times)
-        shown = {name: values[order] for name, values in columns.items()}
-        return {"set": np.array(places, dtype=str)[order], **shown}
-
-    def _index(self, domain: str, species: str) -> int:
-        if domain == "human":
-            return 0
-        if species not in self._species:
-            raise UserError(f"animals to train on must be of {', '.join(self._species)}, got {species!r}")
-        return 1 + self._species.index(species)
-
-
 def keypoints(rows: pa.Table, size: int) -> np.ndarray:
-    """Return the five keypoints of accepted rows in pixels of pictures of side `size`: float32 [n, 5, 2]."""
+    """Return the five keypoints of accepted rows in pixels of pictures of side `size`, NaN where a row has none: float32 [n, 5, 2]."""
     sides = np.array([codec.read_size(image)[0] for image in rows["image"].to_pylist()], np.float32)
-    points = schema.dense(rows["keypoints"], 5, 2)
+    points = schema.filled(rows["keypoints"], 5, 2)
     # Pixel centres are whole numbers on both scales.
     return ((points + 0.5) * (size / sides)[:, None, None] - 0.5).astype(np.float32)
 
@@ -122,18 +72,6 @@ def yaws(rows: pa.Table) -> np.ndarray:
     """Return the yaw of each row in degrees, NaN where it was not judged: float32 [n]."""
     found = [quality["yaw"] if quality else None for quality in rows["quality"].to_pylist()]
     return np.array([np.nan if yaw is None else yaw for yaw in found], np.float32)
-
-
-class ReadFile:
-    """Row with the `path` of a Parquet file -> its rows."""
-
-    def __init__(self, table: str, columns: Sequence[str]) -> None:
-        """Read these columns of files of one table."""
-        self._table, self._columns = table, tuple(columns)
-
-    def __call__(self, batch: dict[str, np.ndarray]) -> pa.Table:
-        """Read the files of the batch."""
-        return pa.concat_tables([tables.read_file(self._table, path, self._columns) for path in batch["path"]])
 
 
 def choose(uri: str, domain: str, split: str, most: int, seed: int) -> dict[str, str]:

@@ -40,7 +40,7 @@ class Source:
 
 @dataclass(frozen=True)
 class Decoded:
-    """Faces decoded once for all extractors; `keypoints` [n, 5, 2] and `landmarks` are in pixels of the pictures."""
+    """Faces decoded once for all extractors; `keypoints` [n, 5, 2] (NaN = none) and `landmarks` are in pixels of the pictures."""
 
     pictures: list[Picture]
     keypoints: np.ndarray
@@ -64,13 +64,13 @@ def decode(rows: pa.Table) -> Decoded:
     points = [None if p is None else np.array(p, np.float32).reshape(68, 2) for p in rows["landmarks"].to_pylist()]
     domains = rows["domain"].to_pylist()
     boxes = [part_boxes(p, d, x.shape[0]) for p, d, x in zip(points, domains, pictures, strict=True)]
-    return Decoded(pictures, schema.dense(rows["keypoints"], 5, 2), np.array(boxes), domains, points)
+    return Decoded(pictures, schema.filled(rows["keypoints"], 5, 2), np.array(boxes), domains, points)
 
 
 class Extractor(Protocol):
     """`columns` describes what a call returns, one array [n, …] a column (of objects, bytes or None, for a binary one).
 
-    Faces of other domains get nulls, and so does a row that is None or begins with NaN.
+    Faces of other domains get nulls, and so does a row that is None or all NaN.
     """
 
     columns: list[pa.Field]

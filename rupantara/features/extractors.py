@@ -230,6 +230,20 @@ def run(extractor: Extractor, batch_size: int, faces: Decoded) -> list[pa.Array]
     ]
 
 
+def not_finite(extractor: Extractor, columns: Sequence[pa.Array], domains: Sequence[str]) -> np.ndarray:
+    """Tell of each row whether a vector that the extractor has to make of it is not there or not finite: bool [rows].
+
+    Textures and their landmarks may be null: not all landmarks allow a warp.
+    """
+    odd = np.zeros(len(domains), bool)
+    if isinstance(extractor, Textures):
+        return odd
+    concerned = np.isin(np.array(domains, object), extractor.domains)
+    for made in columns:
+        odd |= concerned & ~schema.is_whole(made)
+    return odd
+
+
 def column(field: pa.Field, parts: Sequence[np.ndarray], wanted: Sequence[int], count: int) -> pa.Array:
     """Put what batches gave for the `wanted` of `count` rows into a column, nulls elsewhere."""
     if pa.types.is_binary(field.type):
@@ -240,7 +254,7 @@ def column(field: pa.Field, parts: Sequence[np.ndarray], wanted: Sequence[int], 
     rows = np.full((count, field.type.list_size), np.nan, np.float32)
     if wanted:
         rows[wanted] = np.concatenate([part.reshape(-1, field.type.list_size) for part in parts])
-    missing = np.isnan(rows[:, 0])
+    missing = np.asarray(np.isnan(rows).all(1))
     rows[missing] = 0
     return vectors(rows, missing, field)
 

@@ -16,6 +16,10 @@ from rupantara.types import Landmarks, Picture
 
 MEAN_COLUMNS = ("face_id", "domain", "split", "image", "landmarks", "reject")
 JPEG_QUALITY = 95
+MEAN = "mean_landmarks"
+"""Entry of a features table's manifest: 68 x 2 numbers, px of `landmarks.texture.SIDE`."""
+PARENTS = "parents_of"
+"""Entry of the manifest of morphs' features: the faces table that the morphs were made from."""
 
 
 def mean_sha256(mean_landmarks: Sequence[float]) -> str:

@@ -69,7 +69,7 @@ class MapAffinity:
         """Return rows and sums of the wanted faces; those without a vector are left out."""
         rows = schema.where(batch, **self._wanted)
         rows = rows if self._chosen is None else schema.where_id(rows, self._chosen)
-        rows = rows.filter(rows[self._column].is_valid())
+        rows = schema.whole(rows, self._column)
         codes = schema.dense(rows[self._column], len(REGIONS), -1)
         domains = np.array(rows["domain"].to_pylist(), object)
         return self.map_codes(rows["face_id"].to_pylist(), codes, domains)

@@ -17,7 +17,7 @@ from rupantara.landmarks import align
 from rupantara.landmarks.morph import Morph, morph
 from rupantara.landmarks.points import keypoints_from
 from rupantara.storage import tables
-from rupantara.training.decoder_rows import distinct
+from rupantara.training.choice import distinct
 
 PARENT_COLUMNS = ("face_id", "license", "domain", "identity", "attributes", "landmarks", "quality", "split", "reject")
 SPLIT = "train"
@@ -79,9 +79,11 @@ class Pool:
         found = pa.concat_tables([tables.read_file(features, f.features, ("face_id", column)) for f in files])
         place = {face_id: i for i, face_id in enumerate(found["face_id"].to_pylist())}
         wanted = [place.get(face_id, -1) for face_id in self.rows["face_id"].to_pylist()]
-        if min(wanted, default=0) < 0 or (found[column].null_count and found[column].take(wanted).null_count):
+        if min(wanted, default=0) < 0:
             raise UserError(f"--features must hold {column} of every face, got none of some in {features!r}")
-        taken = found[column].take(pa.array(wanted)).combine_chunks()
+        taken = found[column].take(pa.array(wanted, pa.int64())).combine_chunks()
+        if not schema.is_whole(taken).all():
+            raise UserError(f"--features must hold a finite {column} of every face, got none of some in {features!r}")
         return np.ascontiguousarray(schema.dense(taken, taken.type.list_size), np.float32)
 
     def __len__(self) -> int:

@@ -157,9 +157,7 @@ def new_rows(features: str, chosen: frozenset[str], shard: int, num_shards: int,
     """Return the chosen faces' rows of one shard, sorted."""
     parts = tables.read_parts(features, spec.read, schema="features")
     found = [select_shard(schema.where_id(part, chosen), shard, num_shards) for part in parts]
-    rows = pa.concat_tables(found)
-    rows = rows.filter(rows[spec.vectors].is_valid())
-    return bank_rows(rows, spec.columns, spec.alignment, spec.vectors)
+    return bank_rows(pa.concat_tables(found), spec.columns, spec.alignment, spec.vectors)
 
 
 def plan_of(rows: pa.Table, spec: BankSpec) -> IndexPlan:
@@ -191,7 +189,8 @@ def read_queries(features: str, chosen: frozenset[str], spec: BankSpec) -> dict[
         for domain, rows in found.items():
             fresh = schema.where(part, domain=domain)
             out = pa.array([i not in chosen for i in fresh["face_id"].to_pylist()], pa.bool_())
-            rows.append(schema.dense(fresh.filter(out)[spec.vectors].drop_null(), len(REGIONS), spec.region_dim))
+            asked = schema.whole(fresh.filter(out), spec.vectors)
+            rows.append(schema.dense(asked[spec.vectors], len(REGIONS), spec.region_dim))
     for domain, rows in found.items():
         codes = np.concatenate(rows)
         if len(codes):
@@ -273,8 +272,7 @@ def fit_alignment(features: str, region_dim: int, column: str = CODES, *, pooled
 
 def _train_codes(features: str, region_dim: int, column: str) -> Iterator[tuple[str, Vectors]]:
     for part in tables.read_parts(features, (*COLUMNS, column), schema="features"):
-        rows = schema.where(part, split="train")
-        rows = rows.filter(rows[column].is_valid())
+        rows = schema.whole(schema.where(part, split="train"), column)
         for species in rows["species"].unique().to_pylist():
             codes = schema.where(rows, species=species)[column]
             yield species, schema.dense(codes, len(REGIONS), region_dim)

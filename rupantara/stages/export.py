@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from rupantara import schema
@@ -123,9 +122,9 @@ def folder(index: int, part: pa.Table) -> Iterator[File]:
 def clip_retrieval(index: int, part: pa.Table, column: str) -> Iterator[File]:
     """Write a file's vectors as img_emb/img_emb_N.npy and its other columns, row by row alike, as metadata/metadata_N.parquet.
 
-    Rows without the vector are left out of both, so that the two never slip against each other.
+    Rows without a finite vector are left out of both, so that the two never slip against each other.
     """
-    part = part.filter(pc.field(column).is_valid())
+    part = schema.whole(part, column)
     vectors = schema.dense(part[column], part.schema.field(column).type.list_size)
     sink, table = io.BytesIO(), io.BytesIO()
     np.save(sink, vectors)

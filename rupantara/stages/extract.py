@@ -2,10 +2,12 @@
 
 from collections.abc import Sequence
 
+import numpy as np
 import pyarrow as pa
 import torch
 
 from rupantara import schema
+from rupantara.errors import Rejected
 from rupantara.faces.arrays import FaceArrays
 from rupantara.features import extractors
 from rupantara.features.extractor import Source, Spec, decode
@@ -18,6 +20,8 @@ CHUNK_ROWS = 256
 
 COLUMNS = ("face_id", "domain", "species", "split", "image", "keypoints", "landmarks", "reject")
 KEPT = ("face_id", "domain", "species", "split")
+REJECT = pa.field("reject", schema.REJECT)
+NOT_FINITE = Rejected("extract", "not_finite", "a vector of the face holds NaN or infinity")
 
 
 def encode(model: loading.Loaded, faces: FaceArrays) -> tuple[torch.Tensor, torch.Tensor]:
@@ -37,7 +41,10 @@ def encode(model: loading.Loaded, faces: FaceArrays) -> tuple[torch.Tensor, torc
 
 
 class ExtractFeatures:
-    """Batch of `schema.FACES` -> batch of features, one row an accepted face; rejected faces have no features."""
+    """Batch of `schema.FACES` -> batch of features, one row an accepted face; rejected faces have no features.
+
+    A face that an extractor makes a vector of which is not finite becomes a reject without vectors (`not_finite`).
+    """
 
     def __init__(self, specs: Sequence[Spec], source: Source, threads: int = 1) -> None:
         """Load every extractor."""
@@ -45,7 +52,7 @@ class ExtractFeatures:
         # fp32 is fp32 on a GPU too, so that a run begun on CPUs may be finished there.
         torch.backends.cudnn.allow_tf32 = False
         self._extractors = extractors.make(specs, source)
-        self._schema = schema.features([field for one, _ in self._extractors for field in one.columns])
+        self._schema = schema.features([*(field for one, _ in self._extractors for field in one.columns), REJECT])
 
     def __call__(self, batch: pa.Table) -> pa.Table:
         """Extract every accepted face."""
@@ -57,7 +64,14 @@ class ExtractFeatures:
 
     def _chunk(self, rows: pa.Table) -> pa.Table:
         faces = decode(rows)
-        columns = [rows[name].combine_chunks() for name in KEPT]
+        odd = np.zeros(rows.num_rows, bool)
+        made: list[pa.Array] = []
         for extractor, batch_size in self._extractors:
-            columns += extractors.run(extractor, batch_size, faces)
-        return pa.table(columns, schema=self._schema)
+            found = extractors.run(extractor, batch_size, faces)
+            odd |= extractors.not_finite(extractor, found, faces.domains)
+            made += found
+        if odd.any():
+            kept = pa.array(np.arange(rows.num_rows), mask=odd)
+            made = [column.take(kept) for column in made]
+        rejects = pa.array([NOT_FINITE.as_row() if bad else None for bad in odd], schema.REJECT)
+        return pa.table([*(rows[name].combine_chunks() for name in KEPT), *made, rejects], schema=self._schema)

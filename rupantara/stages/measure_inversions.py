@@ -19,7 +19,8 @@ from rupantara.landmarks.morph import hull_mask
 from rupantara.landmarks.texture import SIDE, rescale
 from rupantara.metrics.image import image_errors, masked_psnr
 from rupantara.metrics.landmarks import landmark_errors
-from rupantara.training.decoder_rows import distinct, landmarks_of, pictures_of, usable, vectors_of
+from rupantara.training.choice import distinct
+from rupantara.training.decoder_rows import landmarks_of, pictures_of, usable, vectors_of
 from rupantara.training.decoders import keypoints_of
 
 BATCH = 32

@@ -52,7 +52,7 @@ def without_variances(model: RegionVAE, seen: Posterior, species: torch.Tensor) 
 
 def fit_prior(model: RegionVAE, humans: pa.Table, boxes: np.ndarray, rank: int) -> CodePrior:
     """Fit a Gaussian to the codes of rows of a features table: the `rank` directions that move the picture most."""
-    config = model.config
+    config, humans = model.config, schema.whole(humans, "global_mu", "regions_mu")
     whole = schema.dense(humans["global_mu"], config.global_dim)
     regions = schema.dense(humans["regions_mu"], len(REGIONS) * config.region_dim)
     scale = importance(model)

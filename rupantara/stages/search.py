@@ -33,7 +33,7 @@ class SearchBank:
 
         features.map_batches(SearchBank, fn_constructor_args=(client,), batch_format="pyarrow", concurrency=2)
 
-    Ids are lists of feature ids, best first; scores their cosines.
+    Ids are lists of feature ids, best first; scores their cosines. Both are null for a row without a finite vector.
     """
 
     def __init__(
@@ -52,6 +52,17 @@ class SearchBank:
 
     def __call__(self, batch: pa.Table) -> pa.Table:
         """Search for the rows of a batch."""
+        whole = schema.is_whole(batch["regions_mu"])
+        found = self._search(batch.filter(pa.array(whole)))
+        # A row that was not asked for has an index that is null, and so no answer.
+        places = pa.array(np.cumsum(whole) - 1, pa.int64(), mask=~whole)
+        for name in found.column_names:
+            batch = batch.append_column(name, found[name].combine_chunks().take(places))
+        partial = bool(found.schema.metadata[b"partial"] == b"1")
+        return batch.append_column("partial", pa.array([partial] * batch.num_rows, pa.bool_()))
+
+    def _search(self, batch: pa.Table) -> pa.Table:
+        """Return `REGION_ids` and `REGION_scores` of rows that have vectors."""
         dim = batch.schema.field("regions_mu").type.list_size // len(REGIONS)
         codes = schema.dense(batch["regions_mu"], len(REGIONS), dim)
         domains = np.array(batch["domain"].to_pylist(), object)
@@ -64,10 +75,11 @@ class SearchBank:
         options = {"exclude": exclude, "vectors": False, "allow_partial": self._partial}
         found = self._bank.search_regions(queries, self._k, self._species, **options)
         partial = any(hits.partial for hits in found.values())
+        columns: dict[str, pa.Array] = {}
         for region, hits in found.items():
             there = np.isfinite(hits.scores)
             ids = [row[ok].tolist() for row, ok in zip(hits.ids, there, strict=True)]
             scores = [row[ok].tolist() for row, ok in zip(hits.scores, there, strict=True)]
-            batch = batch.append_column(f"{region}_ids", pa.array(ids, pa.list_(pa.string())))
-            batch = batch.append_column(f"{region}_scores", pa.array(scores, pa.list_(pa.float32())))
-        return batch.append_column("partial", pa.array([partial] * batch.num_rows, pa.bool_()))
+            columns[f"{region}_ids"] = pa.array(ids, pa.list_(pa.string()))
+            columns[f"{region}_scores"] = pa.array(scores, pa.list_(pa.float32()))
+        return pa.table(columns).replace_schema_metadata({"partial": "1" if partial else "0"})

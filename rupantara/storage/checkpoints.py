@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import safetensors.torch
+import torch
 from torch import Tensor, nn
 
-from rupantara.errors import UserError
+from rupantara.errors import NotFiniteError, UserError
 from rupantara.storage import manifest, uris
 from rupantara.storage.manifest import DataFile
 
@@ -110,11 +111,29 @@ def _fill(uri: str, model: nn.Module, tensors: Mapping[str, Tensor]) -> None:
             f"{uri}/{WEIGHTS} must hold the {len(wanted)} tensors of the network in its {CONFIG}, got {len(found)}, of which"
             f" {len(odd)} differ, first {odd[0]}: train it again, or use the version of rupantara that made it"
         )
+    require_finite(f"{uri}/{WEIGHTS}", tensors)
     model.load_state_dict(tensors)
 
 
+def require_finite(name: str, tensors: Mapping[str, Tensor]) -> None:
+    """Raise NotFiniteError where a tensor holds NaN or infinity, naming the first; one wait for the device, not one a tensor."""
+    floats = {key: tensor for key, tensor in tensors.items() if tensor.is_floating_point() and tensor.numel()}
+    if not floats:
+        return
+    finite = torch.stack([tensor.isfinite().all() for tensor in floats.values()]).tolist()
+    odd = [key for key, whole in zip(floats, finite, strict=True) if not whole]
+    if odd:
+        raise NotFiniteError(
+            f"{name} must hold finite numbers, got NaN or infinity in {len(odd)} of {len(tensors)} tensors, first {odd[0]}"
+        )
+
+
 def write(uri: str, config: Mapping[str, Any], tensors: Mapping[str, Tensor], card: str) -> tuple[list[DataFile], str]:
-    """Write the files of the hub's layout; return them and the SHA-256 of the weights. The caller commits the manifest."""
+    """Write the files of the hub's layout; return them and the SHA-256 of the weights. The caller commits the manifest.
+
+    NotFiniteError for weights that are not finite, before anything is written.
+    """
+    require_finite(f"{uri}/{WEIGHTS}", tensors)
     weights = safetensors.torch.save({name: tensor.contiguous() for name, tensor in tensors.items()})
     config_json = json.dumps(dict(config), indent=1).encode()
     contents = {CONFIG: config_json, WEIGHTS: weights, CARD: card.encode()}

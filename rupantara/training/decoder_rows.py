@@ -38,19 +38,11 @@ def vector_field(uri: str, file: str, name: str, subject: str = "--vector") -> V
 
 
 def usable(rows: pa.Table, columns: Collection[str], split: str) -> pa.Table:
-    """Keep the humans of a split ("" = all) that have all of the columns."""
+    """Keep the humans of a split ("" = all) that have all of the columns, vectors among them finite."""
     rows = schema.where(rows, domain="human", **({"split": split} if split else {}))
     for name in columns:
-        rows = rows.filter(rows[name].is_valid())
+        rows = rows.filter(pa.array(schema.is_whole(rows[name])))
     return rows
-
-
-def distinct(table: pa.Table) -> pa.Table:
-    """Keep the first row of each face_id: one photograph may lie at two places."""
-    first: dict[str, int] = {}
-    for i, face_id in enumerate(table["face_id"].to_pylist()):
-        first.setdefault(face_id, i)
-    return table.take(pa.array(list(first.values()), pa.int64()))
 
 
 def vectors_of(rows: pa.Table, name: str) -> np.ndarray:
@@ -71,39 +63,29 @@ def pictures_of(rows: pa.Table, column: str, side: int) -> np.ndarray:
     return out
 
 
+@dataclass(frozen=True)
 class DecoderRows:
-    """Files of a features table -> columns `vector`, `landmarks` and, where asked for, `image` uint8 and `identity` float32."""
+    """Rows of a features table -> `vector`, `landmarks` and, where asked for, `image` uint8 and `identity` float32.
 
-    def __init__(
-        self, vector: str, split: str, picture: str, side: int, identity: bool, chosen: frozenset[str] | None = None
-    ) -> None:
-        """Take the vector's column, the split, the pictures' column ("" = none) and side, and the faces (None = all)."""
-        self._vector, self._split, self._picture, self._side = vector, split, picture, side
-        self._identity, self._chosen = identity, chosen
+    `vector` and `picture` ("" = none) name columns; `side` is the pictures' side in pixels.
+    """
 
-    def of(self, split: str, chosen: frozenset[str]) -> "DecoderRows":
-        """Return the same of a split's chosen faces."""
-        return DecoderRows(self._vector, split, self._picture, self._side, self._identity, chosen)
+    vector: str
+    picture: str
+    side: int
+    identity: bool
 
     @property
     def columns(self) -> tuple[str, ...]:
         """Return the columns that a row must have."""
-        wanted = (self._vector, schema.LANDMARKS, self._picture, IDENTITY if self._identity else "")
+        wanted = (self.vector, schema.LANDMARKS, self.picture, IDENTITY if self.identity else "")
         return tuple(dict.fromkeys(name for name in wanted if name))
 
-    def __call__(self, batch: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """Read the files (`table`, `path`) of the batch."""
-        parts = [self._read(str(uri), str(path)) for uri, path in zip(batch["table"], batch["path"], strict=True)]
-        return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-
-    def _read(self, uri: str, path: str) -> dict[str, np.ndarray]:
-        read = ("face_id", "domain", "split", *self.columns)
-        rows = usable(tables.read_file(uri, path, read), self.columns, self._split)
-        if self._chosen is not None:
-            rows = distinct(schema.where_id(rows, self._chosen))
-        out = {"vector": vectors_of(rows, self._vector), "landmarks": landmarks_of(rows)}
-        if self._picture:
-            out["image"] = pictures_of(rows, self._picture, self._side)
-        if self._identity:
+    def __call__(self, rows: pa.Table) -> dict[str, np.ndarray]:
+        """Decode rows that have all of the columns."""
+        out = {"vector": vectors_of(rows, self.vector), "landmarks": landmarks_of(rows)}
+        if self.picture:
+            out["image"] = pictures_of(rows, self.picture, self.side)
+        if self.identity:
             out["identity"] = vectors_of(rows, IDENTITY)
         return out

@@ -1,6 +1,7 @@
 """A decoder of `001_…` as a `training.task.Task`: rows of the stream `face` in, steps and validation out."""
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -9,14 +10,15 @@ from torch import Tensor, nn
 from rupantara.faces.arrays import to_images, to_pictures
 from rupantara.landmarks.texture import SIDE, rescale
 from rupantara.metrics.image import ImageStats
-from rupantara.models import face_decoder
+from rupantara.models import face_decoder, pretrained
 from rupantara.models.face_decoder import FaceDecoder, FaceDecoderConfig, lay
 from rupantara.models.landmark_decoder import LandmarkDecoder
 from rupantara.models.texture_decoder import TextureDecoder
 from rupantara.reports.points import draw_points
 from rupantara.training import decoders as steps
 from rupantara.training.decoders import Batch, DecoderObjective, Judging, LandmarkLosses, PictureLosses
-from rupantara.training.task import Rows, Validation
+from rupantara.training.streams import Rows
+from rupantara.training.task import Validation
 
 STREAM = "face"
 SHOWN, GRID_SIDE = 10, 128
@@ -25,6 +27,25 @@ SHOWN, GRID_SIDE = 10, 128
 WarmStart = Mapping[str, np.ndarray]
 """What the driver measured of the train split: `mean`, `deviations` [dim], `mean_points` [68, 2]; with a linear path what its `fit`
 takes, of standardized vectors or of kernel features; with those `centers`, standardized, and, if they are all of the rows, `excess`."""
+
+
+@dataclass(frozen=True)
+class DecoderStart:
+    """Builds the task on a worker; `weights` is the folder of the losses' networks."""
+
+    model: FaceDecoderConfig
+    objective: DecoderObjective
+    weights: str
+    warm: WarmStart
+
+    def __call__(self, device: torch.device) -> "DecoderTask":
+        """Load the networks of the losses and build the model."""
+        objective, seen, embed = self.objective, None, None
+        if objective.perceptual_weight > 0:
+            seen = pretrained.load_features(self.weights, "squeezenet").to(device).features
+        if objective.identity_weight > 0:
+            embed = pretrained.load_embed(self.weights).to(device)
+        return DecoderTask(self.model, objective, Judging(seen, embed), self.warm, device)
 
 
 class DecoderTask:

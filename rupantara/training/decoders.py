@@ -33,24 +33,34 @@ LINEAR_SCALE = 0.03
 class DecoderObjective:
     """Weights of the losses (0 = off) and settings of the optimiser.
 
-    The identity loss sees the first `identity_share` of each batch: its network costs as much as a small decoder.
-
-    The paper's rate (4.3): Adam from 1e-3, beta1 0.5, over 1 + 9.5e-5 times the step; `annealed` has it also fall by half a
-    cosine over the training.
+    The paper's rate (4.3) is Adam from 1e-3, beta1 0.5, divided by 1 + 9.5e-5 times the step. The paper has no
+    perceptual, moment or identity loss.
     """
 
     learning_rate: float = 1e-3
+    """Adam's first rate."""
     beta1: float = 0.5
+    """Decay of Adam's average of the gradient."""
     decay: float = 9.5e-5
+    """The rate is divided by 1 + decay times the step."""
     annealed: bool = False
+    """Let the rate also fall by half a cosine over the training."""
     perceptual_weight: float = 0.0
+    """Weight of the perceptual loss of pictures; needs squeezenet in --weights."""
     moment_weight: float = 0.0
+    """Weight of the distance between the means and standard deviations of a batch and of its photographs: more contrast, lower PSNR."""
     identity_weight: float = 0.0
+    """Weight of the identity loss of pictures; needs mobilefacenet in --weights and the column arcface."""
     identity_share: float = 0.5
+    """Share of each batch that the identity loss sees: its network costs as much as a small decoder."""
     landmark_weight: float = 2e-3
+    """Weight of the landmarks' squared error (px²) in the joint loss."""
     gradient_clip: float = 10.0
+    """Largest norm of the gradient."""
     ema_decay: float = 0.998
+    """Decay of the moving average of the weights, which is what is validated and kept."""
     bfloat16: bool = False
+    """Run the pictures' networks in bfloat16 autocast; landmarks are decoded in float32."""
 
 
 @dataclass(frozen=True)

@@ -41,24 +41,43 @@ class Objective:
     """Weights of the losses (0 = off) and settings of the optimiser; lengths are in images seen."""
 
     learning_rate: float = 4e-4
+    """Peak of the cosine schedule (AdamW)."""
     linear_path_rate: float = 0.03
+    """Share of the learning rate at which the linear path moves, which starts from PCAs."""
     weight_decay: float = 0.01
+    """Weight decay of AdamW; the linear path has none."""
     kl_weight: float = 0.002
+    """Weight of the KL divergence: twice the variance of the pixels' noise model."""
     kl_warm_up_images: int = 20_000
+    """Images over which the KL weight rises from zero."""
     free_bits: float = 0.0
+    """Nats that each dimension of the codes may hold free of the KL divergence."""
     structural_weight: float = 0.02
+    """Weight of the structural loss, 1 - SSIM."""
     perceptual_weight: float = 0.0
+    """Weight of the perceptual loss."""
     identity_weight: float = 0.0
+    """Weight of the ArcFace identity loss."""
     symmetry_weight: float = 0.0
+    """Weight of the symmetry loss, for faces whose yaw is known to be frontal."""
     adversarial_weight: float = 0.0
+    """Weight of the patch-adversarial loss (VAE-GAN)."""
     adversarial_start: float = 0.5
+    """Share of the training after which the adversary enters."""
     lr_warm_up_images: int = 1_000
+    """Images over which the learning rate rises from zero."""
     swap_share: float = 0.4
+    """Share of the human faces that are trained as hybrids, with transplanted regions."""
     swap_region_chance: float = 0.4
+    """Chance of each region of such a face to be transplanted."""
     animal_weight: float = 1.0
+    """Weight of the animals' squared error; that of the humans is 1."""
     gradient_clip: float = 1.0
+    """Largest norm of the gradient."""
     ema_decay: float = 0.998
+    """Decay of the moving average of the weights, which is what is validated and kept."""
     bfloat16: bool = True
+    """Run the network in bfloat16 autocast."""
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,8 @@ from rupantara.models.region_vae import HUMAN, RegionVAE, RegionVAEConfig
 from rupantara.tensors import Images
 from rupantara.training import region_vae as steps
 from rupantara.training.region_vae import CriticLosses, FaceBatch, Losses, Networks, Objective
-from rupantara.training.task import Rows, Validation
+from rupantara.training.streams import Rows
+from rupantara.training.task import Validation
 from rupantara.training.warm_start import Pca
 
 DOMAINS = ("human", "animal")

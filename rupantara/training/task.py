@@ -7,9 +7,7 @@ import numpy as np
 from torch import Tensor, nn
 
 from rupantara.training.state import TrainState
-
-Rows = Mapping[str, np.ndarray]
-"""A batch of one stream: columns of equal length, as `stages.faces.TrainingFaces` makes them."""
+from rupantara.training.streams import Rows
 
 
 class Validation(NamedTuple):

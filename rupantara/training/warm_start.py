@@ -1,5 +1,6 @@
 """PCA of small pictures, for the linear path of the region VAE and as a baseline of evaluation."""
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import numpy as np
@@ -8,6 +9,7 @@ import torch.nn.functional as F
 
 from rupantara.models import placement
 from rupantara.models.region_vae import RegionVAEConfig
+from rupantara.training.streams import Laid
 from rupantara.types import Pictures, Vectors
 
 
@@ -58,3 +60,17 @@ def small_views(pictures: Pictures, boxes: np.ndarray, config: RegionVAEConfig) 
     small = F.adaptive_avg_pool2d(images, config.base_side).flatten(1)
     crops = placement.cut_regions(images, torch.tensor(boxes), config.region_base_side).flatten(2)
     return small.numpy(), crops.numpy()
+
+
+def fit_pcas(streams: Iterable[Laid], model: RegionVAEConfig, most: int = 3000) -> tuple[Pca, list[Pca]]:
+    """Fit the PCAs of a network's linear path, of whole pictures and of each region, on the first `most` faces of each stream."""
+    whole: list[np.ndarray] = []
+    regions: list[np.ndarray] = []
+    for stream in streams:
+        for batch in stream.limit(most).iter_batches(batch_size=256):
+            small, crops = small_views(batch["image"], batch["boxes"], model)
+            whole.append(small)
+            regions.append(crops)
+    crops = np.concatenate(regions)
+    per_region = [fit_pca(np.ascontiguousarray(crops[:, i]), model.region_base_rank) for i in range(crops.shape[1])]
+    return fit_pca(np.concatenate(whole), model.base_rank), per_region

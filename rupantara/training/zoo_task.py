@@ -12,7 +12,8 @@ from rupantara.metrics.image import ImageStats
 from rupantara.models import zoo
 from rupantara.models.zoo import ZooConfig
 from rupantara.training import zoo as steps
-from rupantara.training.task import Rows, Validation
+from rupantara.training.streams import Rows
+from rupantara.training.task import Validation
 from rupantara.training.zoo import Losses, Objective
 
 STREAM = "human"

@@ -13,9 +13,9 @@ import torch
 from PIL import Image
 
 from jobs import augment, curate, evaluate_inversion, extract, generate, train_decoder
-from jobs.mean_face import MEAN
 from rupantara import schema
 from rupantara.errors import RefusedError, UserError
+from rupantara.features.textures import MEAN
 from rupantara.generation import decoder_loading
 from rupantara.imaging import codec
 from rupantara.landmarks.texture import SIDE, rescale
@@ -127,7 +127,7 @@ def test_the_same_training_again_does_nothing_and_another_is_refused(made: Made,
         ({"parts": "landmarks,voice"}, "--parts must be of landmarks, texture, single, joint, got 'voice'"),
         (
             {"vector": "vggface"},
-            r"--vector must be a vector column of .* \(global_mu, regions_mu\), got 'vggface' \(--preset smoke\): run jobs.extract",
+            r"--vector must be a vector column of .* \(global_mu, regions_mu\), got 'vggface': run jobs.extract",
         ),
         ({"size": 100}, "--size must be one of 224, 112, 56, got 100"),
         ({"identity_weight": 0.1, "weights": "weights"}, "has no column arcface: run jobs.extract"),
@@ -138,7 +138,7 @@ def test_the_same_training_again_does_nothing_and_another_is_refused(made: Made,
         ({"dropout": 1.0}, "--dropout must be at least 0 and below 1"),
         ({"landmark_batch": 1}, "must be at least 2"),
         ({"landmark_batch": 2000}, "must be at most 1024"),
-        ({"batch": 512}, "must have a batch of faces for each worker, 512"),
+        ({"batch": 512}, "must have at least 512 accepted train human faces"),
         ({"identity_weight": -0.5}, "must not be negative, got {'identity_weight': -0.5}"),
         ({"size": 112}, "--size must be at most that of the pictures"),
         ({"morphs": "features"}, "held-out faces would be trained on"),

@@ -15,10 +15,11 @@ import ray.train
 import torch
 from ray import cloudpickle
 
-from jobs.runtime.train_data import choose, datasets
-from jobs.runtime.train_fit import fit
-from jobs.runtime.train_flags import Training
-from jobs.runtime.train_worker import Plan
+from jobs.runtime.training.data import lay_out
+from jobs.runtime.training.fit import fit
+from jobs.runtime.training.flags import TrainingFlags
+from jobs.runtime.training.loop import WorkerPlan
+from rupantara.training.face_rows import face_streams
 from rupantara.training.region_vae import Networks, Objective
 from rupantara.training.region_vae_task import DOMAINS, RegionVAETask
 from rupantara.training.task import Rows
@@ -83,11 +84,13 @@ def test_workers_agree_in_every_step_and_a_failed_epoch_is_done_again_to_the_bit
     rows = [face_row(f"h{i}", "human", i) for i in range(HUMANS)] + [face_row("vh", "human", 20, "val")]
     rows += [face_row(f"{s}{i}", s, i) for s in ("cat", "dog") for i in range(6)] + [face_row("vc", "cat", 20, "val")]
     faces = write_faces(str(tmp_path / "faces"), rows)
-    chosen = choose([faces], dict.fromkeys(DOMAINS, BATCH * workers), {"train": 0, "val": 0}, 0)
-    streams = datasets([faces], SIDE, chosen, 0)
+    least = dict.fromkeys(DOMAINS, BATCH * workers)
+    described = face_streams(faces, "", SIDE, least, most=0, most_validation=0, seed=0)
+    held = {f"val_{name}": stream for name, stream in described.validation.items()}
+    streams = lay_out(described.train | held, described.train, 0)
     cloudpickle.register_pickle_by_value(sys.modules[__name__])
-    plan = Plan(
-        make=partial(make, tmp_path),
+    plan = WorkerPlan(
+        start=partial(make, tmp_path),
         batch=dict.fromkeys(DOMAINS, BATCH),
         rows=dict.fromkeys(DOMAINS, HUMANS // workers),
         validation=DOMAINS,
@@ -98,7 +101,7 @@ def test_workers_agree_in_every_step_and_a_failed_epoch_is_done_again_to_the_bit
         output=str(tmp_path / "out"),
         workers=workers,
     )
-    flags = Training(workers=workers, cpus_per_worker=0.5, max_failures=1)
+    flags = TrainingFlags(workers=workers, cpus_per_worker=0.5, max_failures=1)
     result = fit(flags, plan, streams, "f" * 64)
     logs = [
         [json.loads(line) for line in (tmp_path / f"{rank}.jsonl").read_text().splitlines()] for rank in range(workers)

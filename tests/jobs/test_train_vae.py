@@ -6,11 +6,13 @@ from dataclasses import replace
 import pytest
 
 from jobs import train_vae
-from jobs.train_vae import Config, model_of, objective_of, tables_of
+from jobs.runtime.training import logs
+from jobs.train_vae import Config, model_of, objective_of
 from rupantara.errors import MissingError, UserError
 from rupantara.models.region_vae import RegionVAE
 from rupantara.storage import manifest, weights
 from rupantara.storage.recipe import Recipe
+from rupantara.training.face_rows import related
 from rupantara.training.region_vae import Objective
 from tests.drawn import face_row, write_faces
 
@@ -40,7 +42,7 @@ def config(tmp_path_factory: pytest.TempPathFactory) -> Config:
 
 def test_morphs_of_this_table_are_read_and_of_another_refused(config: Config, tmp_path) -> None:
     content = manifest.require(config.faces, "faces").content
-    assert tables_of(config) == [config.faces]
+    assert related(config.faces) == {"faces": content}
     for name, made_from in (("own", content), ("other", "f" * 64), ("none", None)):
         inputs = {} if made_from is None else {"faces": made_from}
         write_faces(
@@ -48,20 +50,22 @@ def test_morphs_of_this_table_are_read_and_of_another_refused(config: Config, tm
             [face_row("m", "human", 9), face_row("n", "human", 8)],
             Recipe("augment", 1, {}, inputs),
         )
-    own, other, none = (replace(config, morphs=str(tmp_path / name)) for name in ("own", "other", "none"))
-    assert tables_of(own) == [config.faces, own.morphs]
+    own, other, none = (str(tmp_path / name) for name in ("own", "other", "none"))
+    assert related(config.faces, own) == {"faces": content, "morphs": manifest.require(own, "faces").content}
+    streams = train_vae.run_of(replace(config, morphs=own)).streams
+    assert streams["human"].tables == (config.faces, own) and streams["val_human"].tables == (config.faces,)
     with pytest.raises(
         UserError, match=rf"--morphs must be made from --faces \({content[:12]}….*was made from f{{12}}…"
     ):
-        tables_of(other)
+        related(config.faces, other)
     with pytest.raises(UserError, match="was made from another table…"):
-        tables_of(none)
+        related(config.faces, none)
     with pytest.raises(MissingError, match="faces must be a complete output"):
-        tables_of(replace(config, morphs=str(tmp_path / "nowhere")))
+        related(config.faces, str(tmp_path / "nowhere"))
 
 
 def test_weights_of_losses_follow_the_networks_that_are_there(caplog, tmp_path) -> None:
-    with caplog.at_level("INFO", logger="jobs"):
+    with caplog.at_level("INFO"):
         off = objective_of(BASE)
     assert (off.perceptual_weight, off.identity_weight) == (0.0, 0.0)
     said = "{} loss is off: it needs {} in --weights"
@@ -128,7 +132,7 @@ def test_sizes_that_do_not_fit_are_refused(changes: dict, said: str) -> None:
 def test_too_few_faces_and_settings_without_a_meaning_are_refused(
     config: Config, monkeypatch, changes: dict, said: str
 ) -> None:
-    monkeypatch.setattr(train_vae.train_logs.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(logs.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(UserError, match=said):
         train_vae.main(replace(config, **changes))
 
@@ -145,17 +149,17 @@ def test_a_dry_run_says_what_a_step_costs_and_writes_nothing(config: Config, cap
     # The heads alone: 4 images, forward and two backward products, 2 operations a weight.
     assert float(gflop.split()[0]) > 4 * 6 * 1e-9 * 512 * 64 * 4
     assert any("s a step on this machine" in line and "min with one worker here" in line for line in lines)
-    resolved = json.loads(said[: said.index("\nfingerprint")])
-    assert resolved["model"]["species"] == ["cat", "dog"]
+    flags, end = json.JSONDecoder().raw_decode(said)
+    resolved, _ = json.JSONDecoder().raw_decode(said[end:].lstrip())
+    assert flags["human_batch"] == 2 and resolved["model"]["species"] == ["cat", "dog"]
     assert resolved["objective"]["perceptual_weight"] == 0.0
-    recipe, *_ = train_vae.build(config)
-    assert f"fingerprint {recipe.fingerprint}" in lines
+    assert f"fingerprint {train_vae.run_of(config).recipe.fingerprint}" in lines
     assert manifest.read(config.checkpoint) is None and manifest.read(config.checkpoint, running=True) is None
 
 
 def test_the_recipe_changes_with_what_decides_the_weights_and_with_nothing_else(config: Config, tmp_path) -> None:
     def fingerprint(**changes: object) -> str:
-        return train_vae.build(replace(config, **changes))[0].fingerprint
+        return train_vae.run_of(replace(config, **changes)).recipe.fingerprint
 
     same = {
         "checkpoint": str(tmp_path),

@@ -65,7 +65,9 @@ def numbers(file: AffinityFile) -> Numbers:
         "differences": list(_differences(result, species)),
         "calibration": list(_calibration(result)),
         "stability": [row for name, one in file.spaces.items() for row in _stability(name, one)],
-        "spaces": [{"space": name, "meaning": file.about["meanings"][name], "ranks": name != "aligned"} for name in file.spaces],
+        "spaces": [
+            {"space": name, "meaning": file.about["meanings"][name], "ranks": name != "aligned"} for name in file.spaces
+        ],
     }
     return Numbers(tables, file.about, first, species, result.sums.groups[ALL].count)
 

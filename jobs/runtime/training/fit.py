@@ -2,7 +2,6 @@
 
 import json
 import logging
-from collections.abc import Callable
 from typing import Any
 
 import ray
@@ -11,8 +10,9 @@ import ray.train
 import ray.train.torch
 
 from jobs.runtime.cli import MALLOC
-from jobs.runtime.train_flags import Training
-from jobs.runtime.train_worker import Plan, train
+from jobs.runtime.training import stop
+from jobs.runtime.training.flags import TrainingFlags
+from jobs.runtime.training.loop import WorkerPlan, run_worker
 from rupantara.errors import UserError
 from rupantara.storage import uris
 
@@ -22,48 +22,25 @@ SPIN = {"GOMP_SPINCOUNT": "5000000"}
 with the usual wait both then have to be woken: of a step at 256 x 256 on two cores that costs a fifth."""
 
 
-NOT_NEGATIVE = (
-    *("kl_weight", "kl_warm_up_images", "free_bits", "structural_weight", "symmetry_weight", "adversarial_weight"),
-    *("max_faces", "max_validation_faces", "threads", "min_workers", "max_failures"),
-)
-RULES: dict[str, tuple[str, Callable[[float], bool]]] = {
-    **{name: ("must not be negative", lambda value: value >= 0) for name in NOT_NEGATIVE},
-    **{name: ("must be above 0", lambda value: value > 0) for name in ("learning_rate", "gradient_clip")},
-    **{
-        name: ("must be a share from 0 to 1", lambda value: 0 <= value <= 1)
-        for name in ("swap_share", "adversarial_start")
-    },
-    "ema_decay": ("must be at least 0 and below 1", lambda value: 0 <= value < 1),
-    "num_to_keep": ("must be at least 1", lambda value: value >= 1),
-}
-"""What settings of a training have to be, by name."""
+def fit(
+    config: TrainingFlags, plan: WorkerPlan, streams: dict[str, ray.data.Dataset], fingerprint: str
+) -> ray.train.Result:
+    """Run Ray Train; the same storage path and name resume.
 
-
-def check(config: Training) -> None:
-    """Refuse settings that no training can have, of those that the job has."""
-    for name, (rule, holds) in RULES.items():
-        value = getattr(config, name, None)
-        if value is not None and not holds(value):
-            raise UserError(f"--{name.replace('_', '-')} {rule}, got {value:g}")
-    workers = max(1, config.workers)
-    if config.min_workers > workers:
-        raise UserError(f"--min-workers must be at most --workers, got {config.min_workers} and {workers}")
-
-
-def fit(config: Training, plan: Plan, streams: dict[str, ray.data.Dataset], fingerprint: str) -> ray.train.Result:
-    """Run Ray Train; the same storage path and name resume."""
+    UserError where a worker met one: what it saved until then is kept, and the same command goes on from there.
+    """
     # Its V2 classes, the ones that run, are hidden from type checkers behind a switch at import.
     rt: Any = ray.train
     storage, name = uris.join(plan.output, "_train"), fingerprint[:12]
     fs, path = uris.resolve(storage)
     _say_if_resumed(plan, uris.join(storage, name))
-    workers = max(1, config.workers)
+    workers = config.num_workers
     resources = {"CPU": config.cpus_per_worker}
     resources |= {"GPU": config.gpus_per_worker} if config.gpus_per_worker else {}
     options = ray.data.ExecutionOptions(preserve_order=True)
     alone = workers == 1 and not config.gpus_per_worker
     trainer = rt.torch.TorchTrainer(
-        train,
+        run_worker,
         train_loop_config={"plan": plan},
         datasets=streams,
         dataset_config=rt.DataConfig(datasets_to_split=list(plan.batch), execution_options=options),
@@ -81,14 +58,37 @@ def fit(config: Training, plan: Plan, streams: dict[str, ray.data.Dataset], fing
             worker_runtime_env={"env_vars": MALLOC | (SPIN if alone else {})},
         ),
     )
-    return trainer.fit()
+    stop.clear(plan.output)
+    try:
+        result = trainer.fit()
+    except rt.TrainingFailedError:
+        _raise_if_stopped(plan, name)
+        raise
+    _raise_if_stopped(plan, name)
+    return result
 
 
-def _say_if_resumed(plan: Plan, states: str) -> None:
+def _raise_if_stopped(plan: WorkerPlan, name: str) -> None:
+    """Raise UserError with a worker's reason, and say which epoch is kept."""
+    why = stop.reason(plan.output)
+    if not why:
+        return
+    stop.clear(plan.output)
+    latest = _latest(uris.join(plan.output, "_train", name))
+    kept = f"the state after epoch {latest} is kept" if latest else "no epoch was finished"
+    raise UserError(f"{plan.output}: training stopped: {why}; {kept}, and nothing was published")
+
+
+def _say_if_resumed(plan: WorkerPlan, states: str) -> None:
     """Log where an unfinished training goes on; Ray Train itself resumes, from the state that its snapshot names."""
+    if latest := _latest(states):
+        log.info("%s: going on after epoch %d of %d", plan.output, latest, plan.epochs)
+
+
+def _latest(states: str) -> int:
+    """Return the number of the last epoch whose state is kept, 0 where there is none."""
     snapshot = uris.join(states, "checkpoint_manager_snapshot.json")
     if not uris.exists(snapshot):
-        return
+        return 0
     latest = json.loads(uris.read_bytes(snapshot)).get("latest_checkpoint_result") or {}
-    if name := latest.get("checkpoint_dir_name"):
-        log.info("%s: going on after epoch %d of %d", plan.output, int(name.removeprefix("epoch_")), plan.epochs)
+    return int(latest.get("checkpoint_dir_name", "0").removeprefix("epoch_"))

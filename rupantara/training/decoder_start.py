@@ -1,45 +1,37 @@
-"""What a decoder of faces from vectors starts from: moments of the train split's vectors, and a regression for the linear path."""
+"""Where the training of a face decoder starts: moments of the train vectors, and a ridge regression for the linear path."""
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
-import ray.data
 import torch
 
-from jobs.decoder_data import Sets, datasets
 from rupantara.errors import UserError
 from rupantara.models.kernel_features import KernelFeatures
 from rupantara.models.landmark_decoder import Standardize
 from rupantara.models.texture_decoder import TextureDecoderConfig
-from rupantara.training.decoder_rows import DecoderRows
 from rupantara.training.decoder_task import STREAM, WarmStart
 from rupantara.training.ridge import PENALTIES, RidgeSums
+from rupantara.training.streams import Laid
 
-log = logging.getLogger("jobs")
+log = logging.getLogger(__name__)
 MOST_FITTED = 30_000
-"""Rows at most that the linear path's regression is fitted on."""
+"""Most rows that the linear path's regression is fitted on."""
 TOLERANCE = 0.01
-"""Of kernel features' penalties the least is taken whose error is within this share of the least: it keeps more of what tells people
+"""Kernel features take the smallest penalty whose error is within this share of the lowest error: it keeps more of what tells people
 apart (decision 8)."""
 
 
 def warm_start(
-    uris: Sequence[str],
-    rows: DecoderRows,
-    chosen: Sets,
-    seed: int,
-    mean_points: Sequence[float],
-    config: TextureDecoderConfig | None,
+    streams: Mapping[str, Laid], mean_points: Sequence[float], config: TextureDecoderConfig | None
 ) -> tuple[WarmStart, TextureDecoderConfig | None]:
-    """Measure the chosen faces of the first table, no morphs: these blur what a linear path is to tell. `config` is None for landmarks.
+    """Measure the faces of `face`, which holds no morphs: these blur what the linear path has to tell apart.
 
-    Returns the config with as many kernel centers as there are rows, at most, and a rank of the path's inputs, at most. UserError
-    where there are fewer than two rows.
+    `val_face` judges the regression's penalty. `config` is None for a landmark decoder. The config that is returned has at most as many
+    kernel centers as there are rows, and at most the rank of the path's inputs. UserError where there are fewer than two rows.
     """
-    streams = datasets(uris[:1], rows, chosen, seed)
     stream, held = streams[STREAM].limit(MOST_FITTED), streams[f"val_{STREAM}"]
     moments: RidgeSums | None = None
     for batch in stream.select_columns(["vector"]).iter_batches(batch_size=256):
@@ -47,7 +39,7 @@ def warm_start(
         moments.update(batch["vector"], np.zeros((len(batch["vector"]), 1), np.float32))
     if moments is None or moments.count < 2:
         count = moments.count if moments else 0
-        raise UserError(f"at least 2 of the faces trained on must be of {uris[0]} and no morphs, got {count}")
+        raise UserError(f"at least 2 of the faces trained on must be of --features and no morphs, got {count}")
     mean, deviations = moments.vectors / moments.count, moments.deviations
     standardize = Standardize(len(mean))
     standardize.fit(*(torch.from_numpy(x).float() for x in (mean, deviations)))
@@ -63,9 +55,9 @@ def warm_start(
 
 
 def linear_start(
-    stream: ray.data.Dataset, held: ray.data.Dataset, standardize: Standardize, config: TextureDecoderConfig
+    stream: Laid, held: Laid, standardize: Standardize, config: TextureDecoderConfig
 ) -> dict[str, np.ndarray]:
-    """Fit a linear path on pictures; the penalty of its ridge regression is chosen on the first of the held-out rows."""
+    """Fit a linear path to pictures; the first 512 held-out rows choose the penalty of its ridge regression."""
     features, centers = _features(stream, standardize, config)
     sums = RidgeSums.empty(config.kernel_centers or config.input_dim, 3 * config.linear_side**2)
     for batch in stream.iter_batches(batch_size=256):
@@ -90,7 +82,7 @@ def linear_start(
 
 
 class _Centers(NamedTuple):
-    """Centers, standardized [count, dim], their whitened features and what whitens [count, count]."""
+    """Standardized centers [count, dim], their whitened features [count, count], and the matrix that whitens [count, count]."""
 
     vectors: np.ndarray
     features: np.ndarray
@@ -98,16 +90,16 @@ class _Centers(NamedTuple):
 
 
 def _features(
-    stream: ray.data.Dataset, standardize: Standardize, config: TextureDecoderConfig
+    stream: Laid, standardize: Standardize, config: TextureDecoderConfig
 ) -> tuple[Callable[[np.ndarray], np.ndarray], _Centers | None]:
-    """Return what the regression is on, of vectors, and centers where there are any."""
+    """Return the map from vectors to the regression's inputs, and the kernel centers if there are any."""
 
     def standard(vectors: np.ndarray) -> torch.Tensor:
         return standardize(torch.from_numpy(np.array(vectors)))
 
     if not config.kernel_centers:
         return lambda vectors: standard(vectors).numpy(), None
-    # The rows are shuffled: the first are any.
+    # The rows are shuffled, so the first ones are a random sample.
     first = stream.limit(config.kernel_centers).select_columns(["vector"])
     centers = standard(next(iter(first.iter_batches(batch_size=config.kernel_centers)))["vector"])
     kernel = KernelFeatures(config.input_dim, config.kernel_centers, config.kernel_concentration).eval()
@@ -121,7 +113,7 @@ def _features(
 
 
 def _targets(batch: Any, side: int) -> np.ndarray:
-    """Return pictures as rows, channel by channel, in [-1, 1], at a side."""
+    """Return pictures scaled to a side as flat rows [n, 3 * side²], channel first, in [-1, 1]."""
     pictures = batch["image"]
     factor = pictures.shape[1] // side
     if factor > 1:

@@ -9,7 +9,7 @@ from collections.abc import Generator
 
 from torch import Tensor
 
-from jobs.runtime.train_logs import LOG
+from jobs.runtime.training.logs import LOG
 from rupantara.storage import uris
 
 log = logging.getLogger("jobs")
@@ -25,12 +25,16 @@ class Progress:
         self._output, self._epochs, self._total, self._first = output, epochs, total, seen
         self._started = self._last = time.monotonic()
 
+    @property
+    def due(self) -> bool:
+        """Tell whether the last line is old enough for another one."""
+        return time.monotonic() - self._last >= EVERY_S
+
     def say(self, epoch: int, seen: int, losses: Tensor, steps: int) -> None:
         """Leave one line, unless the last is too young; `losses` is the sum over the epoch's steps so far."""
-        now = time.monotonic()
-        if now - self._last < EVERY_S:
+        if not self.due:
             return
-        self._last = now
+        self._last = now = time.monotonic()
         loss = float(losses) / steps
         speed = (seen - self._first) / (now - self._started)
         left = (self._total - seen) / max(speed, 1e-9)

@@ -1,17 +1,16 @@
 """The start of a texture decoder: what it makes before any step is the regression, in the vector or in kernel features, of no morph."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import pytest
-import ray.data
 import torch
 
-from jobs import decoder_start
-from jobs.decoder_data import Sets
-from jobs.decoder_start import warm_start
 from rupantara.errors import UserError
 from rupantara.models.texture_decoder import TextureDecoder, TextureDecoderConfig
+from rupantara.training import decoder_start
+from rupantara.training.decoder_start import warm_start
 from rupantara.training.decoder_task import begin
 
 DIM, SIDE, ROWS = 5, 14, 40
@@ -32,29 +31,35 @@ def rows(count: int, seed: int) -> list[dict]:
     return [{"vector": v, "image": p} for v, p in zip(vectors, pictures.round().astype(np.uint8), strict=True)]
 
 
-@pytest.fixture
-def tables(ray_cluster: None, monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, ...]]:
-    """Tables `own` and `morphs`, and `few` of one row; returns which were read."""
-    read: list[tuple[str, ...]] = []
+class Memory:
+    """A stream that lies in memory."""
 
-    def datasets(uris: Any, *_: Any) -> dict[str, ray.data.Dataset]:
-        read.append(tuple(uris))
-        count = 1 if uris[0] == "few" else ROWS
-        return {"face": ray.data.from_items(rows(count, 0)), "val_face": ray.data.from_items(rows(30, 1))}
+    def __init__(self, rows: list[dict]) -> None:
+        self._rows = rows
 
-    monkeypatch.setattr(decoder_start, "datasets", datasets)
-    return read
+    def count(self) -> int:
+        return len(self._rows)
+
+    def limit(self, limit: int) -> "Memory":
+        return Memory(self._rows[:limit])
+
+    def select_columns(self, cols: list[str]) -> "Memory":
+        return Memory([{name: row[name] for name in cols} for row in self._rows])
+
+    def iter_batches(self, *, batch_size: int) -> Iterator[dict[str, np.ndarray]]:
+        for start in range(0, len(self._rows), batch_size):
+            part = self._rows[start : start + batch_size]
+            yield {name: np.stack([row[name] for row in part]) for name in part[0]}
 
 
-def started(uris: list[str], config: TextureDecoderConfig | None) -> tuple[Any, TextureDecoderConfig | None]:
-    sets: Any = (None, Sets(frozenset(), frozenset()))
-    return warm_start(uris, *sets, 0, [0.0] * 136, config)
+def started(config: TextureDecoderConfig | None, count: int = ROWS) -> tuple[Any, TextureDecoderConfig | None]:
+    streams = {"face": Memory(rows(count, 0)), "val_face": Memory(rows(30, 1))}
+    return warm_start(streams, [0.0] * 136, config)
 
 
-def test_before_any_step_it_makes_what_a_kernel_ridge_regression_does(tables: list, monkeypatch: Any) -> None:
+def test_before_any_step_it_makes_what_a_kernel_ridge_regression_does(monkeypatch: Any) -> None:
     monkeypatch.setattr(decoder_start, "PENALTIES", (0.03,))
-    warm, config = started(["own", "morphs"], TextureDecoderConfig(**SIZES, linear_rank=64, kernel_centers=64))
-    assert tables == [("own",)]
+    warm, config = started(TextureDecoderConfig(**SIZES, linear_rank=64, kernel_centers=64))
     assert config is not None and config.kernel_centers == ROWS and config.linear_rank == ROWS
     decoder = TextureDecoder(config).eval()
     begin(decoder, warm)
@@ -92,8 +97,8 @@ def test_before_any_step_it_makes_what_a_kernel_ridge_regression_does(tables: li
         assert np.abs(wanted - y[i]).max() > 0.02
 
 
-def test_coordinates_have_mean_0_and_deviation_1_over_the_faces_fitted_on(tables: list) -> None:
-    warm, config = started(["own"], TextureDecoderConfig(**SIZES, linear_rank=3, kernel_centers=64))
+def test_coordinates_have_mean_0_and_deviation_1_over_the_faces_fitted_on() -> None:
+    warm, config = started(TextureDecoderConfig(**SIZES, linear_rank=3, kernel_centers=64))
     assert config is not None
     decoder = TextureDecoder(config).eval()
     begin(decoder, warm)
@@ -106,8 +111,8 @@ def test_coordinates_have_mean_0_and_deviation_1_over_the_faces_fitted_on(tables
 
 
 @pytest.mark.parametrize("centers", [ROWS, ROWS // 2])
-def test_in_training_only_faces_that_are_centers_are_left_out(tables: list, centers: int) -> None:
-    warm, config = started(["own"], TextureDecoderConfig(**SIZES, linear_rank=8, kernel_centers=centers))
+def test_in_training_only_faces_that_are_centers_are_left_out(centers: int) -> None:
+    warm, config = started(TextureDecoderConfig(**SIZES, linear_rank=8, kernel_centers=centers))
     assert config is not None and ("excess" in warm) == (centers == ROWS)
     decoder = TextureDecoder(config)
     begin(decoder, warm)
@@ -120,8 +125,8 @@ def test_in_training_only_faces_that_are_centers_are_left_out(tables: list, cent
     assert bool((known != unknown).any()) == (centers == ROWS)
 
 
-def test_without_centers_it_is_linear_in_the_vector(tables: list) -> None:
-    warm, config = started(["own"], TextureDecoderConfig(**SIZES, linear_rank=8))
+def test_without_centers_it_is_linear_in_the_vector() -> None:
+    warm, config = started(TextureDecoderConfig(**SIZES, linear_rank=8))
     assert config is not None and config.linear_rank == DIM and "centers" not in warm
     decoder = TextureDecoder(config).eval()
     begin(decoder, warm)
@@ -132,8 +137,10 @@ def test_without_centers_it_is_linear_in_the_vector(tables: list) -> None:
     assert float((a - b).abs().max()) > 0.05
 
 
-def test_landmarks_are_measured_alone_and_one_face_is_too_few(tables: list) -> None:
-    warm, config = started(["own"], None)
+def test_landmarks_are_measured_alone_and_one_face_is_too_few() -> None:
+    warm, config = started(None)
     assert config is None and set(warm) == {"mean", "deviations", "mean_points"}
-    with pytest.raises(UserError, match=r"at least 2 of the faces trained on must be of few and no morphs, got 1"):
-        started(["few", "morphs"], None)
+    with pytest.raises(
+        UserError, match=r"at least 2 of the faces trained on must be of --features and no morphs, got 1"
+    ):
+        started(None, count=1)

@@ -8,7 +8,7 @@ import pytest
 from tensorboardX.crc32c import crc32c
 from tensorboardX.proto.event_pb2 import Event
 
-from jobs.runtime import train_logs, train_progress
+from jobs.runtime.training import logs, progress
 from rupantara.errors import UserError
 
 HISTORY = [
@@ -36,8 +36,8 @@ def events(path: Path) -> list[Event]:
 
 
 def test_tensorboard_finds_every_scalar_at_its_images(tmp_path: Path) -> None:
-    train_logs.write(str(tmp_path), HISTORY)
-    found = events(tmp_path / train_logs.EVENTS)
+    logs.write(str(tmp_path), HISTORY)
+    found = events(tmp_path / logs.EVENTS)
     assert found[0].file_version == "brain.Event:2"
     scalars = {(v.tag, event.step): v.simple_value for event in found for v in event.summary.value}
     expected = {(name, row["images"]): value for row in HISTORY for name, value in row.items()}
@@ -45,20 +45,20 @@ def test_tensorboard_finds_every_scalar_at_its_images(tmp_path: Path) -> None:
 
 
 def test_lines_are_rows_and_each_epoch_writes_them_all_anew(tmp_path: Path) -> None:
-    train_logs.write(str(tmp_path), HISTORY[:1])
-    train_logs.write(str(tmp_path), HISTORY)
-    rows = [json.loads(line) for line in (tmp_path / train_logs.LOG).read_text().splitlines()]
+    logs.write(str(tmp_path), HISTORY[:1])
+    logs.write(str(tmp_path), HISTORY)
+    rows = [json.loads(line) for line in (tmp_path / logs.LOG).read_text().splitlines()]
     assert rows == HISTORY
-    steps = [event.step for event in events(tmp_path / train_logs.EVENTS) if event.summary.value]
+    steps = [event.step for event in events(tmp_path / logs.EVENTS) if event.summary.value]
     assert sorted(set(steps)) == [320, 640] and len(steps) == 4 + 5
     assert len(list((tmp_path / "tensorboard").iterdir())) == 1
 
 
 def test_mlflow_that_is_not_installed_is_named_before_anything_runs(monkeypatch) -> None:
-    monkeypatch.setattr(train_logs.importlib.util, "find_spec", lambda name: None)
-    train_logs.check("")
+    monkeypatch.setattr(logs.importlib.util, "find_spec", lambda name: None)
+    logs.check("")
     with pytest.raises(UserError, match=r"--mlflow http://there needs the package mlflow: pip install"):
-        train_logs.check("http://there")
+        logs.check("http://there")
 
 
 @pytest.mark.parametrize("before", [[], [30.0], [30.0, 29.0], [20.0]], ids=["new", "overwritten", "as many", "resumed"])
@@ -70,7 +70,7 @@ def test_the_last_epochs_are_said_though_the_training_is_over_and_those_of_befor
         (tmp_path / "log.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows))
 
     write(before)
-    with caplog.at_level("INFO", logger="jobs"), train_progress.following(str(tmp_path)):
+    with caplog.at_level("INFO", logger="jobs"), progress.following(str(tmp_path)):
         write([20.0, 19.0])
     expected = ["epoch 1: validation landmarks 20.0 px²", "epoch 2: validation landmarks 19.0 px²"]
     assert [record.message for record in caplog.records] == (expected[1:] if before == [20.0] else expected)
