@@ -15,13 +15,15 @@ import pandas as pd
 
 from jobs.runtime import cli
 from rupantara.bank import factory, versions
+from rupantara.bank.indexes import build_index, vectors_of
 from rupantara.bank.planning import plan_bank
+from rupantara.bank.queries import queries_between, read_queries
+from rupantara.bank.spec import spec_of
 from rupantara.bank.store import VectorStore
 from rupantara.errors import UserError
 from rupantara.landmarks.regions import REGIONS
 from rupantara.reports import bank as report
 from rupantara.reports import html
-from rupantara.stages.bank import build_index, queries_between, read_queries, spec_of, vectors_of
 from rupantara.storage import uris
 
 log = logging.getLogger("jobs")
@@ -36,11 +38,11 @@ class Config(cli.Common):
 
     action: Literal["stats", "tune", "plan"] = "stats"
     """`stats`: composition and indexes; `tune`: builds approximate indexes of one shard and sweeps their settings; `plan`: arithmetic."""
-    bank: str = ""
+    bank: cli.Uri = ""
     """Bank (stats, tune)."""
-    features: str = ""
+    features: cli.Uri = ""
     """Features table of the same model: its humans are the queries of `tune` ("" = points between stored vectors)."""
-    report: str = ""
+    report: cli.Uri = ""
     """Output folder of report.html and report.json ("" = print only)."""
     shard: int = 0
     """Shard whose vectors are indexed (tune)."""

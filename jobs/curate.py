@@ -6,31 +6,27 @@
 
 import hashlib
 import logging
-from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from functools import partial
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
-import pyarrow as pa
 
-from jobs.duplicates import reject_duplicates
-from jobs.photo_parts import EXTENSIONS, photo_part, photographs
-from jobs.runtime import cli, parts, retry
-from rupantara import schema
+from jobs.runtime import cli, retry, table_run
+from jobs.runtime.table_run import Reduced, TableRun
 from rupantara.errors import UserError
-from rupantara.faces.duplicates import REASON
-from rupantara.faces.paths import DEFAULT_RULES, compile_rules, count_by_rule, is_animal
-from rupantara.reports import funnel, html
+from rupantara.faces import photographs
+from rupantara.faces.duplicates import REASON, reject_duplicates
+from rupantara.faces.paths import DEFAULT_RULES
+from rupantara.metrics import faces_table
+from rupantara.reports import funnel
 from rupantara.stages.curate import CuratePhotos, CurateRules, load_known_keypoints, shown_uri
-from rupantara.storage import tables, uris, weights
-from rupantara.storage.manifest import Manifest
-from rupantara.storage.recipe import Recipe, RecipeSpec
-from rupantara.storage.uris import FileEntry
+from rupantara.storage import tables, weights
+from rupantara.storage.listing import FOLDER, Listing
+from rupantara.storage.recipe import RecipeSpec
 
-RECIPE = RecipeSpec("curate", version=1)
+RECIPE = RecipeSpec("curate", version=2)
 PART_BYTES = 128 * 2**20
-ANY = DEFAULT_RULES[-1]
 OTHERS = "of any other picture: each is taken for a person of its own, who has no other pictures"
 log = logging.getLogger("jobs")
 
@@ -41,20 +37,22 @@ class Config(cli.Common):
 
     OUTPUT: ClassVar[str] = "faces"
 
-    photos: str
+    photos: cli.Uri
     """Folder or s3:// prefix, listed recursively."""
-    faces: str
+    faces: cli.Uri
     """Output table."""
-    weights: str = ""
+    weights: cli.Uri = ""
     """Folder or s3:// prefix of networks: yunet_n_dynamic.onnx and pfld.onnx (without it, only known keypoints are used), and
     mobilefacenet.npz (without it, people in animals' photographs are not looked for)."""
-    keypoints: str = ""
+    keypoints: cli.Uri = ""
     """JSON of known keypoints; empty = every *keypoints.json in the photographs' folder or its parent."""
-    extensions: tuple[str, ...] = EXTENSIONS
-    """Names that count as photographs; others are only counted."""
+    extensions: tuple[str, ...] = photographs.EXTENSIONS
+    """Endings, in any case, of names that count as photographs; others are only counted."""
+    sniff: bool = False
+    """Judge files of other names by their first bytes."""
     rules: tuple[str, ...] = DEFAULT_RULES
     """Regular expressions over the path; named groups: domain, species, identity, any attribute. The first found decides."""
-    size: int = 256
+    size: Annotated[int, cli.Range(32)] = 256
     """Side of the aligned crop in pixels."""
     max_pixels: int = CurateRules.max_pixels
     """Largest photograph that is decoded, width times height."""
@@ -88,7 +86,7 @@ class Config(cli.Common):
     """Shares of train, val and test, by the hash of the identity."""
     retry: tuple[str, ...] = ()
     """Run only the rejects of these reasons again, in a complete table, once their cause is mended (unreadable, truncated, …)."""
-    part_photos: int = 256
+    part_photos: Annotated[int, cli.Range(1)] = 256
     """Most photographs in one part, the unit of work and of resuming."""
 
 
@@ -107,125 +105,86 @@ def strict() -> Config:
     return Config(photos=cli.REQUIRED, faces=cli.REQUIRED, preset="strict", several_faces="all", **bounds)
 
 
-def plan(config: Config, entries: Sequence[FileEntry]) -> list[parts.Part]:
-    """Cut the sorted listing into parts of bounded count and bytes."""
-    planned: list[parts.Part] = []
-    rows: list[FileEntry] = []
-    for entry in entries:
-        if rows and (len(rows) >= config.part_photos or sum(r.size for r in rows) + entry.size > PART_BYTES):
-            planned.append(photo_part(len(planned), rows))
-            rows = []
-        rows.append(entry)
-    return [*planned, photo_part(len(planned), rows)] if rows else planned
-
-
-def find_keypoints(config: Config) -> dict[str, bytes]:
-    """Read the known keypoints: the given file, else those beside the photographs."""
-    if config.keypoints:
-        return {config.keypoints: uris.read_bytes(config.keypoints)}
-    folders = [config.photos.rstrip("/")]
-    if uris.is_local(config.photos):
-        folders.append(uris.resolve(config.photos)[1].rpartition("/")[0])
-    found = {}
-    for folder in folders:
-        for entry in uris.list_files(folder, recursive=False):
-            if entry.path.endswith("keypoints.json"):
-                found[uris.join(folder, entry.path)] = uris.read_bytes(uris.join(folder, entry.path))
-    return found
-
-
 def curate_rules(config: Config, *, judge: bool) -> CurateRules:
     """Copy the row-deciding flags; `judge` says whether people are looked for among animals."""
     rules = CurateRules(**{f.name: getattr(config, f.name) for f in fields(CurateRules) if hasattr(config, f.name)})
     return replace(rules, people_among_animals="reject" if judge else "keep")
 
 
-def networks(config: Config, entries: Sequence[FileEntry]) -> list[str]:
+def networks(config: Config, *, animals: bool) -> list[str]:
     """Return the names of the networks that these photographs are judged with."""
-    wanted = config.people_among_animals == "reject" and any(is_animal(e.path, config.rules) for e in entries)
+    wanted = config.people_among_animals == "reject" and animals
     if wanted and not weights.has(config.weights, "mobilefacenet"):
         log.warning("people in animals' photographs are not looked for: that needs mobilefacenet.npz in --weights")
         wanted = False
     return ["yunet", "pfld", *(["mobilefacenet"] if wanted else [])]
 
 
-def build(config: Config) -> tuple[Recipe, list[parts.Part], partial[CuratePhotos], dict[str, Any]]:
-    """List, plan, and describe the run."""
-    compile_rules(config.rules)
-    if min(config.split_percent) < 0 or not sum(config.split_percent) or config.part_photos < 1 or config.size < 32:
-        raise UserError(
-            f"--split-percent must not be all 0, --part-photos at least 1 and --size at least 32, got"
-            f" {config.split_percent}, {config.part_photos}, {config.size}"
-        )
-    uris.require_folder(config.photos, "--photos")
-    listed = uris.list_files(config.photos)
-    entries = photographs(listed, config.extensions)
-    if not entries:
-        raise UserError(f"--photos holds no file named *.{'/'.join(config.extensions)}, got {config.photos!r}")
-    by_rule = count_by_rule((e.path for e in entries), config.rules)
-    sidecars = find_keypoints(config)
+def build(config: Config) -> tuple[TableRun, Listing]:
+    """List the photographs, cut into parts on the way, and describe the run."""
+    if min(config.split_percent) < 0 or not sum(config.split_percent):
+        raise UserError(f"--split-percent must not be all 0, got {config.split_percent}")
+    found = photographs.find(
+        config.photos, Listing(config.part_photos, PART_BYTES), config.extensions, config.rules, sniff=config.sniff
+    )
+    sidecars = photographs.sidecars(config.photos, config.keypoints)
     known: dict[str, np.ndarray] = {}
     for name, data in sidecars.items():
         known |= load_known_keypoints(data, name)
-    models = {}
-    if config.weights:
-        models = {n: hashlib.sha256(weights.load(config.weights, n)).hexdigest() for n in networks(config, entries)}
-    inputs = {"photos": uris.fingerprint_files(entries)}
+    names = networks(config, animals=found.animals) if config.weights else []
+    models = {n: hashlib.sha256(weights.load(config.weights, n)).hexdigest() for n in names}
+    inputs = {"photos": found.hash.hexdigest()}
     inputs["keypoints"] = hashlib.sha256(b"".join(sidecars[k] for k in sorted(sidecars))).hexdigest()
-    settings = cli.row_config(config, "photos", "faces", "weights", "keypoints", "extensions", "retry")
+    settings = cli.row_config(config, "photos", "faces", "weights", "keypoints", "extensions", "sniff", "retry")
     # What a part holds must not change between a kill and the resuming.
-    settings["part_bytes"] = PART_BYTES
-    recipe = RECIPE.of(settings, inputs, models)
-    rules = curate_rules(config, judge="mobilefacenet" in models)
-    make_stage = partial(CuratePhotos, config.photos, rules, config.weights or None, known)
-    return (
-        recipe,
-        plan(config, entries),
-        make_stage,
-        {
-            "photographs": len(entries),
-            "known_keypoints": len(known),
-            "keypoint_files": sorted(sidecars),
-            "listed": len(listed),
-            "not_photographs": len(listed) - len(entries),
-            "by_rule": by_rule,
-        },
+    recipe = RECIPE.of(settings | {"part_bytes": PART_BYTES}, inputs, models)
+    paths = [tables.part_path(recipe.fingerprint, i) for i in range(found.listing.parts)]
+
+    def prepare() -> dict[str, Any]:
+        found.listing.keep(config.faces, recipe.fingerprint)
+        return {}
+
+    run = TableRun(
+        output=config.faces,
+        schema="faces",
+        recipe=recipe,
+        plan=found.listing.plan(config.faces, recipe.fingerprint),
+        make_stage=partial(
+            CuratePhotos,
+            config.photos,
+            curate_rules(config, judge="mobilefacenet" in models),
+            config.weights or None,
+            known,
+        ),
+        measure=faces_table.measure,
+        beside=(FOLDER,),
+        prepare=prepare,
+        reduce=lambda: Reduced(amended=reject_duplicates(config.faces, paths, recipe.fingerprint)),
+        report=partial(funnel.write, config.faces),
+        extra={**found.told(), "known_keypoints": len(known), "keypoint_files": sorted(sidecars)},
+        told=f"{found.told()}, {len(known)} known keypoints",
     )
+    return run, found.listing
 
 
 def main(config: Config) -> None:
     """Run the job."""
-    recipe, planned, make_stage, listing = build(config)
-    if config.dry_run:
-        print(config, f"\nfingerprint {recipe.fingerprint}\n{len(planned)} parts, {listing}")
-        return
-    log.info("%d files listed, %d of them not photographs by name", listing["listed"], listing["not_photographs"])
-    log.info("%d known keypoints in %s", listing["known_keypoints"], ", ".join(listing["keypoint_files"]) or "no file")
-    for rule, count in listing["by_rule"].items():
-        log.info("%d photographs fall under the rule %s", count, OTHERS if rule == ANY else rule)
-    rows = pa.concat_tables([part.rows for part in planned if part.rows is not None])
     if REASON in config.retry:
         raise UserError(f"--retry must name reasons that a later try can mend, got {REASON}")
-    if config.retry:
-        uri_of = partial(shown_uri, config.photos)
-        done = retry.run(config, config.faces, recipe, config.retry, rows, uri_of, make_stage)
-    else:
-        run = partial(parts.run_parts, config, config.faces, "faces", recipe, planned, make_stage)
-        begun = partial(retry.write_listing, config.faces, recipe, rows)
-        paths = [tables.part_path(recipe.fingerprint, part.index) for part in planned]
-        amend = partial(reject_duplicates, config.faces, paths, recipe.fingerprint)
-        done = run(version=schema.VERSION, beside=retry.LISTING, begun=begun, amend=amend, **listing)
-    if not done.counts["accepted"]:
-        log.warning("no face was accepted%s", "" if config.weights else ": give --weights, or known keypoints")
-    write_report(config.faces, done)
-
-
-def write_report(faces: str, done: Manifest) -> None:
-    """Write the funnel beside the table, unless it is there already."""
-    uri = uris.join(faces, "report.html")
-    if not uris.exists(uri) or funnel.mark(done).encode() not in uris.read_bytes(uri):
-        uris.write_bytes(uri, html.render("Curation", [funnel.section(faces)]))
-    log.info("report: %s", uri)
+    run, listing = build(config)
+    told = run.extra
+    log.info("%d files listed, %d of them not photographs by name", told["listed"], told["not_photographs"])
+    log.info("%d known keypoints in %s", told["known_keypoints"], ", ".join(told["keypoint_files"]) or "no file")
+    for rule, count in told["by_rule"].items():
+        log.info("%d photographs fall under the rule %s", count, OTHERS if rule == DEFAULT_RULES[-1] else rule)
+    if not config.weights and not told["known_keypoints"]:
+        log.warning("no face can be found: give --weights, or known keypoints")
+    if config.retry and not config.dry_run:
+        again = retry.Again(config.retry, listing.rows(), partial(shown_uri, config.photos))
+        for line in funnel.write(config.faces, retry.run(config, run, again)):
+            log.info(line)
+        return
+    table_run.make(config, run)
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ from typing import Any, ClassVar
 
 from jobs import augment, build_bank, curate, evaluate, extract, generate, reverse_map, train_vae
 from jobs.runtime import cli
+from rupantara.evaluation import affinity_report
 from rupantara.reports import evaluation, funnel, html, sections
 from rupantara.storage import manifest, uris
 from rupantara.synthetic import write_photographs
@@ -27,15 +28,15 @@ class Config(cli.Common):
 
     OUTPUT: ClassVar[str] = "run"
 
-    pretrained: str = str(Path(__file__).resolve().parents[1] / "pretrained")
+    pretrained: cli.Uri = str(Path(__file__).resolve().parents[1] / "pretrained")
     """Folder with region_vae/ and bank/, whose hybrids of sampled people are shown first ("" = none)."""
     sampled: int = 8
     """People to sample from the pretrained model."""
-    run: str = "runs/demo"
+    run: cli.Uri = "runs/demo"
     """Output folder: one subfolder a table or checkpoint, and report.html."""
-    photos: str = ""
+    photos: cli.Uri = ""
     """Photographs (empty = draw some)."""
-    weights: str = ""
+    weights: cli.Uri = ""
     """Folder with yunet_n_dynamic.onnx and pfld.onnx, needed for photographs without known keypoints."""
     drawn_humans: int = 160
     """People to draw, two pictures each."""
@@ -182,7 +183,7 @@ def report(run: str, seconds: dict[str, float]) -> str:
         [
             *([sections.hybrids(uris.join(run, "sampled"))] if "pretrained" in seconds else []),
             sections.hybrids(uris.join(run, "generated")),
-            sections.affinity(uris.join(run, "affinity")),
+            sections.affinity(affinity_report.results(uris.join(run, "affinity"))),
             sections.morphs(uris.join(run, "morphs")),
             evaluation.section(uris.join(run, "metrics")),
             sections.training(uris.join(run, "checkpoint")),

@@ -12,10 +12,10 @@ from typing import Any, NamedTuple
 import numpy as np
 import pyarrow as pa
 
-from jobs.photo_parts import EXTENSIONS, photo_part, photographs
 from jobs.runtime import parts
 from rupantara import schema
 from rupantara.errors import UserError
+from rupantara.faces import photographs
 from rupantara.faces.arrays import at_most
 from rupantara.features import extractors
 from rupantara.features.extractor import Source as Embedding
@@ -27,6 +27,7 @@ from rupantara.stages.curate import CuratePhotos, CurateRules
 from rupantara.stages.extract import ExtractFeatures
 from rupantara.stages.invert import InvertPhotos, InvertVectors
 from rupantara.storage import manifest, tables, uris, weights
+from rupantara.storage.listing import as_rows
 from rupantara.storage.recipe import Recipe, RecipeSpec
 from rupantara.training.decoder_rows import vector_field
 
@@ -126,9 +127,9 @@ def of_photos(config: Any, loaded: LoadedFace) -> Source:
     if not config.networks:
         raise UserError(f"--photos needs --networks, a folder with yunet, pfld and the network of {column}")
     uris.require_folder(config.photos, "--photos")
-    entries = photographs(uris.list_files(config.photos))
+    entries = photographs.by_name(uris.list_files(config.photos))
     if not entries:
-        raise UserError(f"--photos holds no file named *.{'/'.join(EXTENSIONS)}, got {config.photos!r}")
+        raise UserError(f"--photos holds no file named *.{'/'.join(photographs.EXTENSIONS)}, got {config.photos!r}")
     entries = entries[: most(len(entries), config.limit, "photographs")]
     embedder, networks = Embedding("", config.networks), ("yunet", "pfld")
     digest = extractors.model_sha256(Spec(column), embedder) if column in extractors.EXTRACTORS else ""
@@ -145,7 +146,8 @@ def of_photos(config: Any, loaded: LoadedFace) -> Source:
     )
     models = {name: weights.sha256(config.networks, name) for name in networks} | {column: digest}
     planned = [
-        photo_part(i, entries[start : start + PART_ROWS]) for i, start in enumerate(range(0, len(entries), PART_ROWS))
+        parts.Part(i, as_rows(entries[start : start + PART_ROWS]))
+        for i, start in enumerate(range(0, len(entries), PART_ROWS))
     ]
     return Source({"photos": uris.fingerprint_files(entries)}, models, planned, stage, None)
 

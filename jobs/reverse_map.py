@@ -7,41 +7,36 @@
 `--of animal --to people --by sex` maps animals to groups of people instead; species against species is in every report.
 """
 
-import logging
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, ClassVar, Literal
 
-from jobs.reverse_map_inputs import bank_codes, first_ids, fitted_spaces, groups_of, sample
-from jobs.reverse_map_report import ReportConfig, draw
-from jobs.runtime import cli, parts
-from rupantara import schema
-from rupantara.bank import versions
-from rupantara.bank.alignment import HUMAN
-from rupantara.bank.reference import PEOPLE, make_reference
+from jobs.runtime import cli, table_run
+from jobs.runtime.table_run import Reduced, TableRun
+from rupantara.bank import sampling, versions
+from rupantara.bank.alignment import ANIMAL, HUMAN
+from rupantara.bank.face_groups import read_groups
+from rupantara.bank.reference_file import ReferenceFile
 from rupantara.bank.spaces import DEFAULT, RANKING, meaning
+from rupantara.bank.spec import COLUMNS, made_by, model_of
+from rupantara.compute import Compute
 from rupantara.errors import UserError
+from rupantara.evaluation import affinity_cards, affinity_report
 from rupantara.features import extractors
 from rupantara.features.extractor import Source
-from rupantara.metrics.affinity_file import AffinityFile, SpaceResult
+from rupantara.metrics.affinity_file import encode_about
 from rupantara.metrics.affinity_summary import Members
-from rupantara.stages.affinity import Groups, MapAffinity, MapOptions
-from rupantara.stages.affinity_parts import FOLDER, MapParts, Mapped, merge_sums
-from rupantara.stages.bank import CODES, model_of
+from rupantara.stages.affinity import MapOptions, own_species
+from rupantara.stages.affinity_parts import MapParts, MapPlan
 from rupantara.stages.extract import COLUMNS as FACE_COLUMNS
 from rupantara.stages.extract import ExtractFeatures
-from rupantara.storage import manifest, uris
+from rupantara.storage import manifest, plan, uris
 from rupantara.storage.manifest import Manifest
-from rupantara.storage.recipe import Recipe, RecipeSpec
+from rupantara.storage.recipe import RecipeSpec
 
 RECIPE = RecipeSpec("reverse_map", version=2)
-log = logging.getLogger("jobs")
-
-OWN_FACES = 60
-"""Animals of each species whose nearness to their own species is measured, as calibration."""
-
 PLACED = 5000
 """Faces, about, over which the animals' share of the intervals is measured."""
 
@@ -52,17 +47,17 @@ class Config(cli.Common):
 
     OUTPUT: ClassVar[str] = "affinity"
 
-    features: str = ""
+    features: cli.Uri = ""
     """Features table whose faces are mapped; or give --faces alone."""
-    faces: str = ""
+    faces: cli.Uri = ""
     """Faces table: of its attributes --by makes groups, of its pictures the report makes cards; without --features its faces are
     extracted and mapped in one go."""
-    weights: str = ""
-    """Folder of the network that --faces are extracted with; empty = the shipped one."""
-    bank: str
+    weights: cli.Uri = ""
+    """Folder of the network that --faces are extracted with."""
+    bank: cli.Uri
     """Bank of the same vectors (jobs.build_bank --vectors region_features)."""
-    affinity: str
-    """Output: the affinity table, its statistics, and report.html with figures and tables beside."""
+    affinity: cli.Uri
+    """Output: the affinity table with its statistics, report.html, figures/ and tables/."""
     spaces: tuple[str, ...] = (DEFAULT, *(s for s in RANKING if s != DEFAULT))
     """Spaces: raw, pooled, within, aligned. The rows are of the first; the report compares all."""
     of: Literal["human", "animal"] = "human"
@@ -99,130 +94,155 @@ def check(config: Config) -> None:
         raise UserError("--to people needs --by, the attribute whose groups of people are compared")
 
 
-def source_of(config: Config, bank: versions.BankVersion) -> tuple[str, Manifest, Callable[[], Any] | None, str]:
-    """Return the table that is mapped, its manifest, what extracts its faces (None where they are features), and the vectors' hash."""
-    if config.features:
-        found = manifest.require(config.features, "features")
-        return config.features, found, None, model_of(config.features, found, bank.vectors)
-    found = manifest.require(config.faces, "faces")
-    if bank.vectors == CODES:
-        raise UserError("--faces alone needs a bank of region_features; map --features of the same model instead")
-    spec, source = extractors.parse(f"{bank.vectors}:store=float16"), Source("", config.weights)
-    return config.faces, found, partial(ExtractFeatures, [spec], source), extractors.model_sha256(spec, source)
-
-
-def settings_of(config: Config) -> dict[str, Any]:
-    """Return what decides rows and statistics."""
-    return cli.row_config(config, "features", "faces", "weights", "bank", "affinity", "cards")
-
-
-def references(
-    config: Config, bank: versions.BankVersion, table: str, extract: Callable[[], Any] | None, groups: Groups
-) -> list[Mapped]:
-    """Read what faces are compared with, and bring it into every space."""
-    read = extract() if extract else None
-    column, features = bank.vectors, "" if extract else table
-    if config.to == "people":
-        groups_found = sample(table, column, {"domain": HUMAN}, groups, config.by[0], config.most or 10**6, read)
-        compared = {name: one for name, one in groups_found.items() if name}
-        domains, people = dict.fromkeys(compared, HUMAN), None
-    else:
-        compared, domains = bank_codes(bank, config.most), {}
-        people = None
-        if config.people:
-            people = sample(table, column, {"domain": HUMAN}, groups, "", config.people, read).get(PEOPLE)
-    fitted = fitted_spaces(bank, features, next(iter(compared.values()))[1].shape[2])
-    made = []
-    for name in config.spaces:
-        space = fitted.space(name)
-        made.append(Mapped(space, make_reference(compared, space, people, 0, domains, groups.owner)))
-    return made
-
-
-def own_species(one: Mapped) -> Any:
-    """Measure the reference's animals against their own and other species, each without itself; None where no species are compared."""
-    ref = one.reference
-    groups = {ref.ids[i]: (f"species={ref.groups[g]}",) for i, g in enumerate(ref.group) if ref.groups[g] != PEOPLE}
-    chosen = [i for low, high in ref.ranges[: len(ref.species)] for i in range(low, min(high, low + OWN_FACES))]
-    ids = [ref.ids[i] for i in chosen]
-    mapping = MapAffinity(ref, one.space, "", Groups({}, groups), MapOptions(top=1, placed_share=0))
-    return mapping.map_units(ids, ref.vectors[:, chosen].transpose(1, 0, 2))[1]
-
-
-def collect(config: Config, prefix: str, mapped: list[Mapped], about: dict[str, Any]) -> str:
-    """Merge what the parts left and write the file that reports are drawn from."""
-    results = {}
-    for one in mapped:
-        ref = one.reference
-        members = Members(ref.space, ref.groups, ref.people, ref.ids, ref.group)
-        own = own_species(one) if config.to == "species" else None
-        results[ref.space] = SpaceResult(members, merge_sums(config.affinity, prefix, ref.space), own)
-    path = f"{FOLDER}/{prefix}.npz"
-    uris.write_bytes(uris.join(config.affinity, path), AffinityFile(results, about).to_bytes())
-    return path
-
-
-def build(config: Config) -> tuple[Recipe, str, list[parts.Part], list[str], Callable[[], tuple[Any, list[Mapped]]]]:
-    """Check that vectors and bank are of one network; plan one part for each file."""
+def build(config: Config) -> TableRun:
+    """Check that faces and bank are of one network; plan one part for each file."""
     check(config)
     bank = versions.latest(config.bank)
-    table, found, extract, model = source_of(config, bank)
+    table, extracts = config.features or config.faces, not config.features
+    found = manifest.require(table, "faces" if extracts else "features")
+    model = extractors.model_sha256(*extracted(config, bank)) if extracts else model_of(table, found, bank.vectors)
     if model != bank.model_sha256:
         raise UserError(
-            f"faces and --bank must be of one network, got {model[:12]} and {bank.model_sha256[:12]} ({bank.vectors})"
+            f"faces and --bank must be of one network, got {model[:12] or 'none'} and {bank.model_sha256[:12]} ({bank.vectors})"
         )
-    inputs = {"faces" if extract else "features": found.content, "bank": bank.content}
-    if config.by:
-        inputs["faces"] = manifest.require(config.faces, "faces").content
-    recipe = RECIPE.of(settings_of(config), inputs, {bank.vectors: model})
-    columns = list(FACE_COLUMNS) if extract else ["face_id", "domain", "species", "split", bank.vectors]
+    inputs = {"faces" if extracts else "features": found.content, "bank": bank.content}
+    inputs |= {"faces": manifest.require(config.faces, "faces").content} if config.by else {}
+    settings = cli.row_config(config, "features", "faces", "weights", "bank", "affinity", "cards")
+    recipe = RECIPE.of(settings, inputs, {made_by(bank.vectors): model})
+    places = {name: f"reference/{recipe.fingerprint[:12]}-{name}.npz" for name in ("members", "about")}
+    wanted = {"domain": str(config.of)} | ({"split": str(config.split)} if config.split else {})
+    mapping = MapPlan(
+        uris.join(config.affinity, places["members"]),
+        config.spaces,
+        bank.vectors,
+        config.faces,
+        config.by,
+        MapOptions(config.top, placed_share=share_placed(config, found), seed=config.seed),
+        wanted,
+        sampling.first_ids(table, wanted, config.limit) if config.limit else None,
+    )
+    return TableRun(
+        output=config.affinity,
+        schema="affinity",
+        recipe=recipe,
+        plan=plan.of_files(table, found),
+        make_stage=partial(stage, mapping, config, bank) if extracts else partial(MapParts, mapping),
+        computes=extracts,
+        columns=FACE_COLUMNS if extracts else (*COLUMNS, bank.vectors),
+        beside=("reference",),
+        prepare=partial(prepare, config, bank, mapping.reference, places),
+        reduce=partial(reduce, config, mapping.reference, uris.join(config.affinity, places["about"])),
+        report=partial(report, config),
+    )
 
-    def ready() -> tuple[Any, list[Mapped]]:
-        groups = groups_of(config.faces, config.by)
-        mapped = references(config, bank, table, extract, groups() if config.faces else Groups.none())
-        rows = max(config.limit or found.counts.get("accepted", 0), 1)
-        wanted: dict[str, str] = {"domain": config.of} | ({"split": config.split} if config.split else {})
-        chosen = first_ids(table, wanted, config.limit) if config.limit else None
-        options = MapOptions(config.top, placed_share=min(1.0, PLACED / rows), seed=config.seed)
-        prefix = recipe.fingerprint[:12]
-        make = partial(
-            MapParts, config.affinity, prefix, mapped, bank.vectors, groups, options, wanted, chosen, extract
+
+def share_placed(config: Config, found: Manifest) -> float:
+    """Return the share of faces over which the animals' part of the intervals is measured."""
+    return min(1.0, PLACED / max(config.limit or int(found.counts.get("accepted", 0)), 1))
+
+
+def extracted(config: Config, bank: versions.BankVersion, device: str = "cpu") -> tuple[Any, Source]:
+    """Say which extractor makes the bank's vectors of faces, and from where."""
+    if bank.vectors not in extractors.EXTRACTORS:
+        raise UserError(
+            f"--faces alone needs a bank of region_features, {bank.uri} holds {bank.vectors}: map --features"
         )
-        return make, mapped
+    return extractors.parse(f"{bank.vectors}:store=float16"), Source("", config.weights, device)
 
-    return recipe, bank.vectors, parts.parts_of(table, found), columns, ready
+
+def stage(mapping: MapPlan, config: Config, bank: versions.BankVersion, compute: Compute) -> MapParts:
+    """Build the stage that extracts and maps."""
+    return MapParts(mapping, extractor(config, bank, compute))
+
+
+def extractor(config: Config, bank: versions.BankVersion, compute: Compute) -> Callable[[Any], Any]:
+    """Build what makes features of faces."""
+    spec, source = extracted(config, bank, compute.device)
+    return ExtractFeatures([spec], source, compute.threads)
+
+
+def prepare(config: Config, bank: versions.BankVersion, reference: str, places: dict[str, str]) -> dict[str, Any]:
+    """Gather what faces are compared with into one file; a resumed run finds it there."""
+    if not uris.exists(reference):
+        read = None if config.features else extractor(config, bank, Compute())
+        table, groups = config.features or config.faces, read_groups(config.faces, config.by)
+        people: sampling.Coded = {}
+        if config.to == "people":
+            sampled = sampling.sample(
+                table, bank.vectors, {"domain": HUMAN}, groups, config.by[0], config.most or 10**6, read
+            )
+            compared = {name: one for name, one in sampled.items() if name}
+        else:
+            compared = sampling.bank_codes(bank, config.most)
+            if config.people:
+                people = sampling.sample(table, bank.vectors, {"domain": HUMAN}, groups, "", config.people, read)
+        if not compared:
+            raise UserError(f"no face of {table} is in a group of {', '.join(config.by)}: --to people needs some")
+        fitted = sampling.fitted_spaces(bank, config.features, next(iter(compared.values()))[1].shape[2])
+        domain = HUMAN if config.to == "people" else ANIMAL
+        file = ReferenceFile(compared, people, domain, groups.owner, fitted)
+        uris.write_bytes(reference, file.to_bytes())
+    return places
+
+
+def reduce(config: Config, reference: str, about: str) -> Reduced:
+    """Write what the report needs beside the sums: whom faces were compared with, and how near these are among themselves."""
+    file = ReferenceFile.from_bytes(uris.read_bytes(reference))
+    ref = file.reference(config.spaces[0])
+    members = Members(ref.space, ref.groups, ref.people, ref.ids, ref.group)
+    own = {name: own_species(file.reference(name), file.spaces.space(name)) for name in config.spaces[:1]}
+    said: dict[str, Any] = {
+        "of": config.of,
+        "to": config.to,
+        "by": list(config.by),
+        "split": config.split,
+        "top": config.top,
+    }
+    said |= {"spaces": list(config.spaces), "meanings": {name: meaning(name) for name in config.spaces}}
+    uris.write_bytes(about, encode_about(said, members, own if config.to == "species" else {}))
+    return Reduced()
+
+
+def report(config: Config, done: Manifest) -> list[str]:
+    """Draw the report."""
+    cards = (
+        affinity_cards.cards(config.affinity, config.faces, config.cards, ()) if config.faces and config.cards else ()
+    )
+    return [f"report: {affinity_report.write(config.affinity, tuple(cards))}"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReportConfig(cli.Common):
+    """Draw the report of a finished affinity table again."""
+
+    affinity: cli.Uri
+    """Affinity table; report.html, figures/ and tables/ are written into it."""
+    faces: cli.Uri = ""
+    """Faces table of the mapped faces, and of the bank's animals unless --bank-faces names theirs: pictures for the cards."""
+    bank_faces: cli.Uri = ""
+    """Faces table of the bank's animals."""
+    cards: int = 8
+    """Faces shown with their regions and nearest animals (needs --faces)."""
+    face_ids: tuple[str, ...] = ()
+    """The faces shown; empty = the first of the table."""
+
+
+def draw(config: ReportConfig) -> None:
+    """Draw the report again."""
+    manifest.require(config.affinity, "affinity")
+    wanted = (config.affinity, config.faces, config.cards, config.face_ids, config.bank_faces)
+    cards = affinity_cards.cards(*wanted) if config.faces and (config.cards or config.face_ids) else ()
+    print(f"report: {affinity_report.write(config.affinity, tuple(cards))}")
 
 
 def main(config: Config) -> None:
     """Run the job."""
-    recipe, vectors, plan, columns, ready = build(config)
-    if config.dry_run:
-        print(config, f"\nfingerprint {recipe.fingerprint}\n{len(plan)} parts")
-        return
-    complete = manifest.read(config.affinity)
-    if complete is None or complete.fingerprint != recipe.fingerprint:
-        make_stage, mapped = ready()
-        about: dict[str, Any] = {
-            "vectors": vectors,
-            "of": config.of,
-            "to": config.to,
-            "by": list(config.by),
-            "split": config.split,
-        }
-        about |= {"top": config.top, "meanings": {name: meaning(name) for name in config.spaces}}
-        prefix = recipe.fingerprint[:12]
-
-        def finish() -> dict[str, Any]:
-            return {"statistics": collect(config, prefix, mapped, about)}
-
-        run = partial(parts.run_parts, config, config.affinity, "affinity", recipe, plan, make_stage)
-        run(version=schema.version_of("affinity"), columns=columns, beside=FOLDER, finish=finish)
-    draw(ReportConfig(affinity=config.affinity, faces=config.faces, bank_faces="", cards=config.cards))
+    table_run.make(config, build(config))
 
 
 if __name__ == "__main__":
     if sys.argv[1:2] == ["report"]:
         sys.argv.pop(1)
-        cli.run(draw, {"default": ReportConfig(affinity=cli.REQUIRED)}, "Draw the report of a finished table again.")
+        cli.run(draw, {"default": ReportConfig(affinity=cli.REQUIRED)}, __doc__ or "")
     else:
         cli.run(main, {"default": Config(bank=cli.REQUIRED, affinity=cli.REQUIRED)}, __doc__ or "")

@@ -7,7 +7,7 @@
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from functools import partial
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from jobs.runtime import cli
 from jobs.runtime.training import Network, TrainingFlags, TrainingRun, recipe_settings, train
@@ -65,11 +65,11 @@ class Config(TrainingFlags, Objective):
     """Train on at most this many faces of each domain, chosen by hash (0 = all)."""
     max_validation_faces: int = 192
     """Validate on at most this many faces of each domain."""
-    perceptual_weight: float = networks.AUTO
+    perceptual_weight: Annotated[float, cli.Signed] = networks.AUTO
     """Weight of the perceptual loss (-1 = 0.02 where --weights has its network, else off)."""
     perceptual_network: Literal["squeezenet", "vgg16"] = "squeezenet"
     """Network of the perceptual loss."""
-    identity_weight: float = networks.AUTO
+    identity_weight: Annotated[float, cli.Signed] = networks.AUTO
     """Weight of the ArcFace identity loss (-1 = 0.02 with --weights, else off)."""
     symmetry_weight: float = 0.1
     """Weight of the symmetry loss, for faces whose yaw is known to be frontal."""

@@ -1,19 +1,48 @@
-"""Which animals of a features table a small bank holds."""
+"""Which animals of a features table a bank holds."""
 
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping
 
 import numpy as np
 
 from rupantara import schema
 from rupantara.bank.alignment import ANIMAL, Alignment
+from rupantara.errors import UserError
 from rupantara.landmarks.regions import REGIONS
 from rupantara.metrics.cosine import unit
 from rupantara.storage import tables
+from rupantara.storage.draws import lowest
 from rupantara.types import Vectors
 
 COLUMNS = ("face_id", "species")
 VIVID_SHARE = 2
 """Of so many times as many that point most nearly where their species' mean does, `vivid` takes the strongest codes."""
+
+
+def choose_animals(
+    features: str, splits: Collection[str], most: int, seed: int, barred: Collection[str] = ()
+) -> dict[str, str]:
+    """Choose the animals of some splits that go into a bank, without those barred, at most `most` of each species by hash (0 = all).
+
+    Return id -> species. Raise UserError when there are none, or when a face is there twice.
+    """
+    by_species: dict[str, dict[str, str]] = {}
+    seen: Counter[str] = Counter()
+    for part in tables.read_parts(features, ("face_id", "domain", "species", "split", "reject"), schema="features"):
+        part = schema.accepted(part) if "reject" in part.column_names else part
+        seen.update(part["face_id"].to_pylist())
+        for row in schema.where(part, domain=ANIMAL).to_pylist():
+            if row["split"] in splits and row["face_id"] not in barred:
+                by_species.setdefault(row["species"], {})[row["face_id"]] = row["species"]
+    twice = next((name for name, count in seen.items() if count > 1), "")
+    if twice:
+        raise UserError(
+            f"{features} must hold each face once, got {twice} twice: curate the photographs again, with --overwrite;"
+            " it rejects duplicates"
+        )
+    if not by_species:
+        raise UserError(f"{features} must have animals of the splits {', '.join(splits)}, got none")
+    return {name: s for ids in by_species.values() for name, s in lowest(ids, most, seed).items()}
 
 
 def characteristic(

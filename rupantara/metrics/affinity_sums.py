@@ -1,9 +1,7 @@
 """Sums over faces from which every number of reverse mapping is computed: they add up in any order and any partition."""
 
-import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -110,30 +108,31 @@ class AffinitySums:
             self.placed + other.placed,
         )
 
-    def to_bytes(self) -> bytes:
-        """Encode as npz."""
-        arrays: dict[str, Any] = {
-            "cosines": self.cosines.counts,
-            "probabilities": self.probabilities.counts,
-            "scores": self.scores,
-            "placements": self.placements,
-            "placed": np.array(self.placed),
-            "names": np.array(sorted(self.groups)),
+    def arrays(self, space: str) -> dict[str, np.ndarray]:
+        """Return all sums as arrays that add up (`storage.statistics`), named after the space."""
+        out: dict[str, np.ndarray] = {
+            f"{space}|cosines": self.cosines.counts,
+            f"{space}|probabilities": self.probabilities.counts,
+            f"{space}|scores": self.scores,
+            f"{space}|placements": self.placements,
+            f"{space}|placed": np.array([self.placed]),
         }
-        for number, (_, sums) in enumerate(sorted(self.groups.items())):
-            arrays |= {f"{number}.{name}": np.asarray(getattr(sums, name)) for name in sums.__dataclass_fields__}
-        sink = io.BytesIO()
-        np.savez_compressed(sink, allow_pickle=False, **arrays)
-        return sink.getvalue()
+        for group, sums in self.groups.items():
+            named = {name: np.atleast_1d(getattr(sums, name)) for name in sums.__dataclass_fields__}
+            out |= {f"{space}|group|{name}|{group}": value for name, value in named.items()}
+        return out
 
     @staticmethod
-    def from_bytes(data: bytes) -> "AffinitySums":
-        """Decode what `to_bytes` gave."""
-        found = np.load(io.BytesIO(data), allow_pickle=False)
-        names: Sequence[str] = found["names"].tolist()
+    def from_arrays(arrays: Mapping[str, np.ndarray], space: str) -> "AffinitySums":
+        """Take a space's sums out of arrays."""
+        head = f"{space}|group|count|"
         groups = {}
-        for number, name in enumerate(names):
-            count, *arrays = (found[f"{number}.{key}"] for key in GroupSums.__dataclass_fields__)
-            groups[name] = GroupSums(int(count), *arrays)
-        cosines, probabilities = QuantileSketch(-1, 1, found["cosines"]), QuantileSketch(0, 1, found["probabilities"])
-        return AffinitySums(groups, cosines, probabilities, found["scores"], found["placements"], int(found["placed"]))
+        for key in sorted(k for k in arrays if k.startswith(head)):
+            group = key[len(head) :]
+            count, *others = (arrays[f"{space}|group|{name}|{group}"] for name in GroupSums.__dataclass_fields__)
+            groups[group] = GroupSums(int(count[0]), *others)
+        sketches = [
+            QuantileSketch(low, 1, arrays[f"{space}|{name}"]) for name, low in (("cosines", -1), ("probabilities", 0))
+        ]
+        members = (arrays[f"{space}|scores"], arrays[f"{space}|placements"])
+        return AffinitySums(groups, *sketches, *members, int(arrays[f"{space}|placed"][0]))

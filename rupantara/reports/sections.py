@@ -2,7 +2,7 @@
 
 import json
 
-from rupantara.metrics.affinity_file import AffinityFile
+from rupantara.metrics.affinity_file import AffinityResults
 from rupantara.reports import figures
 from rupantara.reports.html import Figure, Section
 from rupantara.reports.reverse_mapping import drawings, sentences
@@ -68,10 +68,9 @@ def morphs(uri: str) -> Section:
     )
 
 
-def affinity(uri: str) -> Section:
+def affinity(results: AffinityResults) -> Section:
     """Say which species is nearest, by region and how surely, as the affinity table's own report does."""
-    found = manifest.require(uri, "affinity")
-    n = numbers(AffinityFile.from_bytes(uris.read_bytes(uris.join(uri, found.extra["statistics"]))))
+    n = numbers(results)
     texts = [sentences.headline(n), sentences.by_region(n), sentences.over_spaces(n), sentences.CAUTION]
     drawn = [
         Figure("Probability of being nearer, by region and species", drawings.render(drawings.heat_map(n), "png")),

@@ -7,6 +7,7 @@ import numpy as np
 import pyarrow as pa
 
 from rupantara import schema
+from rupantara.bank.face_groups import Groups
 from rupantara.bank.measures import Best, compare
 from rupantara.bank.reference import Reference
 from rupantara.bank.spaces import Space
@@ -18,19 +19,6 @@ from rupantara.types import Vectors
 
 FACE = "face"
 """Factor of the bootstrap's weights of faces; the reference's members are the other factor."""
-
-
-@dataclass(frozen=True)
-class Groups:
-    """What is known of faces: the person of each (bootstrap weights go by person), and the groups that it is in (`sex=1`)."""
-
-    owner: Mapping[str, str]
-    groups: Mapping[str, Sequence[str]]
-
-    @staticmethod
-    def none() -> "Groups":
-        """Return groups that know nothing: each face is its own person, in no group."""
-        return Groups({}, {})
 
 
 @dataclass(frozen=True)
@@ -97,6 +85,19 @@ class MapAffinity:
         found = [frozenset(self._groups.groups.get(name, ())) for name in ids]
         names = sorted(set().union(*found) - {ALL}) if found else []
         return {name: np.array([name in one for one in found]) for name in names}
+
+
+OWN_FACES = 60
+"""Animals of each species whose nearness to their own species is measured, as calibration."""
+
+
+def own_species(ref: Reference, space: Space) -> AffinitySums:
+    """Measure the reference's animals against their own and other species, each without itself; groups `species=NAME`."""
+    animals = range(len(ref.species))
+    groups = {ref.ids[i]: (f"species={ref.groups[g]}",) for i, g in enumerate(ref.group.tolist()) if g in animals}
+    chosen = [i for low, high in ref.ranges[: len(animals)] for i in range(low, min(high, low + OWN_FACES))]
+    mapping = MapAffinity(ref, space, "", Groups({}, groups), MapOptions(top=1, placed_share=0))
+    return mapping.map_units([ref.ids[i] for i in chosen], ref.vectors[:, chosen].transpose(1, 0, 2))[1]
 
 
 def affinity_rows(ids: Sequence[str], ref: Reference, cells: np.ndarray, best: Best) -> pa.Table:

@@ -1,96 +1,47 @@
-"""Parts of faces or features to rows of the affinity table, with the part's sums left beside the table, a file a space."""
+"""Parts of faces or features to rows of the affinity table; the sums of every space go with the rows (`storage.statistics`)."""
 
-import hashlib
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 import pyarrow as pa
 
-from rupantara.bank.reference import Reference
-from rupantara.bank.spaces import Space
-from rupantara.errors import UserError
-from rupantara.metrics.affinity_sums import ALL, AffinitySums
-from rupantara.stages.affinity import Groups, MapAffinity, MapOptions
-from rupantara.storage import uris
-
-FOLDER = "statistics"
-MERGED = "all"
+from rupantara.bank.face_groups import read_groups
+from rupantara.bank.reference_file import ReferenceFile
+from rupantara.stages.affinity import MapAffinity, MapOptions
+from rupantara.storage import statistics, uris
+from rupantara.storage.statistics import Statistics
 
 
 @dataclass(frozen=True)
-class Mapped:
-    """A space, and the reference in it."""
+class MapPlan:
+    """What a worker needs to map parts: the reference's file, the spaces (rows are of the first), and which faces of a part."""
 
-    space: Space
-    reference: Reference
-
-
-def sums_path(prefix: str, space: str, name: str) -> str:
-    """Name a file of sums, relative to the table."""
-    return f"{FOLDER}/{prefix}-{space}-{name}.npz"
+    reference: str
+    spaces: tuple[str, ...]
+    column: str
+    faces: str = ""
+    by: tuple[str, ...] = ()
+    options: MapOptions = field(default_factory=MapOptions)
+    wanted: Mapping[str, str] = field(default_factory=dict)
+    chosen: frozenset[str] | None = None
 
 
 class MapParts:
-    """A part's faces or features -> rows of `schema.AFFINITY` in the first space; sums of every space are written first.
+    """A part's features, or faces that `extract` makes features of -> rows of `schema.AFFINITY` in the first space."""
 
-    A part's sums are named after its faces, so that a part that is done again writes the same file.
-    """
-
-    def __init__(
-        self,
-        output: str,
-        prefix: str,
-        spaces: Sequence[Mapped],
-        column: str,
-        groups: Callable[[], Groups],
-        options: MapOptions,
-        wanted: dict[str, str],
-        chosen: frozenset[str] | None = None,
-        extract: Callable[[], Callable[[pa.Table], pa.Table]] | None = None,
-    ) -> None:
-        """Load what is needed on the worker; with `extract`, batches are faces and not features."""
-        self._output, self._prefix = output, prefix
-        known = groups()
-        self._maps = {
-            one.space.name: MapAffinity(one.reference, one.space, column, known, options, wanted, chosen)
-            for one in spaces
-        }
-        self._extract = extract() if extract else None
+    def __init__(self, plan: MapPlan, extract: Callable[[pa.Table], pa.Table] | None = None) -> None:
+        """Read the reference, and the groups of faces if there is a table of them."""
+        groups = read_groups(plan.faces, plan.by)
+        file = ReferenceFile.from_bytes(uris.read_bytes(plan.reference))
+        self._extract, self._maps = extract, {}
+        for name in plan.spaces:
+            settings: Any = (plan.column, groups, plan.options, plan.wanted, plan.chosen)
+            self._maps[name] = MapAffinity(file.reference(name), file.spaces.space(name), *settings)
 
     def __call__(self, batch: pa.Table) -> pa.Table:
         """Map a part."""
         features = self._extract(batch) if self._extract else batch
-        named = hashlib.sha256("\n".join(features["face_id"].to_pylist()).encode()).hexdigest()[:16]
-        first: pa.Table | None = None
-        for space, mapping in self._maps.items():
-            rows, sums = mapping.map(features)
-            uris.write_bytes(uris.join(self._output, sums_path(self._prefix, space, named)), sums.to_bytes())
-            first = rows if first is None else first
-        assert first is not None
-        return first
-
-
-def merge_sums(output: str, prefix: str, space: str) -> AffinitySums:
-    """Merge the sums of all parts of a space, one at a time, keep the merged file and delete the parts'; or read it, if it is there."""
-    merged = uris.join(output, sums_path(prefix, space, MERGED))
-    if not uris.exists(merged):
-        total: AffinitySums | None = None
-        for path in _parts(output, prefix, space):
-            sums = AffinitySums.from_bytes(uris.read_bytes(uris.join(output, path)))
-            total = sums if total is None else total.merge(sums)
-        if total is None or ALL not in total.groups:
-            raise UserError("reverse mapping needs at least one face with a vector, got none")
-        uris.write_bytes(merged, total.to_bytes())
-    for path in _parts(output, prefix, space):
-        uris.delete(uris.join(output, path))
-    return AffinitySums.from_bytes(uris.read_bytes(merged))
-
-
-def _parts(output: str, prefix: str, space: str) -> Iterator[str]:
-    found = sorted(e.path for e in uris.list_files(uris.join(output, FOLDER), recursive=False))
-    ends = f"-{space}-{MERGED}.npz"
-    yield from (
-        f"{FOLDER}/{path}"
-        for path in found
-        if path.startswith(f"{prefix}-{space}-") and not path.endswith(ends) and path.endswith(".npz")
-    )
+        made = {name: mapping.map(features) for name, mapping in self._maps.items()}
+        sums = {key: value for name, (_, one) in made.items() for key, value in one.arrays(name).items()}
+        return statistics.attach(next(iter(made.values()))[0], Statistics(sums))

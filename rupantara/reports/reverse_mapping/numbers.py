@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from rupantara.metrics.affinity_file import AffinityFile, SpaceResult
+from rupantara.metrics.affinity_file import AffinityResults, SpaceResult
 from rupantara.metrics.affinity_summary import (
     COSINE,
     OVERALL,
@@ -51,7 +51,7 @@ class Numbers:
         return np.array([[found.get((r, s), np.nan) for s in self.species] for r in ROWS], float)
 
 
-def numbers(file: AffinityFile) -> Numbers:
+def numbers(file: AffinityResults) -> Numbers:
     """Compute all tables."""
     first = next(iter(file.spaces))
     result = file.spaces[first]

@@ -1,7 +1,6 @@
-"""What jobs.reverse_map compares faces with, read a file at a time: the bank's animals, a sample of people, groups of faces."""
+"""What faces are compared with, read a file at a time: the bank's animals, and a sample of people."""
 
-from collections.abc import Iterator, Sequence
-from functools import partial
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -9,19 +8,16 @@ import pyarrow as pa
 
 from rupantara import schema
 from rupantara.bank import spaces, versions
+from rupantara.bank.face_groups import Groups
 from rupantara.bank.reference import codes_of
 from rupantara.errors import UserError
 from rupantara.landmarks.regions import REGIONS
 from rupantara.metrics.hashed_weights import seeds
-from rupantara.stages.affinity import Groups
 from rupantara.storage import manifest, tables
 from rupantara.types import Vectors
 
 SAMPLED_FILES = 16
 """Files of a table that a sample of people is drawn from, evenly spaced."""
-
-AGES = ((0, 12, "0-12"), (13, 19, "13-19"), (20, 34, "20-34"), (35, 49, "35-49"), (50, 64, "50-64"), (65, 200, "65+"))
-"""Bands of the attribute `age`, years."""
 
 Coded = dict[str, tuple[list[str], Vectors]]
 """Group -> face ids, codes [n, 5, dim]."""
@@ -117,34 +113,3 @@ def one_a_person(rows: pa.Table, groups: Groups, by: str, most: int) -> pa.Table
             counts[group] = counts.get(group, 0) + 1
             kept.append(i)
     return rows.take(pa.array(sorted(kept), pa.int64()))
-
-
-def read_groups(faces: str, by: Sequence[str]) -> Groups:
-    """Read the person and the groups of each face of a faces table; without one nothing is known."""
-    if not faces:
-        return Groups.none()
-    owner: dict[str, str] = {}
-    groups: dict[str, tuple[str, ...]] = {}
-    for part in tables.read_parts(faces, ("face_id", "identity", "species", "split", "attributes"), schema="faces"):
-        for row in part.to_pylist():
-            owner[row["face_id"]] = row["identity"] or row["face_id"]
-            known = {a["name"]: a["value"] for a in row["attributes"] or ()}
-            known |= {"species": row["species"], "split": row["split"]}
-            groups[row["face_id"]] = tuple(f"{name}={label(name, known[name])}" for name in by if known.get(name))
-    return Groups(owner, groups)
-
-
-def label(name: str, value: str) -> str:
-    """Return the group of an attribute's value; ages go in bands."""
-    if name != "age":
-        return value
-    try:
-        age = float(value)
-    except ValueError:
-        return value
-    return next((band for low, high, band in AGES if low <= age < high + 1), value)
-
-
-def groups_of(faces: str, by: Sequence[str]) -> partial[Groups]:
-    """Return what reads the groups on a worker."""
-    return partial(read_groups, faces, tuple(by))
