@@ -8,9 +8,10 @@ from rupantara.bank.reference import Reference
 from rupantara.landmarks.regions import REGIONS
 from rupantara.metrics.affinity_sums import MEASURES
 from rupantara.metrics.nearer import nearer, placements
+from rupantara.metrics.steady import ROWS, product
 from rupantara.types import Vectors
 
-QUERIES = 128
+QUERIES = ROWS
 """Faces compared at a time: their similarities fit the processor's cache."""
 
 PERCENTILE = 0.95
@@ -39,10 +40,9 @@ def compare(units: Vectors, ref: Reference, owners: list[str], top: int, placed:
     for start in range(0, len(units), QUERIES):
         at = slice(start, start + QUERIES)
         for r in range(len(REGIONS)):
-            queries = np.ascontiguousarray(units[at, r])
-            similarity = queries @ ref.vectors[r].T
+            similarity = product(units[at, r], ref.vectors[r].T)
             scores[r] += similarity.sum(0, dtype=np.float64)
-            means = queries @ ref.means[r].T
+            means = product(units[at, r], ref.means[r].T)
             own = np.flatnonzero(excluded[at] >= 0)
             if len(own):
                 # In place of a face's own, the mean of its group, so that sums go over as many members for every face.

@@ -75,7 +75,8 @@ def sample(
         rows = one_a_person(rows, groups, by, each)
         rows = read(rows) if read else rows
         rows = schema.whole(rows, column)
-        codes = schema.dense(rows[column], len(REGIONS), -1).astype(np.float32)
+        dim = rows.schema.field(column).type.list_size // len(REGIONS)
+        codes = schema.dense(rows[column], len(REGIONS), dim).astype(np.float32)
         names = rows["face_id"].to_pylist()
         for group in sorted({group_of(name, groups, by) for name in names}):
             at = [i for i, name in enumerate(names) if group_of(name, groups, by) == group]

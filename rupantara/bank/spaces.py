@@ -13,6 +13,7 @@ from rupantara.bank.alignment import ANIMAL, HUMAN
 from rupantara.errors import UserError
 from rupantara.landmarks.regions import REGIONS
 from rupantara.metrics.cosine import unit
+from rupantara.metrics.steady import product
 from rupantara.types import Vectors
 
 MEANINGS = {
@@ -59,8 +60,10 @@ class Space:
         at = REGIONS.index(region) if region else slice(None)
         moved = (codes.astype(np.float32) - self.centre[domain][at]) * self.scale[domain][at]
         if self.matrix is not None:
-            matrix = self.matrix[at]
-            moved = moved @ matrix if region else np.einsum("nrd,rdk->nrk", moved, matrix)
+            regions = [REGIONS.index(region)] if region else range(len(REGIONS))
+            parts = [moved] if region else [moved[:, r] for r in regions]
+            whitened = [product(part, self.matrix[r]) for part, r in zip(parts, regions, strict=True)]
+            moved = whitened[0] if region else np.stack(whitened, axis=1)
         return unit(moved)[0]
 
 

@@ -89,7 +89,7 @@ class AffinitySums:
         """Sum a batch: cells [n, regions, groups, measures], weights [n, draws], `members` masks [n] of groups of faces."""
         groups = {ALL: np.ones(len(cells), bool), **members}
         made = {name: GroupSums.update(cells[mask], weights[mask]) for name, mask in groups.items() if mask.any()}
-        flat = cells.reshape(len(cells), -1, len(MEASURES))
+        flat = cells.reshape(len(cells), cells.shape[1] * cells.shape[2], len(MEASURES))
         cosines = QuantileSketch.update(flat[..., 0], -1, 1, COSINE_BINS)
         probabilities = QuantileSketch.update(flat[..., 3], 0, 1, PROBABILITY_BINS)
         return AffinitySums(made, cosines, probabilities, scores, placements, placed)

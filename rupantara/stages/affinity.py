@@ -58,7 +58,8 @@ class MapAffinity:
         rows = schema.where(batch, **self._wanted)
         rows = rows if self._chosen is None else schema.where_id(rows, self._chosen)
         rows = schema.whole(rows, self._column)
-        codes = schema.dense(rows[self._column], len(REGIONS), -1)
+        dim = rows.schema.field(self._column).type.list_size // len(REGIONS)
+        codes = schema.dense(rows[self._column], len(REGIONS), dim)
         domains = np.array(rows["domain"].to_pylist(), object)
         return self.map_codes(rows["face_id"].to_pylist(), codes, domains)
 
@@ -110,10 +111,12 @@ def affinity_rows(ids: Sequence[str], ref: Reference, cells: np.ndarray, best: B
     flat = cells.reshape(-1, len(MEASURES))
     columns = [pa.array(names[at // (regions * groups)], pa.string()), region, species]
     columns += [pa.array(flat[:, i], pa.float32(), from_pandas=True) for i in range(len(MEASURES))]
-    there = best.positions.reshape(len(at), -1) >= 0
+    there = best.positions.reshape(len(at), best.positions.shape[-1]) >= 0
     offsets = pa.array(np.concatenate([[0], there.sum(1).cumsum()]), pa.int32())
     members = pa.array(np.array(ref.ids, object), pa.string())
-    found = members.take(pa.array(best.positions.reshape(len(at), -1)[there]))
+    found = members.take(pa.array(best.positions.reshape(len(at), best.positions.shape[-1])[there]))
     columns.append(pa.ListArray.from_arrays(offsets, found))
-    columns.append(pa.ListArray.from_arrays(offsets, pa.array(best.scores.reshape(len(at), -1)[there])))
+    columns.append(
+        pa.ListArray.from_arrays(offsets, pa.array(best.scores.reshape(len(at), best.scores.shape[-1])[there]))
+    )
     return pa.table(columns, schema=schema.AFFINITY)
