@@ -9,7 +9,6 @@ ray job submit --working-dir . -- python -m jobs.build_bank --features s3://buck
 
 import logging
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Annotated, Any, ClassVar, Literal
@@ -20,10 +19,8 @@ from jobs.runtime import bank_version, cli, table_run
 from jobs.runtime.table_run import Reduced, TableRun
 from rupantara import schema
 from rupantara.bank import changes, check, choice, versions
-from rupantara.bank.alignment import Alignment
 from rupantara.bank.factory import plan_index
-from rupantara.bank.indexes import index_summary
-from rupantara.bank.queries import fit_alignment, write_spaces
+from rupantara.bank.queries import alignment_of, write_spaces
 from rupantara.bank.spec import CODES, BankSpec, made_by, model_of
 from rupantara.errors import UserError
 from rupantara.landmarks.regions import REGIONS
@@ -117,7 +114,7 @@ def build(config: Config) -> TableRun:
     model = model_of(config.features, features, column)
     recipe = RECIPE.of(settings, {"features": features.content}, {made_by(column): model})
     dim = plan.vector_dim(config.features, features, column) // len(REGIONS)
-    alignment = align(config.features, dim, column, settings["alignment"])
+    alignment = alignment_of(config.features, dim, settings["alignment"], column)
     chosen = choice.choose_animals(
         config.features, config.splits, config.most if config.choose == "hash" else 0, config.seed, removed
     )
@@ -140,30 +137,11 @@ def build(config: Config) -> TableRun:
         ),
         beside=("index",),
         extra={**kept, "vectors": column, "removed": removed, "version": versions.next_number(config.bank)},
-        prepare=partial(fitted_spaces, config, prefix, spec),
-        reduce=partial(laid_out, config.bank, recipe.fingerprint, shards, spec),
+        prepare=lambda: {"spaces": write_spaces(config.features, config.bank, prefix, spec)},
+        reduce=lambda: Reduced(changes.layout(config.bank, recipe.fingerprint, shards, spec)),
         keep_old=True,
         told=f"shards, faces by species {species}",
     )
-
-
-def fitted_spaces(config: Config, prefix: str, spec: BankSpec) -> dict[str, Any]:
-    """Fit the named spaces and say where they are."""
-    return {"spaces": write_spaces(config.features, config.bank, prefix, spec)}
-
-
-def align(features: str, dim: int, column: str, kind: str) -> Alignment:
-    """Fit the alignment of the domains on the features' train split."""
-    fitted = fit_alignment(features, dim, column, pooled=kind == "pooled") if kind != "none" else None
-    if fitted is None and kind != "none":
-        log.info("alignment is off: %s lacks train humans or animals", features)
-    return fitted or Alignment.identity(dim)
-
-
-def laid_out(bank: str, fingerprint: str, shards: Sequence[int], spec: BankSpec) -> Reduced:
-    """Say which files the shards became, and what their indexes reach."""
-    files = list(changes.written(bank, fingerprint, shards).values())
-    return Reduced({"layout": [one.as_json() for one in files], "index": index_summary(bank, files, spec)})
 
 
 def plan_change(config: Config, base: versions.BankVersion) -> changes.Change | None:

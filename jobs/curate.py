@@ -27,7 +27,6 @@ from rupantara.storage.recipe import RecipeSpec
 
 RECIPE = RecipeSpec("curate", version=2)
 PART_BYTES = 128 * 2**20
-OTHERS = "of any other picture: each is taken for a person of its own, who has no other pictures"
 log = logging.getLogger("jobs")
 
 
@@ -112,7 +111,7 @@ def curate_rules(config: Config, *, judge: bool) -> CurateRules:
 
 
 def networks(config: Config, *, animals: bool) -> list[str]:
-    """Return the names of the networks that these photographs are judged with."""
+    """Return the names of the networks that photographs are judged with, those of animals among them or not."""
     wanted = config.people_among_animals == "reject" and animals
     if wanted and not weights.has(config.weights, "mobilefacenet"):
         log.warning("people in animals' photographs are not looked for: that needs mobilefacenet.npz in --weights")
@@ -120,7 +119,7 @@ def networks(config: Config, *, animals: bool) -> list[str]:
     return ["yunet", "pfld", *(["mobilefacenet"] if wanted else [])]
 
 
-def build(config: Config) -> tuple[TableRun, Listing]:
+def build(config: Config) -> tuple[TableRun, photographs.Found]:
     """List the photographs, cut into parts on the way, and describe the run."""
     if min(config.split_percent) < 0 or not sum(config.split_percent):
         raise UserError(f"--split-percent must not be all 0, got {config.split_percent}")
@@ -132,7 +131,7 @@ def build(config: Config) -> tuple[TableRun, Listing]:
     for name, data in sidecars.items():
         known |= load_known_keypoints(data, name)
     names = networks(config, animals=found.animals) if config.weights else []
-    models = {n: hashlib.sha256(weights.load(config.weights, n)).hexdigest() for n in names}
+    models = {name: hashlib.sha256(weights.load(config.weights, name)).hexdigest() for name in names}
     inputs = {"photos": found.hash.hexdigest()}
     inputs["keypoints"] = hashlib.sha256(b"".join(sidecars[k] for k in sorted(sidecars))).hexdigest()
     settings = cli.row_config(config, "photos", "faces", "weights", "keypoints", "extensions", "sniff", "retry")
@@ -164,27 +163,26 @@ def build(config: Config) -> tuple[TableRun, Listing]:
         extra={**found.told(), "known_keypoints": len(known), "keypoint_files": sorted(sidecars)},
         told=f"{found.told()}, {len(known)} known keypoints",
     )
-    return run, found.listing
+    return run, found
 
 
 def main(config: Config) -> None:
     """Run the job."""
     if REASON in config.retry:
         raise UserError(f"--retry must name reasons that a later try can mend, got {REASON}")
-    run, listing = build(config)
-    told = run.extra
-    log.info("%d files listed, %d of them not photographs by name", told["listed"], told["not_photographs"])
-    log.info("%d known keypoints in %s", told["known_keypoints"], ", ".join(told["keypoint_files"]) or "no file")
-    for rule, count in told["by_rule"].items():
-        log.info("%d photographs fall under the rule %s", count, OTHERS if rule == DEFAULT_RULES[-1] else rule)
-    if not config.weights and not told["known_keypoints"]:
+    run, found = build(config)
+    for line in (
+        *found.lines(),
+        f"{run.extra['known_keypoints']} known keypoints in {run.extra['keypoint_files'] or 'no file'}",
+    ):
+        log.info(line)
+    if not config.weights and not run.extra["known_keypoints"]:
         log.warning("no face can be found: give --weights, or known keypoints")
-    if config.retry and not config.dry_run:
-        again = retry.Again(config.retry, listing.rows(), partial(shown_uri, config.photos))
-        for line in funnel.write(config.faces, retry.run(config, run, again)):
-            log.info(line)
+    if not config.retry or config.dry_run:
+        table_run.make(config, run)
         return
-    table_run.make(config, run)
+    again = retry.Again(config.retry, found.listing.rows(), partial(shown_uri, config.photos))
+    funnel.write(config.faces, retry.run(config, run, again))
 
 
 if __name__ == "__main__":

@@ -84,7 +84,7 @@ class Generator:
     def __init__(self, settings: Settings) -> None:
         """Load the model and find or start the bank."""
         manifest.require(settings.bank, "bank")
-        bank = ShardedBank.start(settings.bank, detached=True)
+        bank = ShardedBank.start(settings.bank)
         if bank.model_sha256 != loading.model_sha256(settings.checkpoint):
             raise UserError(
                 f"bank must be made with checkpoint: {settings.bank} is of another model than {settings.checkpoint}"

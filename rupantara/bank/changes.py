@@ -10,7 +10,7 @@ from rupantara import schema
 from rupantara.bank import versions
 from rupantara.bank.indexes import index_summary
 from rupantara.bank.rows import shard_of
-from rupantara.bank.spec import CODES, index_path, made_by, model_of, settings_path, spec_of
+from rupantara.bank.spec import CODES, BankSpec, index_path, made_by, model_of, settings_path, spec_of
 from rupantara.bank.versions import BankVersion, ShardFiles
 from rupantara.errors import UserError
 from rupantara.landmarks.regions import REGIONS
@@ -19,7 +19,7 @@ from rupantara.storage.manifest import DataFile, Manifest
 from rupantara.storage.parts import sizes_of
 from rupantara.storage.recipe import Recipe
 
-log = logging.getLogger("jobs")
+log = logging.getLogger(__name__)
 
 MakeRecipe = Callable[[Mapping[str, Any], Mapping[str, str], Mapping[str, str]], Recipe]
 """Makes the recipe of the job out of settings, inputs and models."""
@@ -150,6 +150,12 @@ def data_files(bank: str, old: Manifest, shards: Sequence[ShardFiles]) -> list[D
     others = [path for one in shards for path in (*one.index.values(), one.settings) if path]
     rows = {path: 0 if path in known else tables.read_footer(bank, path).num_rows for path in segments}
     return [known.get(path) or DataFile(path, rows.get(path, 0), sizes[path]) for path in (*segments, *others)]
+
+
+def layout(bank: str, fingerprint: str, shards: Sequence[int], spec: BankSpec) -> dict[str, Any]:
+    """Return what the manifest of a whole build says: which files each shard became, and what their indexes reach."""
+    files = list(written(bank, fingerprint, shards).values())
+    return {"layout": [one.as_json() for one in files], "index": index_summary(bank, files, spec)}
 
 
 def written(bank: str, fingerprint: str, shards: Sequence[int]) -> dict[int, ShardFiles]:

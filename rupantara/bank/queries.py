@@ -1,5 +1,6 @@
 """What a bank is asked and aligned by while it is built: codes of a features table that are not in it."""
 
+import logging
 from collections.abc import Iterator
 
 import numpy as np
@@ -15,6 +16,7 @@ from rupantara.metrics.cosine import unit
 from rupantara.storage import tables, uris
 from rupantara.types import Vectors
 
+log = logging.getLogger(__name__)
 NUM_QUERIES = 512
 """Queries that recall is measured with, a region and shard."""
 
@@ -66,3 +68,11 @@ def write_spaces(features: str, bank: str, prefix: str, spec: BankSpec) -> str:
     path = f"index/{prefix}-spaces.npz"
     uris.write_bytes(uris.join(bank, path), spaces.fit(sums).to_bytes())
     return path
+
+
+def alignment_of(features: str, region_dim: int, kind: str, column: str = CODES) -> Alignment:
+    """Return the alignment of the domains that a bank's vectors are brought by: `moments` or `pooled` of the train split, or `none`."""
+    fitted = fit_alignment(features, region_dim, column, pooled=kind == "pooled") if kind != "none" else None
+    if fitted is None and kind != "none":
+        log.info("alignment is off: %s lacks train humans or animals", features)
+    return fitted or Alignment.identity(region_dim)

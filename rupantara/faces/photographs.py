@@ -33,6 +33,17 @@ class Found:
     left_out: Counter[str] = field(default_factory=Counter)
     animals: bool = False
 
+    def lines(self) -> list[str]:
+        """Say what was found, a line each."""
+        left = ", ".join(f"{ending} {count}" for ending, count in self.left_out.most_common(8))
+        out = self.left_out.total()
+        first = f"{self.listing.files + out} files listed, {out} of them not photographs by name"
+        rules = {
+            DEFAULT_RULES[-1]: "of any other picture: each is taken for a person of its own, who has no other pictures"
+        }
+        fall = (f"{n} photographs fall under the rule {rules.get(rule, rule)}" for rule, n in self.by_rule.items())
+        return [first + (f" ({left})" if left else ""), *fall]
+
     def told(self) -> dict[str, Any]:
         """Return the counts that a manifest keeps."""
         return {

@@ -32,7 +32,7 @@ class Statistics:
     def to_bytes(self) -> bytes:
         """Encode as safetensors."""
         named = {SUM + k: v for k, v in self.sums.items()} | {LIST + k: v for k, v in self.lists.items()}
-        return save({name: np.ascontiguousarray(value) for name, value in named.items()})
+        return save({name: np.array(value, order="C") for name, value in named.items()})
 
     @staticmethod
     def from_bytes(data: bytes) -> "Statistics":

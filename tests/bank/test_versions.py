@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.dataset as pads
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -192,7 +193,7 @@ def test_a_writer_that_dies_after_its_version_has_committed(bank, tmp_path, monk
 
 def test_pruning_leaves_files_that_a_writer_is_at_work_on(bank, tmp_path):
     bank_job(bank.uri, "add", features=more(tmp_path, "a"))
-    being_written = uris.join(bank.uri, "data/part-ffffffffffff-000000.parquet")
+    being_written = uris.join(bank.uri, "_parts/part-ffffffffffff-000000.parquet")
     uris.write_bytes(being_written, b"half")
     versions.prune(bank.uri, 1)
     assert uris.exists(being_written)
@@ -344,3 +345,19 @@ def test_a_small_bank_may_hold_the_characteristic_faces_of_each_species(choose, 
     held = set(found.rows(0)["face_id"].to_pylist())
     assert found.species["cat"] == len(cats) - 2
     assert held & odd == (set() if left_out else odd)
+
+
+def test_a_plain_reader_of_the_rows_sees_the_newest_version_alone(bank) -> None:
+    """Of a folder that also held the older versions' files it would read removed faces, and most faces twice."""
+    gone = bank.rows(0)["face_id"][0].as_py()
+    newer = bank_job(bank.uri, "remove", face_ids=(gone,))
+    rows = pa.concat_tables([newer.rows(shard) for shard in range(len(newer.shards))])
+    plain = pads.dataset(f"{bank.uri}/data").to_table()
+    assert sorted(plain["feature_id"].to_pylist()) == sorted(rows["feature_id"].to_pylist())
+    assert gone not in plain["face_id"].to_pylist()
+    assert gone in versions.read(bank.uri, 1).rows(0)["face_id"].to_pylist(), (
+        "who searches the old version still finds its files"
+    )
+    assert not check(versions.read(bank.uri, 1))
+    versions.prune(bank.uri, 1)
+    assert uris.list_files(uris.join(bank.uri, "_parts")) == []

@@ -14,7 +14,6 @@ from rupantara.faces.detector import Detection
 from rupantara.faces.person import WEIGHTS, describe
 from rupantara.imaging import codec
 from rupantara.stages.curate import SURE, SURE_BESIDE_PEOPLE, CuratePhotos, CurateRules
-from rupantara.storage.uris import FileEntry
 
 SHARED = Path(__file__).resolve().parents[2].parent / "shared/data"
 PICTURE = np.zeros((8, 8, 3), np.uint8)
@@ -83,18 +82,17 @@ def test_what_is_judged_is_direction_and_length() -> None:
 
 def test_the_job_names_the_network_only_where_it_judges(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     config = curate.Config(photos="photos", faces="faces", weights=str(tmp_path))
-    people, dogs = ([FileEntry(path, 1, 1)] for path in ("lfw/Ada_Lovelace_0001.jpg", "animals/dog/a.jpg"))
     with caplog.at_level(logging.WARNING, logger="jobs"):
-        assert curate.networks(config, people) == ["yunet", "pfld"]
+        assert curate.networks(config, animals=False) == ["yunet", "pfld"]
         assert not caplog.messages
-        assert curate.networks(config, dogs) == ["yunet", "pfld"]
+        assert curate.networks(config, animals=True) == ["yunet", "pfld"]
     assert caplog.messages == [
         "people in animals' photographs are not looked for: that needs mobilefacenet.npz in --weights"
     ]
     (tmp_path / "mobilefacenet.npz").touch()
-    assert curate.networks(config, dogs) == ["yunet", "pfld", "mobilefacenet"]
-    assert curate.networks(config, people) == ["yunet", "pfld"]
-    assert curate.networks(replace(config, people_among_animals="keep"), dogs) == ["yunet", "pfld"]
+    assert curate.networks(config, animals=True) == ["yunet", "pfld", "mobilefacenet"]
+    assert curate.networks(config, animals=False) == ["yunet", "pfld"]
+    assert curate.networks(replace(config, people_among_animals="keep"), animals=True) == ["yunet", "pfld"]
 
 
 def test_a_worker_without_the_network_that_the_recipe_names_fails(tmp_path: Path) -> None:

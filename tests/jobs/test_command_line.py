@@ -76,7 +76,7 @@ def test_a_job_killed_in_the_middle_ends_with_the_same_rows(tmp_path):
         [sys.executable, "-m", *command, "--faces", str(killed)], cwd=REPOSITORY, stderr=subprocess.DEVNULL
     )
     deadline = time.monotonic() + 60
-    while not list(killed.glob("data/part-*")) and time.monotonic() < deadline:
+    while not list(killed.glob("_parts/part-*")) and time.monotonic() < deadline:
         time.sleep(0.02)
     os.kill(process.pid, signal.SIGKILL)
     process.wait()

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from tests.recipes.closure import Source, Spec
 from tests.recipes.compare import differences
+from tests.recipes.samples import NETWORKS, SAMPLES
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 RECORD = Path(__file__).with_name("recorded.json")
@@ -76,6 +77,7 @@ def samples(tree: Path, inputs: Path, out: Path, recipes: Collection[str], *, al
     log = out / "log.txt"
     out.mkdir(parents=True, exist_ok=True)
     command = [sys.executable, "-m", "tests.recipes.samples", "--inputs", str(inputs), "--out", str(out)]
+    command += ["--weights", str(NETWORKS or "")]
     command += [*(["--alone"] if alone else []), *recipes]
     with log.open("w") as file:
         done = subprocess.run(command, cwd=tree, stdout=file, stderr=subprocess.STDOUT)
@@ -97,8 +99,6 @@ def compared(commit: str, tree: Path, recipes: Collection[str]) -> dict[str, lis
 
 
 def _differences(job: str, old: Path, new: Path) -> list[str]:
-    from tests.recipes.samples import SAMPLES
-
     names = [name for name, sample in SAMPLES.items() if sample.recipe == job and (old / name).exists()]
     if not names:
         return ["the recorded commit has no sample of it"]

@@ -32,7 +32,8 @@ from jobs.runtime import cli
 from rupantara.synthetic import write_photographs
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-NETWORKS = REPOSITORY.parent / "shared/data/weights"
+NETWORKS = next((p / "shared/data/weights" for p in REPOSITORY.parents if (p / "shared/data/weights").exists()), None)
+"""Pretrained networks that are not shipped; without them what they judge is not compared."""
 DRAWN = {"humans": 80, "per_species": 12, "pictures_per_human": 1}
 
 
@@ -209,9 +210,8 @@ def of_recipes(recipes: Collection[str], *, alone: bool) -> list[str]:
     return [name for name in SAMPLES if name in wanted]
 
 
-def make(inputs: Path, out: Path, names: Collection[str]) -> None:
+def make(inputs: Path, out: Path, names: Collection[str], weights: str) -> None:
     """Make samples that read `inputs` into `out`."""
-    weights = str(NETWORKS) if NETWORKS.exists() else ""
     for name in names:
         SAMPLES[name].make(At(inputs, str(out / name), weights))
         print(f"made {name}", flush=True)
@@ -222,11 +222,12 @@ def main() -> None:
     parser.add_argument("--inputs", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--alone", action="store_true", help="what they read is in --inputs already")
+    parser.add_argument("--weights", default=str(NETWORKS or ""))
     parser.add_argument("recipes", nargs="+")
     args = parser.parse_args()
     os.chdir(REPOSITORY)
     cli.connect()
-    make(args.inputs, args.out, of_recipes(args.recipes, alone=args.alone))
+    make(args.inputs, args.out, of_recipes(args.recipes, alone=args.alone), args.weights)
     cli.disconnect()
 
 

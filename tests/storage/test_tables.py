@@ -233,11 +233,16 @@ def test_the_statistics_of_a_table_without_any_are_measured_of_its_rows(place: s
 
 
 def test_statistics_travel_in_a_file_s_metadata_unchanged() -> None:
-    measured = Statistics({'["species", "león", "ok"]': np.array([[1, 2]])}, {"sha": np.array([2**64 - 1], np.uint64)})
+    measured = Statistics(
+        {'["species", "león", "ok"]': np.array([[1, 2]]), "one": np.array(7)}, {"sha": np.array([2**64 - 1], np.uint64)}
+    )
     found = attached(attach(pa.table({"x": [1]}), measured).schema.metadata)
     assert found is not None
     for name in ("sums", "lists"):
         one, other = getattr(measured, name), getattr(found, name)
         assert one.keys() == other.keys()
-        assert all(np.array_equal(one[k], other[k]) and one[k].dtype == other[k].dtype for k in one)
+        assert all(
+            np.array_equal(one[k], other[k]) and one[k].dtype == other[k].dtype and one[k].shape == other[k].shape
+            for k in one
+        )
     assert attached(None) is None

@@ -9,7 +9,7 @@ import ray.data
 import ray.train
 import ray.train.torch
 
-from jobs.runtime.cluster import MALLOC
+from jobs.runtime.cluster import MALLOC, require_room
 from jobs.runtime.training import stop
 from jobs.runtime.training.flags import TrainingFlags
 from jobs.runtime.training.loop import WorkerPlan, run_worker
@@ -35,6 +35,7 @@ def fit(
     fs, path = uris.resolve(storage)
     _say_if_resumed(plan, uris.join(storage, name))
     workers = config.num_workers
+    require_room(config.min_workers or workers, config.cpus_per_worker, config.gpus_per_worker)
     resources = {"CPU": config.cpus_per_worker}
     resources |= {"GPU": config.gpus_per_worker} if config.gpus_per_worker else {}
     options = ray.data.ExecutionOptions(preserve_order=True)
