@@ -36,14 +36,14 @@ def cards(affinity: str, faces_table: str, most: int, face_ids: Sequence[str], b
 
 
 def chosen_rows(affinity: str, most: int, face_ids: Sequence[str]) -> list[dict[str, Any]]:
-    """Read the rows of the faces to be shown; UserError for a face that is not in the table."""
-    wanted, out = set(face_ids), []
+    """Read the rows of the named faces, or of the first `most`; UserError for a face that is not in the table."""
+    wanted, out, left = set(face_ids), [], len(face_ids) or most
     for part in tables.read_parts(affinity, schema="affinity"):
         ids = list(dict.fromkeys(part["face_id"].to_pylist()))
-        take = [i for i in ids if i in wanted] if wanted else ids[:most]
+        take = [i for i in ids if i in wanted or not face_ids][:left]
         out += schema.where_id(part, take).to_pylist() if take else []
-        wanted -= set(take)
-        if (out and not face_ids) or (face_ids and not wanted):
+        wanted, left = wanted - set(take), left - len(take)
+        if left <= 0:
             break
     if wanted:
         raise UserError(f"--face-ids must be in {affinity}, got {sorted(wanted)[0]}")

@@ -54,7 +54,7 @@ def by_region(n: Numbers) -> str:
         said.append(f"{region} {row['species']} ({row['probability']:.2f}{sure})")
     strongest = max((nearest(n, region) for region in ROWS[:-1]), key=lambda row: row["probability"])
     return (
-        f"By region: {'; '.join(said)}. The strongest of them is {strongest['region']}, nearest to {strongest['species']}."
+        f"By region: {'; '.join(said)}. The strongest likeness is of {strongest['region']} to {strongest['species']}."
         " A rank in words stands where the first place is not sure."
     )
 
@@ -122,14 +122,15 @@ def groups(n: Numbers) -> str:
     rows = n.tables["differences"]
     if not rows:
         return ""
-    pairs = {(row["first"], row["second"]) for row in rows}
+    count = len({(row["first"], row["second"]) for row in rows})
+    pairs = f"{count} pairs of groups were compared" if count > 1 else "Two groups were compared"
     beyond = sorted((row for row in rows if row["p"] <= 0.05), key=lambda row: -abs(row["d"]))
     if not beyond:
-        return f"{len(pairs)} pairs of groups were compared; none differs beyond chance in any region and species."
+        return f"{pairs}; no difference in any region and species is beyond chance."
     top = beyond[0]
     more, less = (top["first"], top["second"]) if top["difference"] > 0 else (top["second"], top["first"])
     return (
-        f"{len(pairs)} pairs of groups were compared; {len({(r['first'], r['second']) for r in beyond})} differ beyond chance somewhere."
+        f"{pairs}; beyond chance in at least one region and species: {len({(r['first'], r['second']) for r in beyond})}."
         f" The largest difference: {more} is nearer to {top['species']} in {top['region']} than {less}, by"
         f" {abs(top['difference']):.3f} in probability (d = {abs(top['d']):.2f}, corrected p = {top['p']:.3f})."
     )
