@@ -11,7 +11,7 @@ import logging
 from collections import Counter
 from dataclasses import dataclass
 from functools import partial
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import pyarrow as pa
 
@@ -20,8 +20,8 @@ from jobs.runtime.table_run import Reduced, TableRun
 from rupantara import schema
 from rupantara.bank import changes, check, choice, donors, versions
 from rupantara.bank.factory import plan_index
-from rupantara.bank.queries import alignment_of
-from rupantara.bank.spec import BankSpec
+from rupantara.bank.queries import alignment_of, write_spaces
+from rupantara.bank.spec import CODES, BankSpec, made_by, model_of
 from rupantara.errors import UserError
 from rupantara.landmarks.regions import REGIONS
 from rupantara.stages.bank import BuildShard
@@ -48,6 +48,9 @@ class Config(cli.Common):
     """Faces table whose crops the bank carries beside its codes, so that hybrids can show their fur (build; "" = region codes alone)."""
     looks: Literal["pictures", "codes"] = "pictures"
     """With --pictures: the crops themselves, or each animal's whole code in their place, which the decoder shows (build)."""
+    vectors: Literal["regions_mu", "region_features"] = "regions_mu"
+    """Column of the features table that the bank holds, a vector a region: regions_mu (codes, for mixing) or region_features (for
+    likeness, and reverse mapping) (build)."""
     num_shards: Annotated[int, cli.Range(1)] = 2
     """Shards, by the hash of face_id; one actor each serves them (build)."""
     splits: tuple[str, ...] = schema.SPLITS
@@ -65,8 +68,9 @@ class Config(cli.Common):
     an inverted file of fast-scan product codes, ranked again by the stored vectors (build)."""
     target_recall: Annotated[float, cli.Range(0.01, 1)] = 0.99
     """Recall of the ten nearest that every approximate index must reach on queries that are not in the bank (build)."""
-    alignment: Literal["moments", "none"] = "moments"
-    """`moments` takes each domain's mean and spread out of the codes before they are compared; `none` compares raw codes (build)."""
+    alignment: Literal["auto", "moments", "pooled", "none"] = "auto"
+    """`moments` takes each domain's mean and spread out of the vectors before they are compared, `pooled` one mean of both domains, `none`
+    nothing; `auto` is moments for regions_mu and pooled for all others (build)."""
     face_ids: tuple[str, ...] = ()
     """Face ids to remove, or @PATH of a list: a text file, one a line, or a spreadsheet's CSV, whose first column counts (remove). The
     bank remembers those that it held: neither `add` nor `build --overwrite` takes them up again."""
@@ -89,24 +93,34 @@ def check_flags(config: Config) -> None:
         raise UserError("--action remove needs --face-ids or --species")
 
 
+def settings_of(config: Config) -> dict[str, Any]:
+    """Return what decides the rows; a flag at the value that banks had before there was the flag is left out."""
+    skipped = ("features", "bank", "pictures", "looks", "action", "face_ids", "species", "keep", "remember_unknown")
+    settings = cli.row_config(config, *skipped) | ({"looks": config.looks} if config.pictures else {})
+    codes = config.vectors == CODES
+    if config.alignment == "auto":
+        settings["alignment"] = "moments" if codes else "pooled"
+    if codes:
+        settings.pop("vectors")
+    removed = versions.removed(config.bank)
+    return settings | ({"removed": removed} if removed else {})
+
+
 def build(config: Config) -> TableRun:
     """Plan one part for each shard."""
-    features = manifest.require(config.features, "features")
-    model, removed = features.extra["model_sha256"], versions.removed(config.bank)
-    skipped = ("features", "bank", "pictures", "looks", "action", "face_ids", "species", "keep", "remember_unknown")
-    settings = cli.row_config(config, *skipped) | ({"removed": removed} if removed else {})
-    inputs = {"features": features.content}
+    features, settings = manifest.require(config.features, "features"), settings_of(config)
+    column, removed = config.vectors, settings.get("removed", [])
+    model, inputs = model_of(config.features, features, column), {"features": features.content}
     if config.pictures:
         inputs |= {"pictures": manifest.require(config.pictures, "faces").content}
-        settings |= {"looks": config.looks}
-    recipe = RECIPE.of(settings, inputs, {"region_vae": model})
-    dim = plan.vector_dim(config.features, features, "regions_mu") // len(REGIONS)
-    alignment = alignment_of(config.features, dim, config.alignment)
-    animals = choice.Animals(config.features, config.splits, config.most, config.seed, config.choose)
+    recipe = RECIPE.of(settings, inputs, {made_by(column): model})
+    dim = plan.vector_dim(config.features, features, column) // len(REGIONS)
+    alignment = alignment_of(config.features, dim, settings["alignment"], column)
+    animals = choice.Animals(config.features, config.splits, config.most, config.seed, config.choose, column)
     chosen = animals.chosen(alignment, removed)
     half = config.store == "float16"
     plan_index(len(chosen) // config.num_shards, dim, config.index, half=half)
-    spec = BankSpec(dim, model, alignment, half, config.index, config.target_recall)
+    spec = BankSpec(dim, model, alignment, half, config.index, config.target_recall, column)
     species, prefix = dict(sorted(Counter(chosen.values()).items())), recipe.fingerprint[:12]
     kept = {"model_sha256": model, "species": species, "alignment": alignment.as_json(), "region_dim": dim}
     return TableRun(
@@ -118,7 +132,8 @@ def build(config: Config) -> TableRun:
             BuildShard, config.features, config.bank, prefix, config.num_shards, spec, frozenset(chosen)
         ),
         beside=("index",),
-        extra={**kept, "removed": removed, "version": versions.next_number(config.bank)},
+        extra={**kept, "vectors": column, "removed": removed, "version": versions.next_number(config.bank)},
+        prepare=lambda: {"spaces": write_spaces(config.features, config.bank, prefix, spec)},
         reduce=partial(finish, config, recipe.fingerprint, spec, frozenset(chosen)),
         keep_old=True,
         told=f"shards, faces by species {species}",

@@ -17,6 +17,7 @@ from jobs.evaluate import config as evaluate
 from jobs.evaluate.run import main as run_evaluation
 from jobs.generate import child, hybrid
 from jobs.runtime import cli
+from rupantara.evaluation import affinity_report
 from rupantara.reports import evaluation, funnel, html, sections
 from rupantara.storage import manifest, uris
 from rupantara.synthetic import write_photographs
@@ -210,7 +211,7 @@ def report(run: str, seconds: dict[str, float]) -> str:
             *([sections.hybrids(uris.join(run, "sampled"))] if "pretrained" in seconds else []),
             *([sections.families(uris.join(run, "sampled_families"))] if "families" in seconds else []),
             sections.hybrids(uris.join(run, "generated")),
-            sections.affinity(uris.join(run, "affinity")),
+            sections.affinity(affinity_report.results(uris.join(run, "affinity"))),
             sections.morphs(uris.join(run, "morphs")),
             evaluation.section(uris.join(run, "metrics")),
             sections.training(uris.join(run, "checkpoint")),

@@ -18,7 +18,7 @@ from rupantara.errors import UserError
 VERSION = 2
 """Version of the columns of tables that are not named in VERSIONS."""
 
-VERSIONS = {"bank": 3, "metrics": 4}
+VERSIONS = {"bank": 3, "metrics": 4, "affinity": 3}
 """Version of the columns and the layout of tables that changed since: the bank's vectors are aligned and its files have versions."""
 
 
@@ -153,15 +153,19 @@ EXPORT_PLANNED = pa.schema([("index", pa.int64()), ("source", pa.string())])
 AFFINITY = pa.schema(
     [
         ("face_id", pa.string()),
-        ("region", pa.string()),
-        ("species", pa.string()),
+        ("region", pa.dictionary(pa.int8(), pa.string())),
+        ("species", pa.dictionary(pa.int16(), pa.string())),
         ("mean", pa.float32()),
-        ("max", pa.float32()),
+        ("best", pa.float32()),
         ("percentile_95", pa.float32()),
-        ("top_ids", pa.list_(pa.string())),
-        ("top_scores", pa.list_(pa.float32())),
+        ("probability", pa.float32()),
+        ("person_probability", pa.float32()),
+        ("best_ids", pa.list_(pa.string())),
+        ("best_scores", pa.list_(pa.float32())),
     ]
 )
+"""How near a face's region is to a species, or to other people (`people`): cosines in the table's space; `probability` that a random
+feature of it is nearer than one of another species, `person_probability` that it is nearer than a random other person's."""
 
 PROBE = pa.schema(
     [
