@@ -55,6 +55,7 @@ class Config:
     pairs: int = 48
     """Held-out pairs that are measured."""
     seeds: int = 1
+    threads: int = 2
     shipped: str = ""
     """A checkpoint of jobs.train_blender, measured too."""
 
@@ -208,7 +209,7 @@ def children(net: ChildNet, codec: LatentCodec, tokens: list[torch.Tensor], boxe
 
 def main(config: Config) -> None:
     """Measure every variant and write the JSON and the table."""
-    torch.set_num_threads(2)
+    torch.set_num_threads(config.threads)
     rows, _ = read(config, "train")
     held, ids = read(config, "test")
     known = ChildNet(ChildNetConfig())

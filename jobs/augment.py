@@ -20,7 +20,7 @@ from rupantara.storage import manifest, tables, uris
 from rupantara.storage.manifest import Manifest
 from rupantara.storage.recipe import RecipeSpec
 
-RECIPE = RecipeSpec("augment", version=1)
+RECIPE = RecipeSpec("augment", version=2)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,17 +11,17 @@ import logging
 from collections import Counter
 from dataclasses import dataclass
 from functools import partial
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import pyarrow as pa
 
 from jobs.runtime import bank_version, cli, table_run
 from jobs.runtime.table_run import Reduced, TableRun
 from rupantara import schema
-from rupantara.bank import changes, check, choice, versions
+from rupantara.bank import changes, check, choice, donors, versions
 from rupantara.bank.factory import plan_index
-from rupantara.bank.queries import alignment_of
-from rupantara.bank.spec import BankSpec
+from rupantara.bank.queries import alignment_of, write_spaces
+from rupantara.bank.spec import CODES, BankSpec, made_by, model_of
 from rupantara.errors import UserError
 from rupantara.landmarks.regions import REGIONS
 from rupantara.stages.bank import BuildShard
@@ -44,6 +44,13 @@ class Config(cli.Common):
     """Features table (build, add)."""
     bank: cli.Uri
     """The bank: rows by shard, FAISS files in index/, manifests of its versions."""
+    pictures: cli.Uri = ""
+    """Faces table whose crops the bank carries beside its codes, so that hybrids can show their fur (build; "" = region codes alone)."""
+    looks: Literal["pictures", "codes"] = "pictures"
+    """With --pictures: the crops themselves, or each animal's whole code in their place, which the decoder shows (build)."""
+    vectors: Literal["regions_mu", "region_features"] = "regions_mu"
+    """Column of the features table that the bank holds, a vector a region: regions_mu (codes, for mixing) or region_features (for
+    likeness, and reverse mapping) (build)."""
     num_shards: Annotated[int, cli.Range(1)] = 2
     """Shards, by the hash of face_id; one actor each serves them (build)."""
     splits: tuple[str, ...] = schema.SPLITS
@@ -61,8 +68,9 @@ class Config(cli.Common):
     an inverted file of fast-scan product codes, ranked again by the stored vectors (build)."""
     target_recall: Annotated[float, cli.Range(0.01, 1)] = 0.99
     """Recall of the ten nearest that every approximate index must reach on queries that are not in the bank (build)."""
-    alignment: Literal["moments", "none"] = "moments"
-    """`moments` takes each domain's mean and spread out of the codes before they are compared; `none` compares raw codes (build)."""
+    alignment: Literal["auto", "moments", "pooled", "none"] = "auto"
+    """`moments` takes each domain's mean and spread out of the vectors before they are compared, `pooled` one mean of both domains, `none`
+    nothing; `auto` is moments for regions_mu and pooled for all others (build)."""
     face_ids: tuple[str, ...] = ()
     """Face ids to remove, or @PATH of a list: a text file, one a line, or a spreadsheet's CSV, whose first column counts (remove). The
     bank remembers those that it held: neither `add` nor `build --overwrite` takes them up again."""
@@ -85,37 +93,59 @@ def check_flags(config: Config) -> None:
         raise UserError("--action remove needs --face-ids or --species")
 
 
+def settings_of(config: Config) -> dict[str, Any]:
+    """Return what decides the rows; a flag at the value that banks had before there was the flag is left out."""
+    skipped = ("features", "bank", "pictures", "looks", "action", "face_ids", "species", "keep", "remember_unknown")
+    settings = cli.row_config(config, *skipped) | ({"looks": config.looks} if config.pictures else {})
+    codes = config.vectors == CODES
+    if config.alignment == "auto":
+        settings["alignment"] = "moments" if codes else "pooled"
+    if codes:
+        settings.pop("vectors")
+    removed = versions.removed(config.bank)
+    return settings | ({"removed": removed} if removed else {})
+
+
 def build(config: Config) -> TableRun:
     """Plan one part for each shard."""
-    features = manifest.require(config.features, "features")
-    model, removed = features.extra["model_sha256"], versions.removed(config.bank)
-    skipped = ("features", "bank", "action", "face_ids", "species", "keep", "remember_unknown")
-    settings = cli.row_config(config, *skipped) | ({"removed": removed} if removed else {})
-    recipe = RECIPE.of(settings, {"features": features.content}, {"region_vae": model})
-    dim = plan.vector_dim(config.features, features, "regions_mu") // len(REGIONS)
-    alignment = alignment_of(config.features, dim, config.alignment)
-    animals = choice.Animals(config.features, config.splits, config.most, config.seed, config.choose)
+    features, settings = manifest.require(config.features, "features"), settings_of(config)
+    column, removed = config.vectors, settings.get("removed", [])
+    model, inputs = model_of(config.features, features, column), {"features": features.content}
+    if config.pictures:
+        inputs |= {"pictures": manifest.require(config.pictures, "faces").content}
+    recipe = RECIPE.of(settings, inputs, {made_by(column): model})
+    dim = plan.vector_dim(config.features, features, column) // len(REGIONS)
+    alignment = alignment_of(config.features, dim, settings["alignment"], column)
+    animals = choice.Animals(config.features, config.splits, config.most, config.seed, config.choose, column)
     chosen = animals.chosen(alignment, removed)
     half = config.store == "float16"
     plan_index(len(chosen) // config.num_shards, dim, config.index, half=half)
-    spec = BankSpec(dim, model, alignment, half, config.index, config.target_recall)
+    spec = BankSpec(dim, model, alignment, half, config.index, config.target_recall, column)
     species, prefix = dict(sorted(Counter(chosen.values()).items())), recipe.fingerprint[:12]
     kept = {"model_sha256": model, "species": species, "alignment": alignment.as_json(), "region_dim": dim}
-    shards = range(config.num_shards)
     return TableRun(
         output=config.bank,
         schema="bank",
         recipe=recipe,
-        plan=plan.of_rows([pa.table({"shard": [i]}) for i in shards]),
+        plan=plan.of_rows([pa.table({"shard": [i]}) for i in range(config.num_shards)]),
         make_stage=partial(
             BuildShard, config.features, config.bank, prefix, config.num_shards, spec, frozenset(chosen)
         ),
         beside=("index",),
-        extra={**kept, "removed": removed, "version": versions.next_number(config.bank)},
-        reduce=lambda: Reduced(changes.layout(config.bank, recipe.fingerprint, shards, spec)),
+        extra={**kept, "vectors": column, "removed": removed, "version": versions.next_number(config.bank)},
+        prepare=lambda: {"spaces": write_spaces(config.features, config.bank, prefix, spec)},
+        reduce=partial(finish, config, recipe.fingerprint, spec, frozenset(chosen)),
         keep_old=True,
         told=f"shards, faces by species {species}",
     )
+
+
+def finish(config: Config, fingerprint: str, spec: BankSpec, chosen: frozenset[str]) -> Reduced:
+    """Write the animals' looks beside the bank where they are asked for, and describe its files."""
+    if config.pictures:
+        count = donors.write(config.bank, config.pictures, chosen, config.features if config.looks == "codes" else "")
+        log.info("%d animals with %s", count, config.looks)
+    return Reduced(changes.layout(config.bank, fingerprint, range(config.num_shards), spec))
 
 
 def plan_change(config: Config, base: versions.BankVersion) -> changes.Change | None:

@@ -22,7 +22,7 @@ from rupantara.stages.extract import COLUMNS, ExtractFeatures
 from rupantara.storage import manifest, plan, tables
 from rupantara.storage.recipe import RecipeSpec
 
-RECIPE = RecipeSpec("extract", version=2)
+RECIPE = RecipeSpec("extract", version=3)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,11 +38,12 @@ class Config(cli.Common):
     checkpoint: cli.Uri = ""
     """Checkpoint of jobs.train_vae, for region_vae."""
     weights: cli.Uri = ""
-    """Folder or s3:// prefix of pretrained networks, for arcface and arcface_features (mobilefacenet.npz), vggface and e4e."""
+    """Folder or s3:// prefix of pretrained networks, for arcface and arcface_features (mobilefacenet.npz), region_features (SqueezeNet,
+    VGG16), vggface and e4e."""
     extractors: tuple[str, ...] = ()
-    """region_vae, identity (ships), arcface, arcface_features, vggface, e4e, vggface_random, texture, crop; each may be followed by
-    :batch_size=N, :precision=bf16, :store=float16, :seed=N, :size=N (a picture's side). Empty = region_vae with --checkpoint, arcface
-    with --weights, identity without either."""
+    """region_vae, region_features, region_features_vgg16, identity (ships), arcface, arcface_features, vggface, e4e, vggface_random,
+    texture, crop; each may be followed by :batch_size=N, :precision=bf16, :store=float16, :seed=N, :size=N (a picture's side). Empty = region_vae
+    with --checkpoint, arcface with --weights, identity without either."""
     mean_of: cli.Uri = ""
     """Features table whose mean landmarks textures are warped to (for morphs: that of their faces); empty = the mean of the
     train split of --faces."""
@@ -58,7 +59,7 @@ def specs_of(config: Config) -> list[Spec]:
         or ["identity"]
     )
     specs = [extractors.parse(text) for text in chosen]
-    names = [spec.name.removesuffix("_random") for spec in specs]
+    names = [spec.name.removesuffix("_random").removesuffix("_vgg16") for spec in specs]
     if len(set(names)) < len(names):
         raise UserError(f"each extractor may be named once, got {', '.join(chosen)}")
     for spec in specs:

@@ -27,7 +27,6 @@ from rupantara.training.marked_rows import InFolds, MarkedRows, marked_table, re
 from rupantara.training.streams import Stream
 
 RECIPE = RecipeSpec("train_landmarks", version=1)
-MARKS = RecipeSpec("marked_photographs", version=1)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,8 +82,8 @@ def marked(config: Config) -> tuple[str, int]:
     chosen = {e.path: e for e in listed if e.path in marks or e.path in set(nothing)}
     inputs = {"photos": uris.fingerprint_files(list(chosen.values()))}
     inputs["points"] = hashlib.sha256(b"".join(files.values())).hexdigest()
-    settings = {"folds": config.folds, "leave_out": config.leave_out, "people": config.people}
-    recipe = MARKS.of(settings, inputs, {})
+    settings = {"table": "marked", "folds": config.folds, "leave_out": config.leave_out, "people": config.people}
+    recipe = RECIPE.of(settings, inputs, {})
     uri = f"{config.checkpoint.rstrip('/')}_marked/{recipe.fingerprint[:12]}"
     running = manifest.begin(uri, "marked", recipe, version=schema.VERSION, overwrite=True)
     if running is not None:

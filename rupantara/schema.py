@@ -18,7 +18,7 @@ from rupantara.errors import UserError
 VERSION = 2
 """Version of the columns of tables that are not named in VERSIONS."""
 
-VERSIONS = {"bank": 3, "metrics": 4}
+VERSIONS = {"bank": 3, "metrics": 4, "affinity": 3}
 """Version of the columns and the layout of tables that changed since: the bank's vectors are aligned and its files have versions."""
 
 
@@ -153,15 +153,19 @@ EXPORT_PLANNED = pa.schema([("index", pa.int64()), ("source", pa.string())])
 AFFINITY = pa.schema(
     [
         ("face_id", pa.string()),
-        ("region", pa.string()),
-        ("species", pa.string()),
+        ("region", pa.dictionary(pa.int8(), pa.string())),
+        ("species", pa.dictionary(pa.int16(), pa.string())),
         ("mean", pa.float32()),
-        ("max", pa.float32()),
+        ("best", pa.float32()),
         ("percentile_95", pa.float32()),
-        ("top_ids", pa.list_(pa.string())),
-        ("top_scores", pa.list_(pa.float32())),
+        ("probability", pa.float32()),
+        ("person_probability", pa.float32()),
+        ("best_ids", pa.list_(pa.string())),
+        ("best_scores", pa.list_(pa.float32())),
     ]
 )
+"""How near a face's region is to a species, or to other people (`people`): cosines in the table's space; `probability` that a random
+feature of it is nearer than one of another species, `person_probability` that it is nearer than a random other person's."""
 
 PROBE = pa.schema(
     [
@@ -234,6 +238,22 @@ def bank(region_dim: int, model_sha256: str, dtype: pa.DataType | None = None) -
             ("std", pa.float32()),
         ]
     )
+
+
+DONORS = pa.schema(
+    [
+        ("face_id", pa.string()),
+        ("species", pa.string()),
+        ("global_code", pa.list_(pa.float16())),
+        ("region_codes", pa.list_(pa.float16())),
+        vector_field("points", 6, 2),
+        ("yaw", pa.float32()),
+        ("eyes_open", pa.bool_()),
+        ("fitness", pa.float32()),
+    ]
+)
+"""Animals whose looks a bank lends: the aligned crop, or null and the whole code that a decoder shows instead; six points as fractions
+of the crop, (px + 0.5) / side, NaN = not seen; how fit each is to lend its face."""
 
 
 def points_of(row: Mapping[str, Any]) -> np.ndarray | None:

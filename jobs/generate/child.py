@@ -64,6 +64,8 @@ class Config(kind.Config):
     """Whose hair, clothes, background and light a child has: the first's, the second's or the mean of people."""
     age: float | None = None
     """Age that children are shown at, years (needs --edits-from)."""
+    ages: tuple[float, ...] = ()
+    """Ages that the first child of each pair is shown at beside, years (needs --edits-from)."""
     edit: tuple[str, ...] = ()
     """Edits, as age=-20 or smile=1 (needs --edits-from)."""
     edits_from: cli.Uri = ""
@@ -79,13 +81,13 @@ DEFAULT = Config(checkpoint=cli.REQUIRED, blender=cli.REQUIRED, generated=cli.RE
 
 def asked(config: Config) -> dict[str, Any]:
     """Return what each pair's request says; UserError for flags that contradict each other."""
-    if (config.age is not None or config.edit) and not config.edits_from:
-        raise UserError("--age and --edit need --edits-from, a checkpoint of jobs.train_edits")
+    if (config.age is not None or config.ages or config.edit) and not config.edits_from:
+        raise UserError("--age, --ages and --edit need --edits-from, a checkpoint of jobs.train_edits")
     dominance: float | dict[str, float] = config.dominance
     if config.dominance_of:
         dominance = dict(edits.parse(text) for text in config.dominance_of)
     wanted: dict[str, Any] = {"siblings": config.siblings, "seed": config.seed, "dominance": dominance}
-    wanted |= {"variation": config.variation, "edits": config.edit, "age": config.age}
+    wanted |= {"variation": config.variation, "edits": config.edit, "age": config.age, "ages": config.ages}
     return wanted | {"surroundings": config.surroundings, "parents": config.parents}
 
 

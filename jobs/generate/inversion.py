@@ -1,6 +1,5 @@
 """Faces out of vectors: of a features table, of a .npy file, or of photographs whose faces are found and embedded first."""
 
-from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
@@ -143,11 +142,7 @@ def _recipe(config: Config, loaded: LoadedFaceDecoder, source: str, content: str
     return RECIPE.of(settings, {source: content}, models | dict(decoders))
 
 
-SOURCES: dict[str, Callable[[Config, LoadedFaceDecoder], Plan]] = {
-    "features": of_features,
-    "vectors": of_vectors,
-    "photos": of_photos,
-}
+SOURCES = {"features": of_features, "vectors": of_vectors, "photos": of_photos}
 
 
 def main(config: Config) -> None:

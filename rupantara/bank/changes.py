@@ -10,7 +10,7 @@ from rupantara import schema
 from rupantara.bank import versions
 from rupantara.bank.indexes import index_summary
 from rupantara.bank.rows import shard_of
-from rupantara.bank.spec import BankSpec, index_path, settings_path, spec_of
+from rupantara.bank.spec import CODES, BankSpec, index_path, made_by, model_of, settings_path, spec_of
 from rupantara.bank.versions import BankVersion, ShardFiles
 from rupantara.errors import UserError
 from rupantara.landmarks.regions import REGIONS
@@ -49,8 +49,9 @@ def recipe_of(
     """Return the recipe of a change: the bank's own settings stay with it, so that the next change finds them."""
     names = ("store", "index", "target_recall", "alignment", "num_shards")
     kept = {name: base.manifest.recipe.config[name] for name in names}
+    kept |= {"vectors": base.vectors} if base.vectors != CODES else {}
     inputs = {"bank": base.content, **(inputs or {})}
-    return make(kept | {"action": action} | settings, inputs, {"region_vae": base.model_sha256})
+    return make(kept | {"action": action} | settings, inputs, {made_by(base.vectors): base.model_sha256})
 
 
 def ids_of(base: BankVersion) -> dict[str, str]:
@@ -67,7 +68,7 @@ def plan_add(
 ) -> Change | None:
     """Plan to add the chosen animals (id -> species) of a features table that the bank does not hold yet."""
     found = manifest.require(features, "features")
-    model = found.extra["model_sha256"]
+    model = model_of(features, found, base.vectors)
     if model != base.model_sha256:
         raise UserError(f"--features and --bank must be of one model, got {model[:12]} and {base.model_sha256[:12]}")
     known, barred = ids_of(base), frozenset(base.removed)

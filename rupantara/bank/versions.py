@@ -16,6 +16,7 @@ from typing import Any
 import pyarrow as pa
 
 from rupantara.bank.alignment import Alignment
+from rupantara.bank.spaces import Spaces
 from rupantara.errors import MissingError, RefusedError, UserError
 from rupantara.storage import manifest, parquet, tables, uris
 from rupantara.storage.manifest import Manifest
@@ -57,6 +58,17 @@ class BankVersion:
     def model_sha256(self) -> str:
         """Return the SHA-256 of the weights that made its codes."""
         return self.manifest.extra["model_sha256"]
+
+    @property
+    def vectors(self) -> str:
+        """Return the column of a features table that it holds."""
+        return self.manifest.extra.get("vectors", "regions_mu")
+
+    @property
+    def spaces(self) -> Spaces | None:
+        """Read the named spaces that were fitted with it; None for a bank of before there were any."""
+        path = self.manifest.extra.get("spaces", "")
+        return Spaces.from_bytes(uris.read_bytes(uris.join(self.uri, path))) if path else None
 
     @property
     def alignment(self) -> Alignment:

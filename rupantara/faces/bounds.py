@@ -11,9 +11,11 @@ class Bounds:
 
     max_pixels: int = codec.MAX_PIXELS
     """Largest photograph that is decoded, width times height."""
+    max_bytes: int = 2**28
+    """Largest file that is read (reject: too_large)."""
     min_interocular_px: float = 16.0
     """Smallest distance between the eyes in the photograph (reject: too_small)."""
-    min_coverage: float = 0.35
+    min_coverage: float = 0.28
     """Smallest share of the crop that lies inside the photograph (reject: out_of_frame)."""
     min_sharpness: float = 0.0
     """Smallest sharpness (reject: blurred); see rupantara.imaging.quality."""

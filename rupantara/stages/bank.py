@@ -13,7 +13,7 @@ from rupantara.bank.factory import IndexPlan
 from rupantara.bank.indexes import build_index, plan_of, settings_of, vectors_of, write_indexes
 from rupantara.bank.queries import read_queries
 from rupantara.bank.rows import bank_rows, select_shard
-from rupantara.bank.spec import COLUMNS, BankSpec
+from rupantara.bank.spec import BankSpec
 from rupantara.bank.versions import BankVersion
 from rupantara.landmarks.regions import REGIONS
 from rupantara.storage import tables, uris
@@ -103,6 +103,6 @@ class ChangeShard:
 
 def new_rows(features: str, chosen: frozenset[str], shard: int, num_shards: int, spec: BankSpec) -> pa.Table:
     """Return the chosen faces' rows of one shard, sorted."""
-    parts = tables.read_parts(features, COLUMNS, schema="features")
+    parts = tables.read_parts(features, spec.read, schema="features")
     found = [select_shard(schema.where_id(part, chosen), shard, num_shards) for part in parts]
-    return bank_rows(pa.concat_tables(found), spec.columns, spec.alignment)
+    return bank_rows(pa.concat_tables(found), spec.columns, spec.alignment, spec.vectors)

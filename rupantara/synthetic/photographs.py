@@ -1,18 +1,15 @@
 """Writes drawn faces as a folder of photographs, laid out as the downloaded data sets are."""
 
 import json
-import logging
 from collections.abc import Callable
 
 import cv2
 import numpy as np
 
-from rupantara.storage import uris
 from rupantara.synthetic.faces import HUMAN, draw_face
 from rupantara.synthetic.species import SPECIES
 
 JPEG_QUALITY = 95
-log = logging.getLogger(__name__)
 
 
 def write_photographs(
@@ -51,15 +48,3 @@ def _pictures(humans: int, per_species: int, pictures_per_human: int) -> list[tu
 def _jpeg(image: np.ndarray) -> bytes:
     _, data = cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
     return data.tobytes()
-
-
-def draw_folder(folder: str, **wanted: int) -> str:
-    """Draw photographs into a folder, unless the same are there already (`write_photographs` says what is wanted); return the folder."""
-    mark = uris.join(folder, "drawn.json")
-    if not uris.exists(mark) or json.loads(uris.read_bytes(mark)) != wanted:
-        for old in uris.list_files(folder):
-            uris.delete(uris.join(folder, old.path))
-        log.info("drawing photographs: %s", ", ".join(f"{name} {number}" for name, number in wanted.items()))
-        write_photographs(lambda path, data: uris.write_bytes(uris.join(folder, path), data), **wanted)
-        uris.write_bytes(mark, json.dumps(wanted).encode())
-    return folder

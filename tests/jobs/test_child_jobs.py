@@ -121,7 +121,7 @@ def test_drawn_pairs_keep_their_rule_and_a_second_run_does_nothing(world: dict[s
     ("over", "said"),
     [
         ({"faces": "", "samples": 0}, "give either --faces or --samples"),
-        ({"age": 5.0}, "--age and --edit need --edits-from"),
+        ({"age": 5.0}, "--age, --ages and --edit need --edits-from"),
         ({"pairs": "nowhere"}, "must be a CSV file or a table"),
         ({"rule": "like_group"}, "people whom the rule like_group pairs"),
         ({"samples": 4, "faces": ""}, "must have a prior"),

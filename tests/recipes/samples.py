@@ -19,13 +19,16 @@ from jobs import (
     pack,
     probe,
     reverse_map,
+    train_blender,
     train_decoder,
+    train_edits,
+    train_landmarks,
     train_vae,
     train_zoo,
 )
 from jobs.evaluate.config import Config as Evaluation
 from jobs.evaluate.run import main as evaluate
-from jobs.generate import hybrid, inversion, variation
+from jobs.generate import child, hybrid, inversion, variation
 from jobs.runtime import cli
 from rupantara.synthetic import write_photographs
 
@@ -107,6 +110,12 @@ def trained_zoo(at: At) -> None:
     )
 
 
+def trained_landmarks(at: At) -> None:
+    config = replace(train_landmarks.presets()["smoke"], epochs=1)
+    paths = {"photos": at.photos, "points": (f"{at.photos}/keypoints.json",), "checkpoint": at.out}
+    train_landmarks.main(replace(config, **paths))
+
+
 def hybrids(at: At) -> None:
     hybrid.main(hybrid.Config(faces=at.faces, checkpoint=at.vae, bank=at.bank, generated=at.out, limit=4))
 
@@ -117,6 +126,27 @@ def sampled_hybrids(at: At) -> None:
 
 def inverted(at: At) -> None:
     inversion.main(inversion.Config(features=at.features, checkpoint=at.decoder, generated=at.out, limit=4))
+
+
+def labelled(at: At) -> None:
+    rules = (r"(^|/)human/drawn/(?P<identity>[^/]+(?P<age>\d\d))_\d+\.\w+$",)
+    config = curate.Config(photos=at.photos, faces=at.out, weights=at.weights, rules=rules)
+    curate.main(replace(config, split_percent=(60, 20, 20)))
+
+
+def trained_blender(at: At) -> None:
+    config = replace(train_blender.presets()["smoke"], identity_weight=0.0, parents="decoded", epochs=1)
+    train_blender.main(replace(config, features=at.features, faces=at.faces, codec=at.vae, checkpoint=at.out))
+
+
+def fitted_edits(at: At) -> None:
+    config = replace(train_edits.presets()["default"], features=at.labelled_features, faces=at.labelled, codec=at.vae)
+    train_edits.main(replace(config, checkpoint=at.out, edits=("age",)))
+
+
+def children(at: At) -> None:
+    config = child.Config(faces=at.labelled, checkpoint=at.vae, blender=at.blender, generated=at.out, count=3)
+    child.main(replace(config, siblings=2, edits_from=at.edits, age=9.0))
 
 
 SAMPLES = {
@@ -193,6 +223,18 @@ SAMPLES = {
             Evaluation(faces=at.faces, generated=at.generated, metrics=at.out, weights=at.weights, limit=8)
         ),
     ),
+    "landmarks": Sample("train_landmarks", ("photos",), trained_landmarks),
+    "labelled": Sample("curate", ("photos",), labelled),
+    "labelled_features": Sample(
+        "extract",
+        ("labelled",),
+        lambda at: extract.main(
+            extract.Config(faces=at.labelled, features=at.out, checkpoint=at.vae, extractors=("region_vae",))
+        ),
+    ),
+    "blender": Sample("train_blender", ("faces", "features"), trained_blender),
+    "edits": Sample("train_edits", ("labelled", "labelled_features"), fitted_edits),
+    "children": Sample("generate_child", ("labelled", "blender", "edits"), children),
     "zoo": Sample("train_zoo", ("faces",), trained_zoo),
     "variations": Sample(
         "generate_variation",

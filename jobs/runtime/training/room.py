@@ -118,6 +118,5 @@ def _words(room: Room, workers: int) -> str:
 
 def threads(asked: int, spare: int) -> int:
     """Return the torch threads of this worker: those asked for, or as many as Ray gave it CPUs, no more than the machine has."""
-    given = int(ray.get_runtime_context().get_assigned_resources().get("CPU", 1.0)) + spare
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return asked or max(1, min(given, cores))
+    return asked or max(1, min(cluster.given().threads + spare, cores))
