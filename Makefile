@@ -7,6 +7,14 @@ RUN ?= runs/$(if $(PHOTOS),photos,demo)
 SERVED = $(if $(PHOTOS)$(filter-out file,$(origin RUN)),$(RUN)/checkpoint,pretrained/region_vae)
 # Local paths are made absolute, because Serve's replicas run elsewhere; URIs stay as they are.
 at = $(if $(findstring ://,$(1)),$(1),$(abspath $(1)))
+empty :=
+space := $(empty) $(empty)
+comma := ,
+# Checkpoints of variations and inversions that ship: folders of these.
+VARIATIONS ?= $(wildcard pretrained/zoo/*)
+CHILDREN ?= $(if $(filter pretrained/%,$(SERVED)),$(wildcard pretrained/blender))
+EDITS ?= $(if $(CHILDREN),$(wildcard pretrained/edits))
+INVERSIONS ?= $(wildcard pretrained/inversion/*)
 # Pip's own places to look are handed to uv, which does not read them.
 export UV_FIND_LINKS ?= $(PIP_FIND_LINKS)
 export UV_LINK_MODE ?= copy
@@ -52,9 +60,16 @@ bench: install
 	$(PY) -m benchmarks.curate
 	$(PY) -m benchmarks.train_step
 
-# An endpoint over the shipped model, or over a run's (RUN=runs/photos): curl -F photo=@face.jpg -F species=tiger http://127.0.0.1:8000/v1/hybrids -o hybrid.png
+# Endpoints and a page over the shipped models, or over a run's (RUN=runs/photos), at HOST and PORT; beyond this machine with TOKENS alone:
+#   curl -F photo=@face.jpg -F species=tiger http://127.0.0.1:8000/v1/hybrids -o hybrid.png
+# HOST is read from the command line alone: shells set a variable of that name.
+PORT ?= 8000
 serve: install
-	$(VENV)/bin/serve run serve.app:build checkpoint=$(call at,$(SERVED)) bank=$(call at,$(dir $(SERVED))bank) weights=$(call at,$(WEIGHTS))
+	$(PY) -m serve host=$(if $(filter command line,$(origin HOST)),$(HOST),127.0.0.1) port=$(PORT) tokens=$(call at,$(TOKENS)) \
+	  checkpoint=$(call at,$(SERVED)) bank=$(call at,$(dir $(SERVED))bank) weights=$(call at,$(WEIGHTS)) \
+	  variations=$(subst $(space),$(comma),$(foreach one,$(VARIATIONS),$(notdir $(one))=$(call at,$(one)))) \
+	  children=$(call at,$(CHILDREN)) edits=$(call at,$(EDITS)) \
+	  inversions=$(subst $(space),$(comma),$(foreach one,$(INVERSIONS),$(notdir $(one))=$(call at,$(one))))
 
 # A real S3-compatible server on loopback (OpenStack Swift, in an environment of its own); Ctrl-C ends it.
 s3: install

@@ -15,6 +15,7 @@ from typing import Any
 import ray
 from ray.exceptions import RayError, RayTaskError
 
+from actors import room
 from actors.bank_shard import BankShard
 from actors.fan_out import MAX_PENDING, first_line
 from rupantara.bank import versions
@@ -29,9 +30,6 @@ PREFIX = "bank-"
 """Of the names of all shard actors."""
 MAX_CONCURRENCY = 4
 """Calls that a replica works on at a time: FAISS lets go of Python while it searches."""
-MEMORY_FACTOR = 3.0
-"""Memory of a loaded shard over the bytes of its files: rows once as columns, once as the vectors that are searched, and ids."""
-LEAST_MEMORY_BYTES = 64 * 2**20
 PATIENCE_S = 10.0
 """After so long it is said what is waited for."""
 
@@ -70,8 +68,8 @@ class Placing:
 
 def start(found: versions.BankVersion, placing: Placing) -> View:
     """Start the actors of a version; raise BankUnavailableError at once where the cluster has no room for them."""
-    memory = [memory_bytes(found, shard) for shard in range(len(found.shards))]
-    require_room(memory * placing.replicas, placing)
+    require_room(found, placing)
+    memory = room.shard_bytes(found)
     threads = placing.threads or max(1, (os.cpu_count() or 1) // (len(memory) * placing.replicas))
     token, actor = uuid.uuid4().hex[:12], ray.remote(BankShard)
     handles = []
@@ -84,45 +82,16 @@ def start(found: versions.BankVersion, placing: Placing) -> View:
     return view_of(found, tuple(handles))
 
 
-def memory_bytes(found: versions.BankVersion, shard: int) -> int:
-    """Estimate the memory of a loaded shard from its files."""
-    sizes = {file.path: file.bytes for file in found.manifest.files}
-    one = found.shards[shard]
-    files = (*one.segments, *one.index.values())
-    return int(MEMORY_FACTOR * sum(sizes.get(path, 0) for path in files)) + LEAST_MEMORY_BYTES
-
-
-def require_room(memory: Sequence[int], placing: Placing) -> None:
-    """Raise BankUnavailableError where no node, or the whole cluster, has the memory, CPUs or GPUs that shards ask for.
-
-    A cluster that grows on demand is asked for nothing but a node large enough.
-    """
-    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
-    largest = max((node.get("memory", 0.0) for node in nodes), default=0.0)
-    grows = not any(node.get("CPU") for node in nodes[:1])
-    free = ray.available_resources()
-    wanted = {
-        "memory": float(sum(memory)),
-        "CPU": placing.num_cpus * len(memory),
-        "GPU": placing.num_gpus * len(memory),
-    }
-    short = [name for name, amount in wanted.items() if amount > free.get(name, 0.0)]
-    if not grows and max(memory) > largest:
-        raise BankUnavailableError(
-            f"a bank shard needs {_gib(max(memory))} of memory, and the largest node offers {_gib(largest)}: build the bank with more"
-            " --num-shards, or use larger nodes"
-        )
-    if short and not grows:
-        name = short[0]
-        need, left = (_gib(v) if name == "memory" else f"{v:g} {name}s" for v in (wanted[name], free.get(name, 0.0)))
-        raise BankUnavailableError(
-            f"{len(memory)} bank shards need {need}{' of memory' if name == 'memory' else ''}, and the cluster has {left} free: add a"
-            " node, or end other banks (python -m jobs.bank_report --action running)"
-        )
-
-
-def _gib(size: float) -> str:
-    return f"{size / 2**30:.2f} GiB"
+def require_room(found: versions.BankVersion, placing: Placing) -> None:
+    """Raise BankUnavailableError where the nodes never hold the memory, or the CPUs and GPUs, that shards ask for."""
+    if why := room.lacking(room.shard_bytes(found) * placing.replicas):
+        raise BankUnavailableError(f"{found.uri}: {why}")
+    number, there = len(found.shards) * placing.replicas, ray.cluster_resources()
+    for name, each in (("CPU", placing.num_cpus), ("GPU", placing.num_gpus)):
+        if each * number > there.get(name, 0.0):
+            raise BankUnavailableError(
+                f"{found.uri}: {number} bank shards of {each:g} {name}s need {each * number:g}, the cluster has {there.get(name, 0):g}"
+            )
 
 
 def wait_all(refs: Sequence[Any], timeout_s: float, what: str) -> None:
@@ -137,7 +106,7 @@ def wait_all(refs: Sequence[Any], timeout_s: float, what: str) -> None:
         free = ray.available_resources()
         raise BankUnavailableError(
             f"{len(late)} of {len(refs)} bank shards {what} within {timeout_s:g} s: the cluster has"
-            f" {free.get('CPU', 0):g} CPUs and {_gib(free.get('memory', 0))} of memory free"
+            f" {free.get('CPU', 0):g} CPUs and {room.gib(free.get('memory', 0))} of memory free"
         )
     try:
         ray.get(list(ready), timeout=timeout_s)

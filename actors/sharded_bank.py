@@ -159,6 +159,13 @@ class ShardedBank:
         # The ids that a search returns name the region too.
         return arrays, None if exclude is None else [name.partition("/")[0] for name in exclude]
 
+    def num_faces(self, species: str) -> int:
+        """Return how many animals of a species the version holds."""
+        if self._view.moments is None:
+            self._load_moments(START_TIMEOUT_S)
+        assert self._view.moments is not None
+        return sum(part.counts.get((REGIONS[0], species), 0) for part in self._view.moments)
+
     def species_means(self, region: str) -> tuple[list[str], Vectors, np.ndarray]:
         """Return species, their mean unit vectors and their numbers of features in a region."""
         if self._view.moments is None:

@@ -98,6 +98,24 @@ class ReadyFeatures:
         return features([i.partition("-")[0] for i in rows["face_id"].to_pylist()])
 
 
+class ReadyGenerated:
+    """Batch of faces -> the reconstruction and one hybrid of each human."""
+
+    def __call__(self, batch):
+        """Make the rows."""
+        humans = schema.where(schema.accepted(batch), domain="human")["face_id"].to_pylist()
+        keys = [(i, kind) for i in humans for kind in ("reconstruction", "hybrid")]
+        given = {"request_id": [f"{i}-{kind}" for i, kind in keys], "kind": [kind for _, kind in keys]}
+        given |= {"face_ids": [[i] for i, _ in keys], "bank_ids": [[]] * len(keys), "image": [IMAGE] * len(keys)}
+        given |= {
+            "species": ["tiger" if kind == "hybrid" else "human" for _, kind in keys],
+            "parameters": ["{}"] * len(keys),
+        }
+        return columns_of(
+            schema.GENERATED, len(keys), **{k: v for k, v in given.items() if k in schema.GENERATED.names}
+        )
+
+
 class ReadyAffinity:
     """Batch of features -> eight rows a region of each human."""
 
@@ -174,6 +192,27 @@ def reverse_map_run(folder, rows):
     return config, replace(reverse_map.build(config), make_stage=ReadyAffinity)
 
 
+def generate_run(folder, rows):
+    from jobs.generate import hybrid
+    from jobs.runtime.table_run import TableRun
+    from rupantara.reports.generated import write_sheet
+
+    shipped = Path(__file__).resolve().parents[1] / "pretrained"
+    places = {"checkpoint": str(shipped / "region_vae"), "bank": str(shipped / "bank")}
+    config = hybrid.Config(faces=f"{folder}/faces", generated=f"{folder}/out", species=("tiger",), workers=2, **places)
+    planned = hybrid.build(config)
+    run = TableRun(
+        output=config.generated,
+        schema="generated",
+        recipe=planned.recipe,
+        plan=planned.parts,
+        make_stage=ReadyGenerated,
+        columns=planned.columns,
+        report=lambda done: [write_sheet(config.generated, planned.sources, config.sheet_rows)],
+    )
+    return config, run
+
+
 def not_yet(job, folder, rows):
     raise SystemExit(f"jobs.{job} is not a table run that this benchmark knows yet")
 
@@ -181,7 +220,7 @@ def not_yet(job, folder, rows):
 RUNS = {
     "curate": curate_run,
     "extract": extract_run,
-    "generate": partial(not_yet, "generate"),
+    "generate": generate_run,
     "evaluate": partial(not_yet, "evaluate"),
     "reverse_map": reverse_map_run,
 }

@@ -1,6 +1,8 @@
-"""People whom a detector finds in animals' photographs: how well a linear judgement of MobileFaceNet's vectors tells them apart.
+"""People whom a detector finds in animals' photographs: how well a linear judgement of an identity network's vectors tells them apart.
 
-    python -m benchmarks.people_among_animals --faces FACES --weights WEIGHTS [--sheet flagged.png]
+    python -m benchmarks.people_among_animals --faces FACES [--weights WEIGHTS] [--sheet flagged.png]
+
+The network is MobileFaceNet where WEIGHTS has it, else dlib's, which ships.
 
 FACES is a table of both domains from `jobs.curate --people-among-animals keep`, so that owners are among the animals. A logistic
 regression is fitted on four fifths of the identities and judges the last, five times; animals that it takes for people are left out of
@@ -20,11 +22,9 @@ import torch
 
 from rupantara import schema
 from rupantara.faces.balance import draw
-from rupantara.faces.chips import arcface_chip
-from rupantara.faces.person import describe
+from rupantara.faces.finder import PERSON
+from rupantara.faces.person import describe, load_embedding
 from rupantara.imaging import codec
-from rupantara.models.pretrained import load_embed
-from rupantara.stages.curate import PERSON
 from rupantara.storage import tables
 
 FOLDS, ROUNDS, RIDGE = 5, 3, 1e-3
@@ -33,16 +33,16 @@ COLUMNS = ("face_id", "domain", "species", "identity", "image", "keypoints", "re
 
 def read(faces, weights):
     """Return what the judge sees of every accepted face, whether its photograph was a person's, its fold, and its row."""
-    network, seen, rows = load_embed(weights).eval(), [], []
+    by, seen, rows = load_embedding(weights), [], []
     for part in tables.read_parts(faces, COLUMNS, schema="faces"):
         found = schema.accepted(part).to_pylist()
         for start in range(0, len(found), 64):
             batch = found[start : start + 64]
             pictures = [codec.decode_jpeg(row["image"]) for row in batch]
             points = [np.array(row["keypoints"], np.float32).reshape(5, 2) for row in batch]
-            chips = np.stack([arcface_chip(*pair) for pair in zip(pictures, points, strict=True)])
+            chips = np.stack([by.chip(*pair) for pair in zip(pictures, points, strict=True)])
             with torch.no_grad():
-                vectors = network(torch.from_numpy(chips).permute(0, 3, 1, 2).float())
+                vectors = by.network(torch.from_numpy(chips).permute(0, 3, 1, 2).float())
             seen.append(describe(vectors.numpy()))
             rows += [{**row, "image": cv2.resize(p, (96, 96))} for row, p in zip(batch, pictures, strict=True)]
     people = np.array([row["domain"] == "human" for row in rows])
@@ -88,7 +88,7 @@ def sheet(rows, odds, across=16):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--faces", required=True)
-    parser.add_argument("--weights", required=True)
+    parser.add_argument("--weights", default="")
     parser.add_argument("--sheet", default="", help="PNG of the animals taken for people, and of the next hundred")
     args = parser.parse_args()
     seen, people, folds, rows = read(args.faces, args.weights)

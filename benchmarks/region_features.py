@@ -11,13 +11,13 @@ import json
 from pathlib import Path
 
 import numpy as np
-from rupantara.training.photo_groups import folds, group, thumbnail
 
 from rupantara import schema
 from rupantara.bank import spaces
 from rupantara.imaging import codec
 from rupantara.landmarks.regions import REGIONS
 from rupantara.storage import manifest, tables
+from rupantara.training.photo_groups import folds, group, thumbnail
 
 FOLDS, NEIGHBOURS = 5, 5
 

@@ -127,6 +127,7 @@ def under_ray(rows, steps, threads, make):
     from jobs.runtime.training.fit import fit
     from jobs.runtime.training.flags import TrainingFlags
     from jobs.runtime.training.loop import WorkerPlan
+    from jobs.runtime.training.room import Room
 
     cli.connect()
     datasets = {}
@@ -137,7 +138,7 @@ def under_ray(rows, steps, threads, make):
     with tempfile.TemporaryDirectory() as folder:
         faces = {name: len(columns["image"]) for name, columns in rows.items()}
         plan = WorkerPlan(make, BATCH, faces, (), 2, steps, 0, threads, folder)
-        result = fit(TrainingFlags(workers=1), plan, datasets, "bench")
+        result = fit(TrainingFlags(workers=1), plan, datasets, "bench", Room(1.0, 0.0))
         ray.shutdown()
         return result.return_value["seconds"] / steps
 

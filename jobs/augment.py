@@ -3,7 +3,6 @@
 ray job submit --working-dir . -- python -m jobs.augment --faces s3://bucket/faces --count 20000 --morphs s3://bucket/morphs
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from functools import partial
 from typing import Any, ClassVar
@@ -12,18 +11,16 @@ import pyarrow as pa
 
 from jobs.runtime import cli, table_run
 from jobs.runtime.table_run import TableRun
-from rupantara import schema
 from rupantara.errors import UserError
+from rupantara.faces.morph_pools import cut, pools_of, shares
 from rupantara.metrics import faces_table
 from rupantara.reports.contact_sheet import morph_sheet
-from rupantara.stages.augment import AugmentRules, MorphFaces, PoolFile, parents
+from rupantara.stages.augment import AugmentRules, MorphFaces
 from rupantara.storage import manifest, tables, uris
 from rupantara.storage.manifest import Manifest
-from rupantara.storage.plan import Part
 from rupantara.storage.recipe import RecipeSpec
 
-RECIPE = RecipeSpec("augment", version=1)
-PLAN_COLUMNS = ("domain", "landmarks", "quality", "split", "reject")
+RECIPE = RecipeSpec("augment", version=2)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,47 +57,6 @@ class Config(cli.Common):
     """Morphs on the contact sheet."""
 
 
-def pools_of(config: Config, faces: Manifest, features: Manifest | None) -> list[tuple[list[PoolFile], int]]:
-    """Group files until a pool is full; return each pool's files and its number of possible parents."""
-    pools: list[tuple[list[PoolFile], int]] = []
-    for files, members in _counted(config, faces, features):
-        if not pools or pools[-1][1] >= config.pool_faces:
-            pools.append(([], 0))
-        pools[-1] = ([*pools[-1][0], files], pools[-1][1] + members)
-    if len(pools) > 1 and pools[-1][1] < config.pool_faces // 2:
-        files, members = pools.pop()
-        pools[-1] = (pools[-1][0] + files, pools[-1][1] + members)
-    return pools
-
-
-def _counted(config: Config, faces: Manifest, features: Manifest | None) -> Iterator[tuple[PoolFile, int]]:
-    for i, file in enumerate(faces.data):
-        members = parents(tables.read_file(config.faces, file.path, PLAN_COLUMNS), config.max_yaw).num_rows
-        yield PoolFile(file.path, features.data[i].path if features else ""), members
-
-
-def shares(count: int, pools: list[tuple[list[PoolFile], int]]) -> list[int]:
-    """Share the morphs out by the pools' sizes, summing to `count`."""
-    total, given, seen = sum(n for _, n in pools), 0, 0
-    out = []
-    for _, n in pools:
-        seen += n
-        out.append(count * seen // total - given)
-        given += out[-1]
-    return out
-
-
-def cut(config: Config, wanted: list[int]) -> list[Part]:
-    """Cut each pool's morphs into parts."""
-    planned: list[Part] = []
-    for pool, count in enumerate(wanted):
-        for start in range(0, count, config.part_morphs):
-            index = range(start, min(start + config.part_morphs, count))
-            rows = pa.table({"pool": [pool] * len(index), "index": list(index)}, schema=schema.MORPHS_PLANNED)
-            planned.append(Part(len(planned), rows=rows))
-    return planned
-
-
 def features_of(config: Config, faces: Manifest) -> Manifest | None:
     """Find the features table that --like names, and check that it is of these faces."""
     if config.like == "landmarks":
@@ -127,7 +83,7 @@ def build(config: Config) -> TableRun:
         )
     faces = manifest.require(config.faces, "faces")
     features = features_of(config, faces)
-    pools = pools_of(config, faces, features)
+    pools = pools_of(config.faces, faces, features, config.pool_faces, config.max_yaw)
     total = sum(n for _, n in pools)
     if total < 2:
         raise UserError(f"--faces must hold two accepted humans of the train split with 68 landmarks, got {total}")
@@ -144,7 +100,7 @@ def build(config: Config) -> TableRun:
         output=config.morphs,
         schema="faces",
         recipe=recipe,
-        plan=cut(config, shares(config.count, pools)),
+        plan=cut(shares(config.count, pools), config.part_morphs),
         make_stage=partial(MorphFaces, config.faces, config.features, [files for files, _ in pools], rules),
         measure=faces_table.measure,
         report=partial(sheet, config),

@@ -18,7 +18,7 @@ import pyarrow as pa
 from jobs.runtime import bank_version, cli, table_run
 from jobs.runtime.table_run import Reduced, TableRun
 from rupantara import schema
-from rupantara.bank import changes, check, choice, versions
+from rupantara.bank import changes, check, choice, donors, versions
 from rupantara.bank.factory import plan_index
 from rupantara.bank.queries import alignment_of, write_spaces
 from rupantara.bank.spec import CODES, BankSpec, made_by, model_of
@@ -44,6 +44,10 @@ class Config(cli.Common):
     """Features table (build, add)."""
     bank: cli.Uri
     """The bank: rows by shard, FAISS files in index/, manifests of its versions."""
+    pictures: cli.Uri = ""
+    """Faces table whose crops the bank carries beside its codes, so that hybrids can show their fur (build; "" = region codes alone)."""
+    looks: Literal["pictures", "codes"] = "pictures"
+    """With --pictures: the crops themselves, or each animal's whole code in their place, which the decoder shows (build)."""
     vectors: Literal["regions_mu", "region_features"] = "regions_mu"
     """Column of the features table that the bank holds, a vector a region: regions_mu (codes, for mixing) or region_features (for
     likeness, and reverse mapping) (build)."""
@@ -62,7 +66,7 @@ class Config(cli.Common):
     index: str = "auto"
     """`flat` (scan), a FAISS factory string that ends in RFlat or Refine(SQfp16), or `auto`: flat up to 100,000 faces a shard, then
     an inverted file of fast-scan product codes, ranked again by the stored vectors (build)."""
-    target_recall: float = 0.99
+    target_recall: Annotated[float, cli.Range(0.01, 1)] = 0.99
     """Recall of the ten nearest that every approximate index must reach on queries that are not in the bank (build)."""
     alignment: Literal["auto", "moments", "pooled", "none"] = "auto"
     """`moments` takes each domain's mean and spread out of the vectors before they are compared, `pooled` one mean of both domains, `none`
@@ -79,13 +83,7 @@ class Config(cli.Common):
 
 
 def check_flags(config: Config) -> None:
-    """Raise UserError for flags out of range, or that the action has no use for."""
-    if config.num_shards < 1:
-        raise UserError(f"--num-shards must be at least 1, got {config.num_shards}")
-    if not 0 < config.target_recall <= 1:
-        raise UserError(f"--target-recall must be above 0 and at most 1, got {config.target_recall:g}")
-    if config.keep < 0:
-        raise UserError(f"--keep must not be negative, got {config.keep}")
+    """Raise UserError for flags that the action has no use for."""
     if config.action in ("build", "add") and not config.features:
         raise UserError(f"--action {config.action} needs --features")
     named = bool(config.face_ids or config.species)
@@ -97,7 +95,8 @@ def check_flags(config: Config) -> None:
 
 def settings_of(config: Config) -> dict[str, Any]:
     """Return what decides the rows; a flag at the value that banks had before there was the flag is left out."""
-    settings = cli.row_config(config, "features", "bank", "action", "face_ids", "species", "keep", "remember_unknown")
+    skipped = ("features", "bank", "pictures", "looks", "action", "face_ids", "species", "keep", "remember_unknown")
+    settings = cli.row_config(config, *skipped) | ({"looks": config.looks} if config.pictures else {})
     codes = config.vectors == CODES
     if config.alignment == "auto":
         settings["alignment"] = "moments" if codes else "pooled"
@@ -111,37 +110,42 @@ def build(config: Config) -> TableRun:
     """Plan one part for each shard."""
     features, settings = manifest.require(config.features, "features"), settings_of(config)
     column, removed = config.vectors, settings.get("removed", [])
-    model = model_of(config.features, features, column)
-    recipe = RECIPE.of(settings, {"features": features.content}, {made_by(column): model})
+    model, inputs = model_of(config.features, features, column), {"features": features.content}
+    if config.pictures:
+        inputs |= {"pictures": manifest.require(config.pictures, "faces").content}
+    recipe = RECIPE.of(settings, inputs, {made_by(column): model})
     dim = plan.vector_dim(config.features, features, column) // len(REGIONS)
     alignment = alignment_of(config.features, dim, settings["alignment"], column)
-    chosen = choice.choose_animals(
-        config.features, config.splits, config.most if config.choose == "hash" else 0, config.seed, removed
-    )
-    if config.choose != "hash":
-        vivid = config.choose == "vivid"
-        chosen = choice.characteristic(config.features, chosen, alignment, config.most, vivid=vivid, column=column)
+    animals = choice.Animals(config.features, config.splits, config.most, config.seed, config.choose, column)
+    chosen = animals.chosen(alignment, removed)
     half = config.store == "float16"
     plan_index(len(chosen) // config.num_shards, dim, config.index, half=half)
     spec = BankSpec(dim, model, alignment, half, config.index, config.target_recall, column)
     species, prefix = dict(sorted(Counter(chosen.values()).items())), recipe.fingerprint[:12]
     kept = {"model_sha256": model, "species": species, "alignment": alignment.as_json(), "region_dim": dim}
-    shards = range(config.num_shards)
     return TableRun(
         output=config.bank,
         schema="bank",
         recipe=recipe,
-        plan=plan.of_rows([pa.table({"shard": [i]}) for i in shards]),
+        plan=plan.of_rows([pa.table({"shard": [i]}) for i in range(config.num_shards)]),
         make_stage=partial(
             BuildShard, config.features, config.bank, prefix, config.num_shards, spec, frozenset(chosen)
         ),
         beside=("index",),
         extra={**kept, "vectors": column, "removed": removed, "version": versions.next_number(config.bank)},
         prepare=lambda: {"spaces": write_spaces(config.features, config.bank, prefix, spec)},
-        reduce=lambda: Reduced(changes.layout(config.bank, recipe.fingerprint, shards, spec)),
+        reduce=partial(finish, config, recipe.fingerprint, spec, frozenset(chosen)),
         keep_old=True,
         told=f"shards, faces by species {species}",
     )
+
+
+def finish(config: Config, fingerprint: str, spec: BankSpec, chosen: frozenset[str]) -> Reduced:
+    """Write the animals' looks beside the bank where they are asked for, and describe its files."""
+    if config.pictures:
+        count = donors.write(config.bank, config.pictures, chosen, config.features if config.looks == "codes" else "")
+        log.info("%d animals with %s", count, config.looks)
+    return Reduced(changes.layout(config.bank, fingerprint, range(config.num_shards), spec))
 
 
 def plan_change(config: Config, base: versions.BankVersion) -> changes.Change | None:

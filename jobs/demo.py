@@ -12,7 +12,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
-from jobs import augment, build_bank, curate, evaluate, extract, generate, reverse_map, train_vae
+from jobs import augment, build_bank, curate, extract, reverse_map, train_vae
+from jobs.evaluate import config as evaluate
+from jobs.evaluate.run import main as run_evaluation
+from jobs.generate import child, hybrid
 from jobs.runtime import cli
 from rupantara.evaluation import affinity_report
 from rupantara.reports import evaluation, funnel, html, sections
@@ -129,13 +132,16 @@ def steps(config: Config, photos: str) -> dict[str, Callable[[], None]]:
         "extract": lambda: extract.main(
             extract.Config(faces=at["faces"], checkpoint=at["checkpoint"], features=at["features"], **common)
         ),
-        "build_bank": lambda: build_bank.main(build_bank.Config(features=at["features"], bank=at["bank"], **common)),
-        "generate": lambda: generate.main(
-            generate.Config(
+        "build_bank": lambda: build_bank.main(
+            build_bank.Config(features=at["features"], bank=at["bank"], pictures=at["faces"], **common)
+        ),
+        "generate": lambda: hybrid.main(
+            hybrid.Config(
                 faces=at["faces"],
                 checkpoint=at["checkpoint"],
                 bank=at["bank"],
                 generated=at["generated"],
+                split="test",
                 limit=config.hybrids,
                 **common,
             )
@@ -145,10 +151,10 @@ def steps(config: Config, photos: str) -> dict[str, Callable[[], None]]:
                 features=at["features"], bank=at["bank"], affinity=at["affinity"], limit=config.mapped, **common
             )
         ),
-        "evaluate": lambda: evaluate.main(
+        "evaluate": lambda: run_evaluation(
             evaluate.Config(
                 faces=at["faces"],
-                checkpoint=at["checkpoint"],
+                checkpoint=(at["checkpoint"],),
                 metrics=at["metrics"],
                 weights=config.weights,
                 limit=config.held_out,
@@ -163,7 +169,7 @@ def shipped(config: Config, generated: str) -> dict[str, Callable[[], None]]:
     at = {name: uris.join(config.pretrained, name) for name in ("region_vae", "bank")}
     if not config.pretrained or not all(uris.exists(uris.join(uri, manifest.NAME)) for uri in at.values()):
         return {}
-    wanted = generate.Config(
+    wanted = hybrid.Config(
         checkpoint=at["region_vae"],
         bank=at["bank"],
         generated=generated,
@@ -172,7 +178,28 @@ def shipped(config: Config, generated: str) -> dict[str, Callable[[], None]]:
         seed=config.seed,
         overwrite=config.overwrite,
     )
-    return {"pretrained": lambda: generate.main(wanted)}
+    return {"pretrained": lambda: hybrid.main(wanted), **families(config, f"{generated}_families")}
+
+
+def families(config: Config, generated: str) -> dict[str, Callable[[], None]]:
+    """Lay out parents of nobody, three siblings and the first of them at three ages, if the shipped networks are there."""
+    at = {name: uris.join(config.pretrained, name) for name in ("region_vae", "blender", "edits")}
+    if not all(uris.exists(uris.join(uri, manifest.NAME)) for uri in at.values()):
+        return {}
+    wanted = child.Config(
+        checkpoint=at["region_vae"],
+        blender=at["blender"],
+        edits_from=at["edits"],
+        generated=generated,
+        samples=config.sampled,
+        siblings=3,
+        ages=(5.0, 10.0, 20.0),
+        parents=True,
+        sheet_rows=config.sampled,
+        seed=config.seed,
+        overwrite=config.overwrite,
+    )
+    return {"families": lambda: child.main(wanted)}
 
 
 def report(run: str, seconds: dict[str, float]) -> str:
@@ -182,6 +209,7 @@ def report(run: str, seconds: dict[str, float]) -> str:
         "Rupantara: from photographs to hybrid faces",
         [
             *([sections.hybrids(uris.join(run, "sampled"))] if "pretrained" in seconds else []),
+            *([sections.families(uris.join(run, "sampled_families"))] if "families" in seconds else []),
             sections.hybrids(uris.join(run, "generated")),
             sections.affinity(affinity_report.results(uris.join(run, "affinity"))),
             sections.morphs(uris.join(run, "morphs")),

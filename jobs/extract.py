@@ -22,7 +22,7 @@ from rupantara.stages.extract import COLUMNS, ExtractFeatures
 from rupantara.storage import manifest, plan, tables
 from rupantara.storage.recipe import RecipeSpec
 
-RECIPE = RecipeSpec("extract", version=2)
+RECIPE = RecipeSpec("extract", version=3)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,9 +41,9 @@ class Config(cli.Common):
     """Folder or s3:// prefix of pretrained networks, for arcface and arcface_features (mobilefacenet.npz), region_features (SqueezeNet,
     VGG16), vggface and e4e."""
     extractors: tuple[str, ...] = ()
-    """region_vae, region_features, region_features_vgg16, arcface, arcface_features, vggface, e4e, vggface_random, texture, crop; each may
-    be followed by :batch_size=N, :precision=bf16, :store=float16, :seed=N, :size=N (a picture's side). Empty = region_vae with
-    --checkpoint, arcface with --weights."""
+    """region_vae, region_features, region_features_vgg16, identity (ships), arcface, arcface_features, vggface, e4e, vggface_random,
+    texture, crop; each may be followed by :batch_size=N, :precision=bf16, :store=float16, :seed=N, :size=N (a picture's side). Empty = region_vae
+    with --checkpoint, arcface with --weights, identity without either."""
     mean_of: cli.Uri = ""
     """Features table whose mean landmarks textures are warped to (for morphs: that of their faces); empty = the mean of the
     train split of --faces."""
@@ -53,13 +53,13 @@ class Config(cli.Common):
 
 def specs_of(config: Config) -> list[Spec]:
     """Read --extractors, or choose by what is given."""
-    chosen = config.extractors or [
-        n for n, given in (("region_vae", config.checkpoint), ("arcface", config.weights)) if given
-    ]
+    chosen = (
+        config.extractors
+        or [n for n, given in (("region_vae", config.checkpoint), ("arcface", config.weights)) if given]
+        or ["identity"]
+    )
     specs = [extractors.parse(text) for text in chosen]
     names = [spec.name.removesuffix("_random").removesuffix("_vgg16") for spec in specs]
-    if not specs:
-        raise UserError("nothing to extract: give --checkpoint, --weights or --extractors")
     if len(set(names)) < len(names):
         raise UserError(f"each extractor may be named once, got {', '.join(chosen)}")
     for spec in specs:

@@ -24,7 +24,7 @@ from rupantara.storage.manifest import DataFile
 from rupantara.storage.recipe import Recipe, RecipeSpec
 
 log = logging.getLogger("jobs")
-RECIPE = RecipeSpec("pack", version=1)
+RECIPE = RecipeSpec("pack", version=2)
 SAMPLES = "samples.jpg"
 NUM_SEEN = 256
 """Train faces of each domain that the mean variances are taken over."""

@@ -23,7 +23,7 @@ from rupantara.storage import manifest, plan, uris
 from rupantara.storage.manifest import Manifest
 from rupantara.storage.recipe import RecipeSpec
 
-RECIPE = RecipeSpec("probe", version=1)
+RECIPE = RecipeSpec("probe", version=2)
 LEAST = 10
 
 

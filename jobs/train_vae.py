@@ -25,7 +25,7 @@ from rupantara.training.region_vae_task import DOMAINS
 from rupantara.training.streams import Laid
 from rupantara.training.warm_start import fit_pcas
 
-RECIPE = RecipeSpec("train_vae", version=1)
+RECIPE = RecipeSpec("train_vae", version=2)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,16 +34,16 @@ class Config(TrainingFlags, Objective):
 
     OUTPUT: ClassVar[str] = "checkpoint"
 
-    faces: str
+    faces: cli.Uri
     """Faces table (a complete output of jobs.curate)."""
-    morphs: str = ""
+    morphs: cli.Uri = ""
     """Morphs table (an output of jobs.augment on the same faces) whose faces are trained on too."""
-    init: str = ""
+    init: cli.Uri = ""
     """Checkpoint whose weights to start from: of the same sizes (fine-tuning), or of half the size and stem (growing); empty = PCAs
     of the faces."""
-    weights: str = ""
+    weights: cli.Uri = ""
     """Folder or bucket of pretrained networks, for the perceptual and identity losses."""
-    checkpoint: str
+    checkpoint: cli.Uri
     """Output folder: config.json, model.safetensors, README.md, log.jsonl, tensorboard/, grids/."""
     size: int = 128
     """Side of the pictures in pixels."""

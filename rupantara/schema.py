@@ -6,7 +6,8 @@ polars, duckdb and HF datasets all open that. Images are encoded bytes. `reject`
 
 import json
 import math
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -17,7 +18,7 @@ from rupantara.errors import UserError
 VERSION = 2
 """Version of the columns of tables that are not named in VERSIONS."""
 
-VERSIONS = {"bank": 3, "metrics": 3, "affinity": 3}
+VERSIONS = {"bank": 3, "metrics": 4, "affinity": 3}
 """Version of the columns and the layout of tables that changed since: the bank's vectors are aligned and its files have versions."""
 
 
@@ -40,8 +41,16 @@ QUALITY_FIELDS = (
     "num_faces",
     "eyewear",
     "headwear",
+    "eye_openness",
+    "mouth_openness",
+    "sureness",
 )
 """Measures of a face; null = not judged (eyewear and headwear have no network in the catalogue yet)."""
+
+POINTS = ("left_eye", "right_eye", "nose", "mouth", "left_ear", "right_ear")
+"""An animal's points, left and right as seen in the picture."""
+
+EXPRESSIONS = ("neutral", "happy", "sad", "angry", "fearful", "disgusted", "surprised")
 
 ROWS_IN = b"rupantara_rows_in"
 """Metadata by which a stage says how many rows its output accounts for, where that is not the number of rows given."""
@@ -71,6 +80,21 @@ PHOTOS = pa.schema([("path", pa.binary()), ("bytes", pa.int64()), ("mtime_ns", p
 
 MORPHS_PLANNED = pa.schema([("pool", pa.int64()), ("index", pa.int64())])
 
+FACE_POINTS = pa.field("points", pa.struct([(name, pa.list_(pa.float32(), 2)) for name in POINTS]))
+"""The six points of an animal's head in pixels of the crop, null where hidden; null for people."""
+
+FACE_EXPRESSIONS = pa.field("expressions", pa.struct([(name, pa.float32()) for name in EXPRESSIONS]))
+"""Probabilities of a person's expressions, by a network; null for animals."""
+
+FACE_ESTIMATED = pa.field(
+    "estimated", pa.struct([("age", pa.float32()), ("sex", pa.string()), ("sex_probability", pa.float32())])
+)
+"""A person's apparent age in years and sex (`female`, `male`, as in `attributes`), estimated by a network: what the path says is
+in `attributes`."""
+
+ADDED = {field.name: field for field in (FACE_POINTS, FACE_EXPRESSIONS, FACE_ESTIMATED)}
+"""Columns that older tables of the same version lack; readers get nulls."""
+
 FACES = pa.schema(
     [
         ("face_id", pa.string()),
@@ -84,6 +108,9 @@ FACES = pa.schema(
         ("image", pa.binary()),
         vector_field("keypoints", 5, 2),
         vector_field("landmarks", 68, 2),
+        FACE_POINTS,
+        FACE_EXPRESSIONS,
+        FACE_ESTIMATED,
         ("detector_score", pa.float32()),
         ("quality", pa.struct([(name, pa.float32()) for name in QUALITY_FIELDS])),
         ("parents", pa.list_(pa.string())),
@@ -158,43 +185,10 @@ METRICS = pa.schema(
         ("face_id", pa.string()),
         ("domain", pa.string()),
         ("species", pa.string()),
-        ("method", pa.string()),
-        ("mse", pa.float64()),
-        ("psnr", pa.float64()),
-        ("ssim", pa.float64()),
-        ("lpips_caffe_squeezenet", pa.float64()),
-        ("identity", pa.float64()),
-        ("region_control", pa.list_(pa.float64())),
-        vector_field("squeezenet", 512, dtype=pa.float16()),
-    ]
-)
-"""`method` is `source` for the photograph itself, which has features and no errors; what was not measured is null."""
-
-COMPARISON = pa.schema(
-    [
-        ("face_id", pa.string()),
+        ("attributes", pa.list_(pa.struct([("name", pa.string()), ("value", pa.string())]))),
         ("method", pa.string()),
         ("kind", pa.string()),
         ("mode", pa.string()),
-        ("attributes", pa.list_(pa.struct([("name", pa.string()), ("value", pa.string())]))),
-        ("mse", pa.float64()),
-        ("psnr", pa.float64()),
-        ("ssim", pa.float64()),
-        ("lpips_caffe_squeezenet", pa.float64()),
-        ("diversity", pa.float64()),
-        ("features", pa.list_(pa.float32())),
-        ("image", pa.binary()),
-    ]
-)
-"""What each method makes of a held-out face. `kind` is `source`, `reconstruction`, `sample` (one from the prior a face, seeded
-by it) or `variation` (`mode` and `diversity`: the mean distance over pairs of several). `features` are what Fréchet and kernel
-distances compare; `image` is there for the faces that the report shows, of variations a strip of them."""
-
-
-INVERSIONS = pa.schema(
-    [
-        ("face_id", pa.string()),
-        ("method", pa.string()),
         ("mse", pa.float64()),
         ("psnr", pa.float64()),
         ("ssim", pa.float64()),
@@ -203,14 +197,20 @@ INVERSIONS = pa.schema(
         ("face_psnr", pa.float64()),
         ("nme", pa.float64()),
         vector_field("landmark_mse", 68),
+        ("region_control", pa.list_(pa.float64())),
+        ("diversity", pa.float64()),
         vector_field("mobilefacenet", 128, normalized=True),
         vector_field("squeezenet", 512, dtype=pa.float16()),
         ("image", pa.binary()),
     ]
 )
-"""What each method makes of a held-out face's vector; `source` is the face itself. `face_psnr` is inside the hull of its landmarks,
-`landmark_mse` px² of `landmarks.texture.SIDE` by point, null where a method tells no landmarks; `image` is there for the faces that
-the report shows."""
+"""What each method makes of a held-out face, and how it is measured; what was not measured is null.
+
+`method` is `source` for the face itself. `kind` is `source`, `reconstruction`, `inversion`, `sample` (a face of nobody, seeded by the
+face), `variation` (`mode` and `diversity`: the mean distance over pairs of several), or the kind of a generated picture, whose
+`species` is the one that was asked for. `face_psnr` is inside the hull of the landmarks, `landmark_mse` px² of
+`landmarks.texture.SIDE` by point; `region_control` by region. `image` is there for the faces that the report shows, of
+variations a strip of them."""
 
 
 def features(columns: Sequence[pa.Field]) -> pa.Schema:
@@ -238,6 +238,35 @@ def bank(region_dim: int, model_sha256: str, dtype: pa.DataType | None = None) -
             ("std", pa.float32()),
         ]
     )
+
+
+DONORS = pa.schema(
+    [
+        ("face_id", pa.string()),
+        ("species", pa.string()),
+        ("global_code", pa.list_(pa.float16())),
+        ("region_codes", pa.list_(pa.float16())),
+        vector_field("points", 6, 2),
+        ("yaw", pa.float32()),
+        ("eyes_open", pa.bool_()),
+        ("fitness", pa.float32()),
+    ]
+)
+"""Animals whose looks a bank lends: the aligned crop, or null and the whole code that a decoder shows instead; six points as fractions
+of the crop, (px + 0.5) / side, NaN = not seen; how fit each is to lend its face."""
+
+
+def points_of(row: Mapping[str, Any]) -> np.ndarray | None:
+    """Return an animal's six points [6, 2] px of the crop from a row of faces, NaN where hidden; None where it has none."""
+    named = row.get("points")
+    if named is None:
+        return None
+    return np.array([named[name] or (np.nan, np.nan) for name in POINTS], np.float32)
+
+
+def named_points(points: np.ndarray) -> dict[str, list[float] | None]:
+    """Return six points [6, 2] by name, null where NaN, as `points` holds them."""
+    return {n: [float(v) for v in p] if np.isfinite(p).all() else None for n, p in zip(POINTS, points, strict=True)}
 
 
 def accepted(table: pa.Table) -> pa.Table:

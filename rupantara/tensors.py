@@ -1,7 +1,9 @@
-"""Torch aliases with shape, range and order, said once."""
+"""Torch aliases with shape, range and order, said once, and pictures to tensors and back."""
 
-from jaxtyping import Float, Int
-from torch import Tensor
+import numpy as np
+import torch
+from jaxtyping import Float, Int, UInt8
+from torch import Tensor, nn
 
 Images = Float[Tensor, "batch 3 height width"]
 """RGB float, [-1, 1]."""
@@ -22,3 +24,27 @@ PointSets = Float[Tensor, "batch points 2"]
 
 Flows = Float[Tensor, "batch 2 height width"]
 """x then y px: where in another picture each pixel is read."""
+
+Tokens = Float[Tensor, "batch tokens dim"]
+"""Latent codes of a codec, one row a face; standardized: of many people each number has mean 0 and deviation 1."""
+
+Pictures = UInt8[np.ndarray, "batch height width 3"]
+"""RGB, 0..255 (`rupantara.types`)."""
+
+
+def to_images(pictures: Pictures) -> Images:
+    """Turn uint8 RGB [n, h, w, 3] into `Images` [n, 3, h, w] in [-1, 1], in one pass into a contiguous buffer."""
+    out = torch.empty((len(pictures), 3, *pictures.shape[1:3]))
+    out.copy_(torch.from_numpy(np.ascontiguousarray(pictures)).permute(0, 3, 1, 2))
+    return out.mul_(1 / 127.5).sub_(1)
+
+
+def to_pictures(images: Images) -> Pictures:
+    """Turn `Images` into uint8 RGB [n, h, w, 3], values outside [-1, 1] clipped."""
+    levels = images.float().clamp(-1, 1).add(1).mul(127.5).round().to(torch.uint8)
+    return levels.permute(0, 2, 3, 1).contiguous().cpu().numpy()
+
+
+def device_of(model: nn.Module) -> torch.device:
+    """Return where a network's weights lie."""
+    return next(model.parameters()).device

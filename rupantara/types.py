@@ -18,6 +18,9 @@ Points = Float[np.ndarray, "points 2"]
 Keypoints = Float[np.ndarray, "5 2"]
 """x y px: left-in-image eye, right-in-image eye, nose tip, left and right mouth corner (YuNet, ArcFace order)."""
 
+SixPoints = Float[np.ndarray, "6 2"]
+"""x y px of an animal's head, NaN where hidden: left-in-image and right-in-image eye, nose pad, mouth, left and right ear tip."""
+
 Landmarks = Float[np.ndarray, "68 2"]
 """x y px, iBUG 300-W order."""
 

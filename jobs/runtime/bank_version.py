@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from jobs.runtime import workers
 from jobs.runtime.flags import Common
-from rupantara.bank import changes, versions
+from rupantara.bank import changes, donors, versions
 from rupantara.bank.changes import Change
 from rupantara.bank.spec import spec_of
 from rupantara.bank.versions import BankVersion
@@ -42,4 +42,5 @@ def _written(config: Common, base: BankVersion, change: Change) -> BankVersion:
     if pending:
         stage = partial(ChangeShard, base, fingerprint[:12], spec_of(base), **change.options)
         workers.run(config, pending, workers.Work("build_bank", base.uri, fingerprint, stage))
+    donors.forget(base.uri, change.options.get("removed", ()))
     return changes.commit(base, change, time.monotonic() - started)

@@ -7,7 +7,7 @@ import re
 import sys
 import time
 from collections.abc import Callable, Mapping
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import tyro
 
@@ -23,10 +23,12 @@ __all__ = [
     "Uri",
     "connect",
     "disconnect",
+    "execute",
     "places",
     "quieten",
     "row_config",
     "run",
+    "run_kinds",
 ]
 
 C = TypeVar("C", bound=Common)
@@ -34,18 +36,42 @@ C = TypeVar("C", bound=Common)
 
 def run(main: Callable[[C], None], presets: Mapping[str, C], description: str) -> None:
     """Parse the command line and run a job: exit 0 = complete, 1 = not and why in one line, 2 = usage."""
-    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", stream=sys.stderr)
-    for package in ("jobs", "rupantara"):
-        logging.getLogger(package).setLevel(logging.INFO)
+    _start_logging()
     name = _preset_name(sys.argv[1:])
     if name not in presets:
         print(f"error: --preset must be one of {', '.join(presets)}, got {name!r}", file=sys.stderr)
         sys.exit(2)
     default = presets[name]
-    program = f"python -m {sys.modules['__main__'].__spec__.name}" if sys.modules["__main__"].__spec__ else None
+    program = _program()
     if len(presets) > 1:
         description += f"\nPresets: {', '.join(presets)}."
-    config = absolute(_parse(default, program, description))
+    execute(main, _parse(type(default), default, program, description))
+
+
+def _start_logging() -> None:
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", stream=sys.stderr)
+    for package in ("jobs", "rupantara"):
+        logging.getLogger(package).setLevel(logging.INFO)
+
+
+def run_kinds(kinds: Mapping[str, tuple[Common, Callable[[Any], None]]], description: str) -> None:
+    """Run a job whose first word says what kind of it: each has its own flags (default config) and main."""
+    _start_logging()
+    form = tyro.extras.subcommand_type_from_defaults(
+        {name: default for name, (default, _) in kinds.items()}, prefix_names=False
+    )
+    config = _parse(form, None, _program(), description)
+    execute({type(default): main for default, main in kinds.values()}[type(config)], config)
+
+
+def _program() -> str | None:
+    spec = sys.modules["__main__"].__spec__
+    return f"python -m {spec.name.removesuffix('.__main__')}" if spec else None
+
+
+def execute(main: Callable[[C], None], config: C) -> None:
+    """Run a job with a config from the command line: exit 0 = complete, 1 = not and why in one line."""
+    config = absolute(config)
     check_ranges(config)
     started = time.monotonic()
     try:
@@ -68,12 +94,12 @@ def run(main: Callable[[C], None], presets: Mapping[str, C], description: str) -
     logging.getLogger("jobs").info("done in %.1f s", time.monotonic() - started)
 
 
-def _parse(default: C, program: str | None, description: str) -> C:
+def _parse(form: Any, default: Any, program: str | None, description: str) -> Any:
     """Read the command line; a usage error is one line on stderr and exit code 2."""
     said = io.StringIO()
     try:
         with contextlib.redirect_stderr(said):
-            return tyro.cli(type(default), default=default, prog=program, description=description)
+            return tyro.cli(form, prog=program, description=description, **({"default": default} if default else {}))
     except SystemExit as stop:
         if stop.code not in (0, None):
             words = re.sub(r"[\u2500-\u257f]|\x1b\[[0-9;]*m", " ", said.getvalue()).split()

@@ -37,25 +37,6 @@ RUNTIME_FIELDS = frozenset(
 )
 """Fields that never change a row, so that they are no part of a fingerprint."""
 
-UNMARKED = frozenset(
-    [
-        "checkpoint",
-        "checkpoints",
-        "comparison",
-        "faces",
-        "features",
-        "generated",
-        "init",
-        "metrics",
-        "morphs",
-        "networks",
-        "photos",
-        "vectors",
-        "weights",
-    ]
-)
-"""Names of places in jobs whose flags are not marked with `Uri` yet."""
-
 
 @dataclass(frozen=True, kw_only=True)
 class Common:
@@ -102,8 +83,7 @@ def marks(config: type[Common]) -> Iterator[tuple[str, tuple[Any, ...]]]:
         hint = hints[field.name]
         # Of a list of places each is one.
         inner = get_args(hint)[0] if get_origin(hint) is tuple else hint
-        said = getattr(inner, "__metadata__", ())
-        yield field.name, (*said, Place()) if field.name in UNMARKED and inner is str else said
+        yield field.name, getattr(inner, "__metadata__", ())
 
 
 def places(config: type[Common]) -> list[str]:

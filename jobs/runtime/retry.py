@@ -94,7 +94,8 @@ def run(config: Common, whole: TableRun, again: Again) -> Manifest:
     planned = plan(output, found, again)
     tried = {path for part in planned if part.rows is not None for path in part.rows["path"].to_pylist()}
     check_others(listing.read(output, found.fingerprint), again.listed, tried)
-    whole.prepare()
+    if whole.prepare:
+        whole.prepare()
     started, number = time.monotonic(), len(found.extra.get("retried", []))
     tag = hashlib.sha256(f"{found.content} {recipe.fingerprint} {number} {sorted(again.reasons)}".encode()).hexdigest()
     done = tables.done_parts(output, tag)

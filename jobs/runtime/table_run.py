@@ -7,7 +7,7 @@ Where all is there already nothing is done; a killed run goes on; nothing is see
 import contextlib
 import logging
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -35,11 +35,6 @@ class Reduced:
     amended: Mapping[int, str] = field(default_factory=dict)
 
 
-def nothing() -> dict[str, Any]:
-    """Prepare nothing."""
-    return {}
-
-
 @dataclass(frozen=True, kw_only=True)
 class TableRun:
     """All that a table run is. Only recipe, plan and stage decide rows."""
@@ -64,7 +59,7 @@ class TableRun:
     """Bank whose shards the stage asks; they are started for the run and end with it."""
     beside: Sequence[str] = ()
     """Folders of the output whose files named after the fingerprint belong to it."""
-    prepare: Callable[[], Mapping[str, Any]] = nothing
+    prepare: Callable[[], Mapping[str, Any] | None] | None = None
     """Called once the output is claimed, before the parts; what it returns is kept in the manifest."""
     reduce: Callable[[], Reduced] = Reduced
     """Called when all parts are written, before the commit; an error of it commits nothing."""
@@ -109,7 +104,8 @@ def _found(run: TableRun) -> Manifest:
 
 
 def _made(config: Common, run: TableRun, running: Manifest) -> Manifest:
-    extra = {**run.extra, **run.prepare()}
+    prepared = run.prepare() if run.prepare else None
+    extra = {**run.extra, **(prepared or {})}
     done = tables.done_parts(run.output, running.fingerprint)
     pending = [part for part in run.plan if part.index not in done]
     if done:
@@ -133,7 +129,7 @@ def _made(config: Common, run: TableRun, running: Manifest) -> Manifest:
 
 
 @contextlib.contextmanager
-def stage_maker(run: TableRun) -> Iterator[Callable[..., workers.Stage]]:
+def stage_maker(run: TableRun) -> Generator[Callable[..., workers.Stage]]:
     """Yield what builds the stage, with the bank's shards started where it asks a bank; they end with the block."""
     if not run.bank:
         yield run.make_stage

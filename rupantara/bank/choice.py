@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -87,3 +88,24 @@ def _units(
             codes = schema.dense(found[column], len(REGIONS), -1)
             units, lengths = unit(alignment.align(codes, ANIMAL).reshape(len(codes), -1))
             yield species, found["face_id"].to_pylist(), units, lengths
+
+
+@dataclass(frozen=True)
+class Animals:
+    """Which animals of a features table a bank takes: those of some splits, at most `most` of each species, and how they are chosen."""
+
+    features: str
+    splits: tuple[str, ...]
+    most: int = 0
+    seed: int = 0
+    how: str = "hash"
+    column: str = "regions_mu"
+
+    def chosen(self, alignment: Alignment, barred: Collection[str] = ()) -> dict[str, str]:
+        """Choose by `hash`, or as `characteristic` does: `typical` or `vivid`; id -> species, without those barred."""
+        by_hash = self.how == "hash"
+        found = choose_animals(self.features, self.splits, self.most if by_hash else 0, self.seed, barred)
+        if by_hash:
+            return found
+        vivid = self.how == "vivid"
+        return characteristic(self.features, found, alignment, self.most, vivid=vivid, column=self.column)

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from rupantara.errors import UserError
 from rupantara.faces.arrays import load
-from rupantara.generation import loading, variations, zoo_loading
+from rupantara.generation import loading, variation, zoo_loading
 from rupantara.landmarks.regions import CANONICAL, REGIONS
 from rupantara.models.region_vae import HUMAN
 from rupantara.models.zoo import SIDE
@@ -31,7 +31,7 @@ class Contestant(Protocol):
     num_parameters: int
 
     @property
-    def modes(self) -> tuple[variations.Mode, ...]:
+    def modes(self) -> tuple[variation.Mode, ...]:
         """Return how it can vary a face."""
         ...
 
@@ -39,7 +39,7 @@ class Contestant(Protocol):
         """Reconstruct each face, deterministically."""
         ...
 
-    def vary(self, row: pa.Table, count: int, mode: variations.Mode, seed: int, noise: float) -> Images:
+    def vary(self, row: pa.Table, count: int, mode: variation.Mode, seed: int, noise: float) -> Images:
         """Make variations of one face in one of `modes`."""
         ...
 
@@ -48,7 +48,7 @@ class Contestant(Protocol):
         ...
 
 
-POSTERIOR_MODES: tuple[variations.Mode, ...] = ("posterior", "input_noise")
+POSTERIOR_MODES: tuple[variation.Mode, ...] = ("posterior", "input_noise")
 
 
 class ZooContestant:
@@ -64,15 +64,15 @@ class ZooContestant:
 
     def reconstruct(self, rows: pa.Table) -> Images:
         """Decode the means."""
-        return variations.reconstruct(self._model, load(rows, SIDE).images())
+        return variation.reconstruct(self._model, load(rows, SIDE).images())
 
-    def vary(self, row: pa.Table, count: int, mode: variations.Mode, seed: int, noise: float) -> Images:
+    def vary(self, row: pa.Table, count: int, mode: variation.Mode, seed: int, noise: float) -> Images:
         """Draw from the posterior, or add noise to the face."""
-        return variations.vary(self._model, load(row, SIDE).images()[0], count, mode, seed, noise)
+        return variation.vary(self._model, load(row, SIDE).images()[0], count, mode, seed, noise)
 
     def sample(self, seed: int) -> Images:
         """Draw from the prior."""
-        return variations.from_prior(self._model, 1, seed)
+        return variation.from_prior(self._model, 1, seed)
 
 
 class RegionContestant:
@@ -95,7 +95,7 @@ class RegionContestant:
         return self._means(faces.images(), torch.from_numpy(faces.boxes))
 
     @torch.inference_mode()
-    def vary(self, row: pa.Table, count: int, mode: variations.Mode, seed: int, noise: float) -> Images:
+    def vary(self, row: pa.Table, count: int, mode: variation.Mode, seed: int, noise: float) -> Images:
         """Draw from the posterior, or add noise to the face."""
         faces, generator = load(row, self._model.config.size), torch.Generator().manual_seed(seed)
         images = faces.images().expand(count, -1, -1, -1)
@@ -133,7 +133,7 @@ def _small(images: Images) -> Images:
 class PcaContestant:
     """The first components of a PCA of faces at side 64; none of them: the mean face."""
 
-    modes: tuple[variations.Mode, ...] = ()
+    modes: tuple[variation.Mode, ...] = ()
 
     def __init__(self, pca: Pca, components: int) -> None:
         """Take as many components as there are, at most so many."""
@@ -145,7 +145,7 @@ class PcaContestant:
         """Project on the components."""
         return self._images(self._pca.reconstruct(load(rows, SIDE).images().flatten(1).numpy()))
 
-    def vary(self, row: pa.Table, count: int, mode: variations.Mode, seed: int, noise: float) -> Images:
+    def vary(self, row: pa.Table, count: int, mode: variation.Mode, seed: int, noise: float) -> Images:
         """Refuse: there is no posterior."""
         raise NotImplementedError("a PCA has no posterior")
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -12,8 +13,10 @@ from rupantara.faces.balance import draw
 from rupantara.imaging import codec
 from rupantara.landmarks.regions import part_boxes
 from rupantara.storage import tables
+from rupantara.tensors import to_images as to_images
+from rupantara.tensors import to_pictures as to_pictures
 
-COLUMNS = ("face_id", "domain", "species", "identity", "image", "landmarks", "split", "reject")
+COLUMNS = ("face_id", "domain", "species", "identity", "image", "landmarks", "points", "split", "reject")
 
 
 @dataclass(frozen=True)
@@ -34,30 +37,27 @@ class FaceArrays:
         return FaceArrays(self.rows.slice(start, count), self.pictures[start:end], self.boxes[start:end])
 
 
-def to_images(pictures: np.ndarray) -> torch.Tensor:
-    """Turn uint8 RGB [n, h, w, 3] into `Images` [n, 3, h, w] in [-1, 1], in one pass into a contiguous buffer."""
-    out = torch.empty((len(pictures), 3, *pictures.shape[1:3]))
-    out.copy_(torch.from_numpy(np.ascontiguousarray(pictures)).permute(0, 3, 1, 2))
-    return out.mul_(1 / 127.5).sub_(1)
-
-
-def to_pictures(images: torch.Tensor) -> np.ndarray:
-    """Turn `Images` into uint8 RGB [n, h, w, 3], values outside [-1, 1] clipped."""
-    levels = images.float().clamp(-1, 1).add(1).mul(127.5).round().to(torch.uint8)
-    return levels.permute(0, 2, 3, 1).contiguous().cpu().numpy()
-
-
 def load(rows: pa.Table, size: int) -> FaceArrays:
     """Decode accepted rows to `size` and find their part boxes."""
     pictures = np.empty((rows.num_rows, size, size, 3), np.uint8)
     boxes = np.empty((rows.num_rows, 6, 4), np.float32)
-    columns = (rows[name].to_pylist() for name in ("image", "landmarks", "domain"))
-    for i, (image, landmarks, domain) in enumerate(zip(*columns, strict=True)):
-        picture = codec.decode_jpeg(image)
-        points = None if landmarks is None else np.array(landmarks, np.float32).reshape(68, 2)
-        boxes[i] = part_boxes(points, domain, picture.shape[0])
+    for i, row in enumerate(rows.select(shown_columns(rows)).to_pylist()):
+        picture = codec.decode_jpeg(row["image"])
+        boxes[i] = boxes_of(row, picture.shape[0])
         pictures[i] = codec.resize(picture, size)
     return FaceArrays(rows, pictures, boxes)
+
+
+def shown_columns(rows: pa.Table) -> list[str]:
+    """Return which of a table's columns say how a face looks and where its parts are."""
+    return [name for name in ("image", "landmarks", "domain", "points") if name in rows.column_names]
+
+
+def boxes_of(row: Mapping[str, Any], size: int) -> np.ndarray:
+    """Return the part boxes [6, 4] of a row of faces whose crop has side `size`."""
+    landmarks = row["landmarks"]
+    found = None if landmarks is None else np.array(landmarks, np.float32).reshape(68, 2)
+    return part_boxes(found, row["domain"], size, schema.points_of(row))
 
 
 def keypoints(rows: pa.Table, size: int) -> np.ndarray:

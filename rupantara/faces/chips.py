@@ -1,19 +1,29 @@
 """Faces as published networks want them cut, by their five keypoints."""
 
+from collections.abc import Sequence
+
 import cv2
 import numpy as np
 
 from rupantara.landmarks.align import fit_similarity, prefilter
-from rupantara.models import e4e, mobilefacenet
+from rupantara.models import dlib_identity, e4e, mobilefacenet
 from rupantara.types import Picture
 
 
 def arcface_chip(picture: Picture, keypoints: np.ndarray) -> Picture:
     """Cut the 112 x 112 chip whose five keypoints lie nearest ArcFace's template."""
-    transform = fit_similarity(keypoints.astype(np.float64), np.array(mobilefacenet.TEMPLATE))
+    return _chip(picture, keypoints, mobilefacenet.TEMPLATE, mobilefacenet.SIDE)
+
+
+def dlib_chip(picture: Picture, keypoints: np.ndarray) -> Picture:
+    """Cut the 150 x 150 chip whose five keypoints lie nearest those of dlib's own chips."""
+    return _chip(picture, keypoints, dlib_identity.TEMPLATE, dlib_identity.SIDE)
+
+
+def _chip(picture: Picture, keypoints: np.ndarray, template: Sequence[Sequence[float]], side: int) -> Picture:
+    transform = fit_similarity(keypoints.astype(np.float64), np.array(template))
     source, warp = prefilter(picture, transform)
-    side = (mobilefacenet.SIDE, mobilefacenet.SIDE)
-    return cv2.warpAffine(source, warp, side, flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+    return cv2.warpAffine(source, warp, (side, side), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
 
 
 def ffhq_chip(picture: Picture, keypoints: np.ndarray) -> Picture:

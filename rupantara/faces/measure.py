@@ -1,13 +1,19 @@
 """What can be judged of an aligned face, as the numbers of `quality`; null where nothing here can judge it."""
 
 from rupantara import schema
+from rupantara.faces import openness
 from rupantara.imaging import quality
 from rupantara.landmarks import align, pose
-from rupantara.types import Keypoints, Landmarks
+from rupantara.types import Keypoints, Landmarks, SixPoints
+
+ANIMALS_PROTRUSION = 0.9
+"""How far an animal's nose stands out, in the distance between its eyes: a person's 0.5 and its muzzle."""
 
 
-def measure(aligned: align.Aligned, keypoints: Keypoints, landmarks: Landmarks | None) -> dict[str, float | None]:
-    """Measure a crop and its points, which are in pixels of the photograph (`001_…`, section 5.2).
+def measure(
+    aligned: align.Aligned, keypoints: Keypoints, landmarks: Landmarks | None, points: SixPoints | None = None
+) -> dict[str, float | None]:
+    """Measure a crop and its points, which are in pixels of the photograph (`001_…`, section 5.2); `points` are an animal's.
 
     Pose comes from the 68 points by solvePnP where there are some, else yaw and roll from the keypoints.
     """
@@ -27,4 +33,12 @@ def measure(aligned: align.Aligned, keypoints: Keypoints, landmarks: Landmarks |
         measured |= {"yaw": found.yaw, "pitch": found.pitch, "roll": found.roll}
     if landmarks is not None:
         measured["expression"] = pose.mouth_expression(landmarks)
+        measured |= {"eye_openness": openness.eyes_of_68(landmarks), "mouth_openness": openness.mouth_of_68(landmarks)}
+    if points is not None:
+        carried = align.transform_points(points, aligned.transform)
+        measured |= {
+            "yaw": align.yaw_degrees(keypoints, ANIMALS_PROTRUSION),
+            "eye_openness": openness.eyes_of_animal(aligned.crop, carried),
+            "mouth_openness": openness.mouth_of_six(points),
+        }
     return measured

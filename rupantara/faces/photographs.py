@@ -1,17 +1,23 @@
 """The photographs of a folder: which of its files they are, what their paths say, and what points of them are known."""
 
+import logging
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
 from rupantara.errors import UserError
+from rupantara.faces import names
+from rupantara.faces.known import load_known_keypoints
 from rupantara.faces.paths import DEFAULT_RULES, compile_rules, is_animal, rule_of
 from rupantara.imaging import formats
 from rupantara.storage import uris
 from rupantara.storage.listing import Listing
 from rupantara.storage.uris import FileEntry, FilesHash
 
+log = logging.getLogger(__name__)
 EXTENSIONS = (*formats.ENDINGS, *formats.EXTRA)
 """Endings of names that count as photographs."""
 LITTER, NO_ENDING = "litter of systems", "no ending"
@@ -32,6 +38,7 @@ class Found:
     by_rule: Counter[str] = field(default_factory=Counter)
     left_out: Counter[str] = field(default_factory=Counter)
     animals: bool = False
+    people: bool = False
 
     def lines(self) -> list[str]:
         """Say what was found, a line each."""
@@ -75,7 +82,8 @@ def find(
             listing.add(entry)
             found.hash.add(entry)
             found.by_rule[rule_of(entry.path, rules)] += 1
-            found.animals = found.animals or is_animal(entry.path, rules)
+            animal = is_animal(entry.path, rules)
+            found.animals, found.people = found.animals or animal, found.people or not animal
         else:
             found.left_out[ending or NO_ENDING] += 1
     listing.close()
@@ -108,3 +116,16 @@ def _with_parent(photos: str) -> Iterator[str]:
 def _named_keypoints(folder: str) -> list[str]:
     listed = uris.list_files(folder, recursive=False)
     return [uris.join(folder, entry.path) for entry in listed if entry.path.endswith("keypoints.json")]
+
+
+def match(photos: str, sidecars: Mapping[str, bytes], listing: Listing) -> dict[str, np.ndarray]:
+    """Return known points by the path of their photograph; those that match none are logged."""
+    known: dict[str, np.ndarray] = {}
+    for name, data in sorted(sidecars.items()):
+        points = load_known_keypoints(data, name)
+        found, lost = names.match(points, listing.paths(), photos.rstrip("/").rpartition("/")[2])
+        known |= {path: points[row] for path, row in found.items()}
+        log.info("%d of %d known keypoints of %s match a photograph", len(found), len(points), name)
+        if lost:
+            log.warning("%d names in %s match no photograph: %s …", len(lost), name, ", ".join(lost[:3]))
+    return known

@@ -63,7 +63,10 @@ def decode(rows: pa.Table) -> Decoded:
     pictures = [codec.decode_jpeg(image) for image in rows["image"].to_pylist()]
     points = [None if p is None else np.array(p, np.float32).reshape(68, 2) for p in rows["landmarks"].to_pylist()]
     domains = rows["domain"].to_pylist()
-    boxes = [part_boxes(p, d, x.shape[0]) for p, d, x in zip(points, domains, pictures, strict=True)]
+    named = rows["points"].to_pylist() if "points" in rows.column_names else [None] * len(domains)
+    six = [schema.points_of({"points": p}) for p in named]
+    sides = [picture.shape[0] for picture in pictures]
+    boxes = [part_boxes(p, d, s, q) for p, d, s, q in zip(points, domains, sides, six, strict=True)]
     return Decoded(pictures, schema.filled(rows["keypoints"], 5, 2), np.array(boxes), domains, points)
 
 

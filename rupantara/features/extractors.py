@@ -15,13 +15,14 @@ from rupantara import schema
 from rupantara.errors import UserError
 from rupantara.faces.arrays import to_images
 from rupantara.faces.chips import arcface_chip, ffhq_chip
-from rupantara.features import region_features
+from rupantara.features import identity, region_features
 from rupantara.features.extractor import Decoded, Extractor, Source, Spec, decode
 from rupantara.features.textures import Crops, Textures, mean_sha256
 from rupantara.features.vggface_files import find_vggface, load_vggface, random_vggface
 from rupantara.generation import loading
 from rupantara.landmarks.regions import REGIONS
 from rupantara.models import e4e, mobilefacenet, vggface
+from rupantara.models.pretrained import load_embed
 from rupantara.storage import weights
 
 __all__ = ["EXTRACTORS", "Decoded", "Extractor", "Source", "Spec", "decode", "model_sha256", "parse", "run"]
@@ -93,9 +94,8 @@ class ArcFace:
 
     def __init__(self, spec: Spec, source: Source, also: Sequence[Spec] = ()) -> None:
         """Load `mobilefacenet.npz`; `also` may name the other column, of the same precision, which then costs next to nothing."""
-        data = weights.load(source.weights, "mobilefacenet")
         self._dtype, self._names = DTYPES[spec.precision], [one.name for one in (spec, *also)]
-        model = mobilefacenet.from_published(np.load(io.BytesIO(data), allow_pickle=False))
+        model = load_embed(source.weights)
         self._model, self._device = model.to(source.device, self._dtype), source.device
         self.columns = [self._column(one) for one in (spec, *also)]
 
@@ -170,7 +170,14 @@ class E4E:
 
 IDENTITY, FEATURES = "arcface", "arcface_features"
 
+
+def identity_vectors(spec: Spec, source: Source) -> Extractor:
+    """Make the extractor `identity`."""
+    return identity.IdentityVectors(spec, source, STORED[spec.store])
+
+
 EXTRACTORS: dict[str, Callable[[Spec, Source], Extractor]] = {
+    identity.NAME: identity_vectors,
     "region_vae": RegionVAECodes,
     IDENTITY: ArcFace,
     FEATURES: ArcFace,
@@ -204,6 +211,8 @@ def model_sha256(spec: Spec, source: Source) -> str:
         return loading.model_sha256(source.checkpoint)
     if spec.name in (IDENTITY, FEATURES):
         return hashlib.sha256(weights.load(source.weights, "mobilefacenet")).hexdigest()
+    if spec.name == identity.NAME:
+        return identity.model_sha256(source)
     if spec.name == "vggface":
         return hashlib.sha256(weights.load(source.weights, find_vggface(source.weights))).hexdigest()
     if spec.name == "e4e":
@@ -215,6 +224,14 @@ def model_sha256(spec: Spec, source: Source) -> str:
     if spec.name == "crop":
         return ""
     return f"random weights of seed {spec.seed}"
+
+
+def require(name: str, wanted: str, source: Source) -> str:
+    """Return the SHA-256 of the network that makes a column; UserError where it is not the wanted one."""
+    found = model_sha256(Spec(name), source) if name in EXTRACTORS else ""
+    if found != wanted:
+        raise UserError(f"--photos needs the network that made {name} ({wanted[:12]}), got {found[:12] or 'none'}")
+    return found
 
 
 def run(extractor: Extractor, batch_size: int, faces: Decoded) -> list[pa.Array]:

@@ -18,7 +18,7 @@ MODEL_TYPE = "face_decoder"
 
 
 @dataclass(frozen=True)
-class Loaded:
+class LoadedDecoder:
     """A decoder ready to run on the CPU, what it was built as, and the SHA-256 of its weights."""
 
     model: nn.Module
@@ -48,11 +48,11 @@ def read_config(uri: str) -> FaceDecoderConfig:
     return checkpoints.parse(uri, parsed)
 
 
-def load(uri: str) -> Loaded:
+def load(uri: str) -> LoadedDecoder:
     """Load one complete checkpoint for inference."""
     config = read_config(uri)
     model, sha256 = checkpoints.restore(uri, MODEL_TYPE, lambda: face_decoder.build(config, torch.zeros(POINTS, 2)))
-    return Loaded(model, config, sha256)
+    return LoadedDecoder(model, config, sha256)
 
 
 def parts_of(uri: str) -> dict[str, str]:
@@ -68,7 +68,7 @@ def parts_of(uri: str) -> dict[str, str]:
 
 
 @dataclass(frozen=True)
-class LoadedFace:
+class LoadedFaceDecoder:
     """Both parts of the paper's decoder, of what vectors, and the SHA-256 of each one's weights."""
 
     model: FaceDecoder
@@ -76,7 +76,7 @@ class LoadedFace:
     sha256: tuple[str, str]
 
 
-def load_face(uri: str) -> LoadedFace:
+def load_face(uri: str) -> LoadedFaceDecoder:
     """Load the landmark and the texture decoder of a folder; UserError where they are not of the same vectors and mean face."""
     found = parts_of(uri)
     missing = [part for part in ("landmarks", "texture") if part not in found]
@@ -96,4 +96,4 @@ def load_face(uri: str) -> LoadedFace:
         model = FaceDecoder(landmarks.model, texture.model)
     except ValueError as error:
         raise UserError(f"{uri!r}: {error}") from None
-    return LoadedFace(model.eval().requires_grad_(False), texture.config, (landmarks.sha256, texture.sha256))
+    return LoadedFaceDecoder(model.eval().requires_grad_(False), texture.config, (landmarks.sha256, texture.sha256))

@@ -1,231 +1,253 @@
 """Hybrid faces (*Rupantara*, III.D): each region's code is mixed with codes that a bank of animals gives for it."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Literal, Protocol
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, get_args
 
 import numpy as np
 import torch
 
+from rupantara.errors import UserError
+from rupantara.generation import loading, provenance
+from rupantara.generation.donors import NEAREST, Lent, Wanted, find_donors
+from rupantara.generation.exemplar import Donors, Loan, animal_decoder, lay, loan
+from rupantara.generation.face import FaceCodes, FaceCrop, encode
+from rupantara.generation.loading import LoadedRegionVAE
+from rupantara.generation.mixing import Path, amount_row, check_amounts, mix
+from rupantara.generation.protocol import Generated, Record
+from rupantara.generation.rendering import MixedCodes, render
+from rupantara.generation.retrieval import Bank, DonorRule
 from rupantara.landmarks.regions import REGIONS
-from rupantara.metrics.cosine import unit
-from rupantara.models.placement import hybrid_boxes
-from rupantara.models.region_vae import RegionVAE
-from rupantara.types import Vectors
+from rupantara.types import Picture
+
+SEVERAL = "several"
+"""Species of a hybrid whose regions were asked of different ones."""
+
+Renderer = Literal["auto", "exemplar", "latent"]
+"""How a hybrid is rendered: `latent` decodes mixed codes; `exemplar` lays an animal's picture on the decoded face, so that fur is
+sharp; `auto` is exemplar where the bank carries pictures of the species and the face's landmarks are known, else latent."""
+
+Species = str | Mapping[str, str]
+"""A species of the bank or `NEAREST`, for all regions or for each by its name."""
 
 
-class Hits(Protocol):
-    """What a search answers (`rupantara.bank.hits.Hits`): best first, scores -inf and ids "" where there are fewer than k."""
-
-    @property
-    def scores(self) -> np.ndarray:
-        """Return the cosines [queries, k]."""
-        ...
-
-    @property
-    def ids(self) -> np.ndarray:
-        """Return the feature ids [queries, k]."""
-        ...
-
-    @property
-    def codes(self) -> np.ndarray:
-        """Return the aligned region codes [queries, k, dim]."""
-        ...
-
-
-class Space(Protocol):
-    """What brings codes of both domains into the space that they are compared in (`rupantara.bank.alignment.Alignment`)."""
-
-    def align(self, codes: Vectors, domain: str, region: str = "") -> Vectors:
-        """Carry a region's codes of a domain into the common space."""
-        ...
-
-    def restore(self, aligned: Vectors, domain: str, region: str) -> Vectors:
-        """Carry them back."""
-        ...
-
-
-class Bank(Protocol):
-    """What a hybrid needs of a bank: one index in this process, or the client of many shards."""
-
-    @property
-    def alignment(self) -> Space:
-        """Return how codes of the two domains are brought into one space."""
-        ...
-
-    def search(self, queries: Vectors, region: str, k: int, species: str = "") -> Hits:
-        """Find the k best features of a region (and species) for each unit query."""
-        ...
+def everywhere(amount: float = 1.0) -> dict[str, float]:
+    """Return the same amount for all five regions."""
+    return dict.fromkeys(REGIONS, amount)
 
 
 @dataclass(frozen=True)
-class Mixing:
-    """How region codes are mixed (III.D).
+class HybridRequest:
+    """A face and the hybrids wanted of it, one for each entry of `species`.
 
-    `weights` says how much of the animal each mixed region takes: 0 = the human's code exactly, 1 = the animal's. `mode` is
-    the path between them: linear, or spherical (direction along the great circle, length linearly). The animal's code is the
-    mean of `top_k` retrieved features, weighted by a softmax of their cosines over `temperature` (attention); with `top_k` 1
-    it is the nearest feature. So with `donor` "region"; with "animal" all regions come from the one animal that is nearest in
-    their mean cosine, which keeps eyes and muzzle of one kind, and `top_k` has no say.
+    `amounts` says by region how much of the animal it takes: 0 = the human's region exactly, 1 = the animal's; regions that are
+    not named stay the human's and have no say in who lends. With `unmixed` the face itself, decoded, comes first.
     """
 
-    regions: tuple[str, ...] = REGIONS
-    weights: tuple[float, ...] = (1.0,)
-    mode: Literal["linear", "spherical"] = "linear"
-    donor: Literal["animal", "region"] = "animal"
-    top_k: int = 3
-    temperature: float = 0.01
+    face: FaceCrop | FaceCodes
+    species: tuple[Species, ...] = (NEAREST,)
+    amounts: Mapping[str, float] = field(default_factory=everywhere)
+    path: Path = "linear"
+    donor: DonorRule = field(default_factory=DonorRule)
+    seed: int = 0
+    unmixed: bool = False
+    renderer: Renderer = "auto"
 
-    def weight_of(self, region: str) -> float:
-        """Return the weight of a region: 0 if it is not mixed; one weight serves all regions."""
-        if region not in self.regions:
-            return 0.0
-        return self.weights[self.regions.index(region) if len(self.weights) > 1 else 0]
+    def check(self, known: Sequence[str]) -> None:
+        """Raise UserError for what could never be met with these species in the bank."""
+        if not self.species and not self.unmixed:
+            raise UserError("species must name at least one hybrid, got none")
+        if self.renderer not in get_args(Renderer):
+            raise UserError(f"renderer must be one of {', '.join(get_args(Renderer))}, got {self.renderer!r}")
+        check(self.species, self.amounts, self.path, self.donor, known)
+
+
+def check(
+    species: Sequence[Species], amounts: Mapping[str, float], path: str, donor: DonorRule, known: Sequence[str]
+) -> None:
+    """Raise UserError for wishes that no face could have, with these species in the bank."""
+    check_amounts(amounts)
+    donor.check()
+    if path not in ("linear", "spherical"):
+        raise UserError(f"path must be linear or spherical, got {path!r}")
+    for one in species:
+        missing = [] if isinstance(one, str) else [region for region in amounts if region not in one]
+        if missing:
+            raise UserError(f"species by region must name one for each mixed region, got none for {missing[0]}")
+        for name in by_region(one, amounts).values():
+            if name not in (*known, NEAREST):
+                raise UserError(f"species must be one of {', '.join((*known, NEAREST))}, got {name!r}")
+
+
+def by_region(species: Species, regions: Mapping[str, float]) -> dict[str, str]:
+    """Return what species each mixed region is asked of."""
+    return {region: species if isinstance(species, str) else species[region] for region in regions}
+
+
+class HybridGenerator:
+    """Encodes faces, finds who lends them their regions, mixes codes and decodes them."""
+
+    kind = "hybrid"
+
+    def __init__(
+        self, checkpoint: str | LoadedRegionVAE, bank: Bank, device: str = "cpu", donors: Donors | None = None
+    ) -> None:
+        """Load the network; UserError where the bank says that another made its codes.
+
+        `donors` are the bank's animals with pictures (`rupantara.bank.donors.read`): hybrids are then rendered as `exemplar`.
+        """
+        self._donors = donors
+        self._loaded = loading.load(checkpoint) if isinstance(checkpoint, str) else checkpoint
+        self._loaded.model.to(device)
+        self._bank = bank
+        if donors is not None:
+            donors.show_by(animal_decoder(self._loaded.model))
+        made_by = getattr(bank, "model_sha256", self._loaded.sha256)
+        if made_by != self._loaded.sha256:
+            raise UserError(
+                f"the bank must be made with the checkpoint: it has model {made_by[:12]}, the checkpoint is"
+                f" {self._loaded.sha256[:12]}"
+            )
+
+    @property
+    def loaded(self) -> LoadedRegionVAE:
+        """Return the network, for those who sample people or encode faces beforehand."""
+        return self._loaded
+
+    def generate(self, requests: Sequence[HybridRequest]) -> list[list[Generated]]:
+        """Return for each request the face itself, if it was asked for, and its hybrids in the order of `species`."""
+        bank = self._bank.pinned()
+        for request in requests:
+            request.check(bank.species)
+        faces = self._codes(requests)
+        wanted = [
+            Wanted(i, by_region(species, request.amounts), request.donor)
+            for i, request in enumerate(requests)
+            for species in request.species
+        ]
+        lent = iter(find_donors(bank, _stacked(faces), wanted))
+        plan = []
+        for i, (request, face) in enumerate(zip(requests, faces, strict=True)):
+            plan += [self._unmixed(i, face, request)] if request.unmixed else []
+            plan += [self._mixed(i, face, request, species, next(lent)) for species in request.species]
+        pictures = self._rendered(plan)
+        out: list[list[Generated]] = [[] for _ in requests]
+        for one, picture in zip(plan, pictures, strict=True):
+            out[one.request].append(Generated(one.record, picture))
+        return out
+
+    def _rendered(self, plan: Sequence["_Planned"]) -> list[Picture]:
+        """Decode every picture, and lay animals on those that borrow their looks."""
+        # Several hybrids of one face stand on one decoded picture.
+        keys = [id(one.codes.face) if one.loan else (i,) for i, one in enumerate(plan)]
+        first = {key: i for i, key in reversed(list(enumerate(keys)))}
+        order = sorted(first.values())
+        decoded = dict(zip(order, render(self._loaded.model, [plan[i].codes for i in order]), strict=True))
+        out = []
+        for key, one in zip(keys, plan, strict=True):
+            picture = decoded[first[key]]
+            points = one.codes.face.landmarks(picture.shape[0])
+            out.append(picture if one.loan is None or points is None else lay([picture], [points], [one.loan])[0])
+        return out
+
+    def _codes(self, requests: Sequence[HybridRequest]) -> list[FaceCodes]:
+        """Return the codes of each request's face; crops are encoded together."""
+        crops = [request.face for request in requests if isinstance(request.face, FaceCrop)]
+        encoded = iter(encode(self._loaded, crops))
+        return [next(encoded) if isinstance(one.face, FaceCrop) else one.face for one in requests]
+
+    def _unmixed(self, number: int, face: FaceCodes, request: HybridRequest) -> "_Planned":
+        """Plan the face itself: a reconstruction, or a sample of the prior."""
+        record = provenance.record(
+            "sample" if face.sampled else "reconstruction",
+            [face.face_id],
+            {},
+            seed=request.seed,
+            model_sha256=[self._loaded.sha256],
+        )
+        return _Planned(number, _itself(face), record)
+
+    def _mixed(
+        self, number: int, face: FaceCodes, request: HybridRequest, species: Species, lent: Mapping[str, Lent]
+    ) -> "_Planned":
+        """Plan one hybrid: borrow looks or mix codes, and record who lent what."""
+        borrowed = self._loan(face, request, lent)
+        record = self._record(face, request, species, lent, borrowed)
+        if borrowed is not None:
+            return _Planned(number, _itself(face), record, borrowed)
+        animal, amounts = np.zeros_like(face.regions_mu), amount_row(request.amounts)
+        for region, one in lent.items():
+            animal[REGIONS.index(region)] = one.code
+        human = torch.from_numpy(face.regions_mu)[None]
+        (regions,) = mix(human, torch.from_numpy(animal)[None], amounts[None], request.path)
+        return _Planned(number, MixedCodes(face, regions, amounts), record)
+
+    def _loan(self, face: FaceCodes, request: HybridRequest, lent: Mapping[str, Lent]) -> Loan | None:
+        """Find whose pictures a hybrid borrows, None where it is to be decoded from mixed codes."""
+        if request.renderer == "latent":
+            return None
+        species = {region: one.species for region, one in lent.items()}
+        known = self._donors.species if self._donors is not None else ()
+        points = face.landmarks(self._loaded.model.config.size)
+        if self._donors is None or points is None or not set(species.values()) <= set(known):
+            if request.renderer == "auto":
+                return None
+            raise UserError(
+                "renderer exemplar needs a bank with pictures of the species and a face with 68 landmarks; got pictures of"
+                f" {', '.join(known) or 'none'}, and landmarks {'known' if points is not None else 'unknown'}"
+            )
+        named = {name.rpartition("/")[0] for one in lent.values() for name in one.ids if name}
+        return loan(self._donors, face.face_id, points, species, request.amounts, named)
+
+    def _record(
+        self,
+        face: FaceCodes,
+        request: HybridRequest,
+        species: Species,
+        lent: Mapping[str, Lent],
+        borrowed: Loan | None,
+    ) -> Record:
+        regions = {region: _told(one, request.amounts[region]) for region, one in lent.items()}
+        looks: dict[str, Any] = {"renderer": "latent" if borrowed is None else "exemplar"}
+        if borrowed is not None:
+            looks["looks_of"] = dict(borrowed.donors)
+        names = {species} if isinstance(species, str) else set(by_region(species, request.amounts).values())
+        return provenance.record(
+            "hybrid",
+            [face.face_id],
+            {"regions": regions, "path": request.path, **request.donor.as_json(), **looks},
+            seed=request.seed,
+            model_sha256=[self._loaded.sha256],
+            species=names.pop() if len(names) == 1 else SEVERAL,
+            bank_ids=[name for one in lent.values() for name in one.ids if name],
+            scores={
+                f"{region}/{k}": score
+                for region, one in lent.items()
+                for k, score in enumerate(one.scores)
+                if np.isfinite(score)
+            }
+            | ({f"fit/{name}": fit for name, fit in borrowed.fits.items()} if borrowed else {}),
+        )
 
 
 @dataclass(frozen=True)
-class Retrieved:
-    """For one region and species, for each face: mixed code [n, dim], ids and scores [n, k], weights [n, k]."""
+class _Planned:
+    """A picture to be decoded: whose request it is, its codes and its record."""
 
-    codes: np.ndarray
-    ids: np.ndarray
-    scores: np.ndarray
-    weights: np.ndarray
-
-
-def softmax_weights(scores: np.ndarray, temperature: float) -> np.ndarray:
-    """Return attention over retrieved features [n, k]: softmax of cosine over temperature; absent ones (-inf) get 0."""
-    shifted = (scores - scores.max(axis=1, keepdims=True)) / temperature
-    weights = np.exp(shifted)
-    return weights / weights.sum(axis=1, keepdims=True)
+    request: int
+    codes: MixedCodes
+    record: Record
+    loan: Loan | None = None
 
 
-def retrieve(bank: Bank, codes: np.ndarray, region: str, species: str, mixing: Mixing) -> Retrieved:
-    """Find the features of one species nearest to each face's region code [n, dim], and their weighted mean."""
-    hits = _search(bank, codes, region, mixing.top_k, species)
-    weights = softmax_weights(hits.scores, mixing.temperature)
-    found = (hits.codes * weights[:, :, None]).sum(1)
-    return Retrieved(bank.alignment.restore(found, "animal", region), hits.ids, hits.scores, weights)
+def _itself(face: FaceCodes) -> MixedCodes:
+    return MixedCodes(face, torch.from_numpy(face.regions_mu), torch.zeros(len(REGIONS)))
 
 
-WHOLE_CANDIDATES = 256
-"""Features searched first in each region for the one animal that lends them all; twice as many each time it is not settled."""
-
-WHOLE_ROOM = 2**16
-"""Features of a region held at a time, over the faces searched together: 32 MB of codes of 128 numbers."""
+def _stacked(faces: Sequence[FaceCodes]) -> np.ndarray:
+    return np.stack([face.regions_mu for face in faces]) if faces else np.zeros((0, len(REGIONS), 0), np.float32)
 
 
-def retrieve_whole(bank: Bank, codes: Mapping[str, np.ndarray], species: str) -> dict[str, Retrieved]:
-    """Find for each face the animal of a species with the greatest mean cosine over regions, and its codes of all of them.
-
-    `codes` holds each wanted region's [n, dim]. Exact: faces are searched again, wider, as long as an animal that some region
-    left out could still be better. Ties go to the first by id.
-    """
-    count, num = len(next(iter(codes.values()))), WHOLE_CANDIDATES
-    lent = {region: np.zeros(code.shape, np.float32) for region, code in codes.items()}
-    ids = {region: np.full((count, 1), "", object) for region in codes}
-    scores = {region: np.zeros((count, 1), np.float32) for region in codes}
-    left = list(range(count))
-    while left:
-        again, step = [], max(1, WHOLE_ROOM // num)
-        for rows in (left[start : start + step] for start in range(0, len(left), step)):
-            found = {region: _search(bank, code[rows], region, num, species) for region, code in codes.items()}
-            places = {i: place for i in range(len(rows)) if (place := _best_over_all(found, i)) is not None}
-            settled, at = list(places), [rows[i] for i in places]
-            again += [row for i, row in enumerate(rows) if i not in places]
-            for region, hits in found.items():
-                seats = [place[region] for place in places.values()]
-                lent[region][at] = hits.codes[settled, seats]
-                ids[region][at, 0], scores[region][at, 0] = hits.ids[settled, seats], hits.scores[settled, seats]
-        left, num = again, 2 * num
-    raw = {region: bank.alignment.restore(code, "animal", region) for region, code in lent.items()}
-    return {region: Retrieved(raw[region], ids[region], scores[region], np.ones((count, 1))) for region in codes}
-
-
-def retrieve_all(bank: Bank, codes: Mapping[str, np.ndarray], species: str, mixing: Mixing) -> dict[str, Retrieved]:
-    """Find what each region of each face takes from a species, as `mixing.donor` says; `codes` [n, dim] by region."""
-    if mixing.donor == "animal":
-        return retrieve_whole(bank, codes, species)
-    return {region: retrieve(bank, code, region, species, mixing) for region, code in codes.items()}
-
-
-def _best_over_all(found: Mapping[str, Hits], row: int) -> dict[str, int] | None:
-    """Return where in each region's hits the animal lies that is best over all regions; None where that is not settled yet.
-
-    What a region left out scores there at most as its last hit does, and nothing (-inf) where the hits are all there is:
-    that bounds every animal that is not among the hits of all regions (Fagin et al., 2003, no random access).
-    """
-    last = sum(float(hits.scores[row, -1]) for hits in found.values())
-    seats: dict[str, dict[str, int]] = {}
-    for region, hits in found.items():
-        for k, name in enumerate(hits.ids[row]):
-            if name:
-                seats.setdefault(str(name).rpartition("/")[0], {})[region] = k
-    totals = {
-        animal: sum(float(hits.scores[row, places.get(region, -1)]) for region, hits in found.items())
-        for animal, places in seats.items()
-    }
-    whole = sorted(animal for animal, places in seats.items() if len(places) == len(found))
-    if not whole:
-        if not np.isfinite(last):
-            raise ValueError(f"the bank must have an animal with {', '.join(found)}, got none")
-        return None
-    best = max(whole, key=lambda animal: totals[animal])
-    bound = max([last, *(totals[animal] for animal, places in seats.items() if len(places) < len(found))])
-    return seats[best] if totals[best] > bound else None
-
-
-def _search(bank: Bank, codes: np.ndarray, region: str, k: int, species: str) -> Hits:
-    """Search the bank with aligned unit codes; ValueError when it has nothing of the species."""
-    queries, _ = unit(bank.alignment.align(codes, "human", region))
-    hits = bank.search(queries, region, k, species)
-    if not np.isfinite(hits.scores[:, 0]).all():
-        raise ValueError(f"the bank has no {region} of species {species!r}")
-    return hits
-
-
-def nearest_species(found: dict[str, Retrieved]) -> list[str]:
-    """Return for each face the species whose best match is nearest; ties go to the first by name."""
-    names = sorted(found)
-    best = np.stack([found[name].scores[:, 0] for name in names], axis=1)
-    return [names[i] for i in best.argmax(axis=1)]
-
-
-def mix(regions_mu: torch.Tensor, animal: np.ndarray, mixing: Mixing) -> torch.Tensor:
-    """Carry region codes [n, 5, dim] towards the animal's; weight 0 leaves a code as it is, to the bit, and 1 gives the animal's."""
-    target = torch.from_numpy(animal).to(regions_mu)
-    weights = regions_mu.new_tensor([mixing.weight_of(name) for name in REGIONS])[None, :, None]
-    path = slerp if mixing.mode == "spherical" else torch.lerp
-    between = path(regions_mu, target, weights.expand_as(regions_mu))
-    return torch.where(weights == 0, regions_mu, torch.where(weights == 1, target, between))
-
-
-LEAST_LENGTH = 1e-12
-"""A shorter vector has no direction."""
-
-
-def slerp(a: torch.Tensor, b: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
-    """Interpolate vectors [..., dim] spherically (Shoemake, 1985): the direction along the great circle, the length linearly.
-
-    Nearly parallel or opposite vectors, and zero ones, which have no great circle, are interpolated linearly.
-    """
-    lengths = [v.norm(dim=-1, keepdim=True) for v in (a, b)]
-    ua, ub = (v / n.clamp(min=LEAST_LENGTH) for v, n in zip((a, b), lengths, strict=True))
-    angle = (ua * ub).sum(-1, keepdim=True).clamp(-1, 1).arccos()
-    sine = angle.sin()
-    arc = (((1 - weight) * angle).sin() * ua + (weight * angle).sin() * ub) / sine.clamp(min=1e-6)
-    curved = torch.lerp(*(n.expand_as(a) for n in lengths), weight) * arc
-    straight = (sine < 1e-3) | (torch.minimum(*lengths) < LEAST_LENGTH)
-    return torch.where(straight, torch.lerp(a, b, weight), curved)
-
-
-def decode(
-    model: RegionVAE, global_mu: torch.Tensor, regions: torch.Tensor, boxes: np.ndarray, mixing: Mixing | None = None
-) -> torch.Tensor:
-    """Decode codes as humans; with `mixing`, mixed regions lie by their weights where an animal's belong."""
-    humans, places = torch.zeros(len(boxes), dtype=torch.long), torch.from_numpy(boxes)
-    if mixing is not None:
-        shares = places.new_tensor([mixing.weight_of(name) for name in REGIONS]).expand(len(boxes), -1)
-        places = hybrid_boxes(places, shares)
-    with torch.inference_mode():
-        return model.decode(global_mu, regions, places, humans)
+def _told(lent: Lent, amount: float) -> dict[str, Any]:
+    attention = [round(weight, 5) for weight in lent.attention]
+    return {"species": lent.species, "amount": amount, "bank_ids": lent.ids, "attention": attention}

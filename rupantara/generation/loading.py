@@ -13,7 +13,7 @@ MODEL_TYPE = "region_vae"
 
 
 @dataclass(frozen=True)
-class Loaded:
+class LoadedRegionVAE:
     """A model ready to run on the CPU, the SHA-256 of its weights, and the prior of its codes, if it was packed with one."""
 
     model: RegionVAE
@@ -38,8 +38,8 @@ def model_sha256(uri: str) -> str:
     return checkpoints.model_sha256(uri, MODEL_TYPE)
 
 
-def load(uri: str) -> Loaded:
+def load(uri: str) -> LoadedRegionVAE:
     """Load a complete checkpoint for inference."""
     config = read_config(uri)
     model, sha256 = checkpoints.restore(uri, MODEL_TYPE, lambda: RegionVAE(config))
-    return Loaded(model, sha256, prior.read(uri))
+    return LoadedRegionVAE(model, sha256, prior.read(uri))

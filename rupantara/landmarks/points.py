@@ -19,3 +19,12 @@ def keypoints_from(points: Points) -> Keypoints:
     down = np.array([-across[1], across[0]])
     middle = (points[0] + points[1]) / 2 + 1.25 * down
     return np.array([*points, middle - 0.35 * across, middle + 0.35 * across], np.float32)
+
+
+def keypoints_from_six(points: Points) -> Keypoints:
+    """Return five keypoints of an animal's eyes, nose and mouth [4, 2]: the mouth's corners are put beside its middle."""
+    eyes, nose, mouth = points[:2], points[2], points[3]
+    across = eyes[1] - eyes[0]
+    if np.isnan(mouth).any():
+        mouth = nose + 0.4 * np.array([-across[1], across[0]])
+    return np.array([*eyes, nose, mouth - 0.3 * across, mouth + 0.3 * across], np.float32)

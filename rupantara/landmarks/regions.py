@@ -1,12 +1,14 @@
 """The five regions of an aligned crop: the one definition for encoder, decoder, bank, heat maps and metrics.
 
-A region is one box, but `ears`, which is two. Boxes come from 68 points where there are some (ears and forehead are
-extrapolated from the jaw's ends and the brows), else from the canonical places of the aligned crop.
+A region is one box, but `ears`, which is two. Boxes of people come from 68 points (ears and forehead are extrapolated from the
+jaw's ends and the brows), boxes of animals from their six (`landmarks.animal_regions`); without either they are at the canonical
+places of the aligned crop.
 """
 
 import numpy as np
 
-from rupantara.types import Boxes, Landmarks
+from rupantara.landmarks.animal_regions import boxes_from_six
+from rupantara.types import Boxes, Landmarks, SixPoints
 
 REGIONS = ("eyes", "nose", "mouth", "ears", "forehead")
 PARTS = ("eyes", "nose", "mouth", "left_ear", "right_ear", "forehead")
@@ -25,12 +27,12 @@ CANONICAL = {
         (0.28, 0.17, 0.72, 0.355),
     ),
     "animal": (
-        (0.27, 0.40, 0.73, 0.55),
-        (0.37, 0.56, 0.63, 0.73),
-        (0.33, 0.70, 0.67, 0.87),
-        (0.08, 0.05, 0.36, 0.37),
-        (0.64, 0.05, 0.92, 0.37),
-        (0.34, 0.17, 0.66, 0.41),
+        (0.293, 0.453, 0.707, 0.588),
+        (0.383, 0.597, 0.617, 0.75),
+        (0.347, 0.723, 0.653, 0.876),
+        (0.122, 0.138, 0.374, 0.426),
+        (0.626, 0.138, 0.878, 0.426),
+        (0.356, 0.246, 0.644, 0.462),
     ),
 }
 """Boxes by eye over aligned LFW faces and animal heads, for the templates of `landmarks.align`."""
@@ -39,11 +41,13 @@ MIN_SIDE = 0.06
 """Shortest side of a box, as a fraction of the crop: below it a region has too few pixels to encode."""
 
 
-def part_boxes(landmarks: Landmarks | None, domain: str, size: int) -> Boxes:
-    """Return the six part boxes as fractions of the crop; `landmarks` are in pixels of a crop of side `size`."""
-    if landmarks is None:
-        return np.array(CANONICAL[domain], np.float32)
-    return _sane(_boxes_from_68(landmarks / size))
+def part_boxes(landmarks: Landmarks | None, domain: str, size: int, points: SixPoints | None = None) -> Boxes:
+    """Return the six part boxes as fractions of the crop; the landmarks, or an animal's points, are in pixels of a crop of side `size`."""
+    if landmarks is not None:
+        return _sane(_boxes_from_68(landmarks / size))
+    if points is not None and np.isfinite(points[:3]).all():
+        return _sane(boxes_from_six(points / size))
+    return np.array(CANONICAL[domain], np.float32)
 
 
 def _around(points: np.ndarray, left: float, top: float, right: float, bottom: float) -> tuple[float, ...]:

@@ -5,10 +5,10 @@ from torch import Tensor
 
 
 def critic_loss(real: Tensor, fake: Tensor) -> Tensor:
-    """Return the hinge loss of a critic's scores of real and made patches: a scalar."""
+    """Return the critic's hinge loss on its scores of real and generated patches: a scalar."""
     return F.relu(1 - real.float()).mean() + F.relu(1 + fake.float()).mean()
 
 
 def maker_loss(fake: Tensor) -> Tensor:
-    """Return what the maker of pictures lowers: minus the mean score of its patches."""
+    """Return the generator loss: minus the critic's mean score of the generated patches."""
     return -fake.float().mean()

@@ -15,9 +15,9 @@ SHALLOW = (0, 1, 2)
 def feature_error(features: Features, outputs: Images, targets: Images, depths: Sequence[int] = SHALLOW) -> Tensor:
     """Return the squared difference of the activations relative to the targets' own mean square, averaged over depths: [batch].
 
-    Hou et al. sum (phi(x) - phi(x̂))² / (2 C W H) over depths. Here each depth is divided by the mean of phi(x)² over the batch
-    besides, so that neither a depth nor a network weighs more for the scale of its activations: 0 = equal, about 1 = a
-    picture that shares nothing. `features` takes pictures in [-1, 1] and normalises them itself as its network was trained.
+    Hou et al. sum (phi(x) - phi(x̂))² / (2 C W H) over depths. Here each depth is also divided by the mean of phi(x)² over the batch,
+    so that the scale of its activations gives no depth or network more weight: 0 = equal, about 1 = nothing in common. `features`
+    takes pictures in [-1, 1] and normalises them itself.
     """
     with torch.no_grad():
         wanted = features(targets)

@@ -1,6 +1,6 @@
-"""Moment matching: made pictures vary from one to the next as photographs do.
+"""Moment matching: generated pictures should vary from one to the next as photographs do.
 
-Feature matching of Salimans et al. (2016, section 3.1), which compares means, by deviations too, and of pixels.
+This is the feature matching of Salimans et al. (2016, section 3.1) on pixels, with standard deviations compared as well as means.
 """
 
 import torch.nn.functional as F
@@ -9,15 +9,15 @@ from torch import Tensor
 from rupantara.tensors import Images
 
 GRID = 56
-"""Larger pictures are averaged to this side first. Of coarser cells single odd pixels give the deviation that is asked for."""
+"""Larger pictures are averaged to this side first. On a coarser grid, a few odd pixels would be enough to reach the standard deviation."""
 
 
 def moment_distance(made: Images, wanted: Images) -> Tensor:
-    """Return how far means and deviations over a batch are from those wanted: a scalar, 0 where they are the same.
+    """Return how far a batch's means and standard deviations are from the targets': a scalar, 0 where they are equal.
 
-    Takes pictures [batch >= 2, 3, height, width] of one shape. Absolute differences at every place are averaged and divided by the
-    average deviation wanted. What an error by pixel makes of what it cannot know is the mean, with a deviation near 0; this asks for
-    as much variety as there is, and leaves to the error which.
+    Takes pictures [batch >= 2, 3, height, width] of one shape. The absolute differences of all pixels are averaged and divided by the
+    targets' average standard deviation. A pixel-wise error makes a model paint the mean of what it cannot know, which varies too
+    little; this loss asks for as much variety as the targets have.
     """
     ours, theirs = _coarse(made), _coarse(wanted)
     spread = theirs.std(0)

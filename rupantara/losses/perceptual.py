@@ -1,4 +1,4 @@
-"""Perceptual loss: distance of pictures in the features of an ImageNet network (Johnson et al., 2016; DFC, Hou et al., 2017)."""
+"""Perceptual loss: distance between the features that an ImageNet network has of two pictures (Johnson et al., 2016; Hou et al., 2017)."""
 
 from collections.abc import Callable, Sequence
 
@@ -8,7 +8,7 @@ from torch import Tensor
 from rupantara.tensors import Images
 
 Features = Callable[[Images], list[Tensor]]
-"""Activations [batch, channels, height, width] of several depths, finest first; the network normalises pictures itself."""
+"""Maps pictures to activations [batch, channels, height, width] of several depths, finest first; the network normalises pictures itself."""
 
 
 def perceptual_distance(

@@ -1,4 +1,4 @@
-"""Structural loss: one less SSIM (Wang et al., 2004), at every fourth position of the window."""
+"""Structural loss: 1 minus SSIM (Wang et al., 2004), at every fourth position of the window."""
 
 import torch
 from torch import Tensor
@@ -8,18 +8,18 @@ from rupantara.tensors import Images
 WINDOW = 11
 SIGMA = 1.5
 STRIDE = 4
-"""Windows overlap by two thirds even so, and the loss costs a sixteenth."""
+"""At this stride, windows still overlap by two thirds, and the loss costs a sixteenth."""
 
 
 def structural_distance(images: Images, targets: Images) -> Tensor:
     """Return 1 - SSIM of each picture, 0 = equal, at most 2: [batch].
 
-    Gaussian window of 11 pixels, sigma 1.5, constants 0.01 and 0.03 as in the paper, each colour by itself, whole windows
-    only. Means and variances are taken in float32 by two products with a banded matrix, which a CPU multiplies faster than it
-    slides. Raise ValueError for pictures smaller than the window.
+    The Gaussian window has 11 pixels and sigma 1.5, the constants are the paper's 0.01 and 0.03, each colour counts by itself, and
+    only whole windows are used. Means and variances are computed in float32 by two products with a banded matrix, which is faster
+    on a CPU than a sliding window. Raise ValueError for pictures smaller than the window.
     """
-    # The measure is of light, from 0: on [-1, 1] a mean grey would have none.
-    # Of twice the light, with four times the constants, it is the same and needs no division of whole pictures.
+    # SSIM needs values from 0 on: on [-1, 1], mid grey would have no luminance.
+    # Twice the range with four times the constants gives the same value, and saves a division of whole pictures.
     a, b = images.float() + 1, targets.float() + 1
     with torch.autocast(a.device.type, enabled=False):
         rows, columns = (_windows(side, a.device) for side in a.shape[-2:])

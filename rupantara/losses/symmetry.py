@@ -6,7 +6,7 @@ from torch import Tensor
 from rupantara.tensors import Images
 
 COARSE_SIDE = 32
-"""Faces are compared with their mirror image at this side: hairs and pores are nobody's symmetry."""
+"""Side at which faces are compared with their mirror image: hairs and pores are not symmetric on anyone."""
 
 
 def asymmetry(images: Images) -> Tensor:
@@ -18,7 +18,7 @@ def asymmetry(images: Images) -> Tensor:
 def excess_asymmetry(outputs: Images, targets: Images) -> Tensor:
     """Return how much more asymmetric outputs are than their targets: [batch].
 
-    The paper gives no formula. The plain difference from the mirror image would wash out light from one side and partings that
-    the photograph has; what a model adds of asymmetry is what no face asked for.
+    The paper gives no formula. Penalizing all asymmetry would wash out side lighting and partings that the photograph has, so only the
+    asymmetry that the model adds is penalized.
     """
     return (asymmetry(outputs) - asymmetry(targets)).clamp(min=0)

@@ -89,13 +89,14 @@ class E4EEncoder(nn.Module):
 
     latent_avg: Tensor
 
-    def __init__(self) -> None:
+    def __init__(self, num_styles: int = NUM_STYLES) -> None:
+        """Build for a generator of so many styles: 18 at 1024, two fewer with each halving."""
         super().__init__()
-        self.register_buffer("latent_avg", torch.zeros(NUM_STYLES, DIM))
+        self.register_buffer("latent_avg", torch.zeros(num_styles, DIM))
         self.input_layer = nn.Sequential(nn.Conv2d(3, 64, 3, 1, 1, bias=False), nn.BatchNorm2d(64), nn.PReLU(64))
         blocks = [Bottleneck(i if b == 0 else o, o, 2 if b == 0 else 1) for i, o, n in UNITS for b in range(n)]
         self.body = nn.Sequential(*blocks)
-        spatial = [16 if i < COARSE_UNTIL else 32 if i < MIDDLE_UNTIL else 64 for i in range(NUM_STYLES)]
+        spatial = [16 if i < COARSE_UNTIL else 32 if i < MIDDLE_UNTIL else 64 for i in range(num_styles)]
         self.styles = nn.ModuleList(GradualStyleBlock(side) for side in spatial)
         self.latlayer1 = nn.Conv2d(256, DIM, 1)
         self.latlayer2 = nn.Conv2d(128, DIM, 1)
@@ -110,7 +111,7 @@ class E4EEncoder(nn.Module):
         fine, middle, coarse = maps
         middle = _add_upsampled(coarse, self.latlayer1(middle))
         fine = _add_upsampled(middle, self.latlayer2(fine))
-        read = [coarse if i < COARSE_UNTIL else middle if i < MIDDLE_UNTIL else fine for i in range(NUM_STYLES)]
+        read = [coarse if i < COARSE_UNTIL else middle if i < MIDDLE_UNTIL else fine for i in range(len(self.styles))]
         styles = torch.stack([head(found) for head, found in zip(self.styles, read, strict=True)], dim=1)
         base = styles[:, :1]
         return torch.cat([base, base + styles[:, 1:]], dim=1) + self.latent_avg
@@ -123,9 +124,11 @@ def _add_upsampled(small: Tensor, large: Tensor) -> Tensor:
 def from_published(state: Mapping[str, Tensor], latent_avg: Tensor) -> E4EEncoder:
     """Build the encoder from the `state_dict` and `latent_avg` of `e4e_ffhq_encode.pt`; the decoder in it is left aside.
 
-    `latent_avg` is [18, 512], or [512] for all styles. Raise RuntimeError for names or shapes that do not fit.
+    `latent_avg` is [18, 512], or [512] for all styles; of a smaller generator there are fewer styles. Raise RuntimeError for names
+    or shapes that do not fit.
     """
     tensors = {name.removeprefix("encoder."): t for name, t in state.items() if name.startswith("encoder.")}
-    model = E4EEncoder()
-    model.load_state_dict({**tensors, "latent_avg": latent_avg.expand(NUM_STYLES, DIM).clone()})
+    num_styles = len({name.split(".")[1] for name in tensors if name.startswith("styles.")}) or NUM_STYLES
+    model = E4EEncoder(num_styles)
+    model.load_state_dict({**tensors, "latent_avg": latent_avg.expand(num_styles, DIM).clone()})
     return model.eval().requires_grad_(False)

@@ -1,7 +1,7 @@
-"""A face out of a vector (`001_…`, 4.1): landmark decoder and texture decoder, joined by the spline warp; and table 2's other ways.
+"""A face decoded from a vector (`001_…`, 4.1): landmark decoder and texture decoder, joined by the spline warp; with table 2's variants.
 
-`landmarks` and `texture` are the paper's two parts, trained apart. `single` is the texture decoder's network taught the whole face;
-`joint` holds both parts and is taught the warped face and the landmarks at once.
+`landmarks` and `texture` are the paper's two parts, trained separately. `single` is the texture decoder's network, trained on whole faces.
+`joint` holds both parts and is trained on the warped face and the landmarks together.
 """
 
 from dataclasses import dataclass, field
@@ -21,7 +21,7 @@ PARTS = ("landmarks", "texture", "single", "joint")
 
 @dataclass(frozen=True)
 class FaceDecoderConfig:
-    """One decoder: which part, of which vectors (a features table's column, and the SHA-256 of the network that made it), its sizes."""
+    """One decoder: its part, its vectors (the column of a features table, and the SHA-256 of the network that made it), and its sizes."""
 
     part: str
     vector: str
@@ -31,7 +31,7 @@ class FaceDecoderConfig:
     texture: TextureDecoderConfig = field(default_factory=TextureDecoderConfig)
 
 
-class Decoded(NamedTuple):
+class DecodedFaces(NamedTuple):
     """Landmarks in px of `landmarks.texture.SIDE`, textures, and the faces that they make."""
 
     points: PointSets
@@ -49,10 +49,10 @@ class FaceDecoder(nn.Module):
             raise ValueError("landmark and texture decoder must be trained about one mean face, got two")
         self.landmarks, self.texture = landmarks, texture
 
-    def forward(self, vectors: Tensor) -> Decoded:
+    def forward(self, vectors: Tensor) -> DecodedFaces:
         """Decode vectors [batch, input_dim]; DegenerateError where predicted landmarks allow no warp."""
         points, textures = self.landmarks(vectors), self.texture(vectors)
-        return Decoded(points, textures, lay(textures, points, self.texture.mean_points))
+        return DecodedFaces(points, textures, lay(textures, points, self.texture.mean_points))
 
 
 def lay(textures: Images, points: PointSets, mean_points: Tensor) -> Images:

@@ -1,4 +1,4 @@
-"""A region VAE of twice the side out of a trained one (progressive growing, Karras et al., 2018): it starts where that ended."""
+"""Turns a trained region VAE into one of twice the side (progressive growing, Karras et al., 2018), which starts where the first ended."""
 
 from dataclasses import replace
 
@@ -8,7 +8,7 @@ from rupantara.models.region_vae import RegionVAE, RegionVAEConfig
 
 
 def fits(trained: RegionVAEConfig, wanted: RegionVAEConfig) -> bool:
-    """Tell whether `grow` can make the one out of the other: equal, or twice the size by twice the stem."""
+    """Tell whether `grow` can turn the first into the second: sizes are equal, or size and stem are doubled."""
     return wanted in (trained, replace(trained, size=2 * trained.size, stem=2 * trained.stem))
 
 

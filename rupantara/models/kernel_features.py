@@ -1,30 +1,30 @@
-"""Kernel features: a vector as its likeness to each of some of the train split's, so that a linear map of them is none of the vector.
+"""Kernel features: a vector's similarity to each of many train vectors, so that a linear map of the features is not linear in the vector.
 
-Embeddings of identity lie on a sphere, in a cluster for each person: what is alike in many people, sex say, is spread over clusters that no
-hyperplane parts. Ridge regression on these features is kernel ridge regression by the Nyström method (Williams and Seeger, 2001).
+Identity embeddings lie on a sphere, a cluster each person. A trait that many people share, such as sex, is spread over clusters that
+no hyperplane separates. Ridge regression on these features is kernel ridge regression by the Nyström method (Williams and Seeger, 2001).
 
-A regression knows the rows that it was fitted on better than any others, and what is trained on top of it would learn to trust it too
-much. In training mode a row that is a center is therefore as if it had been left out of the fit.
+A regression predicts the rows that it was fitted on better than others, and a network trained on top of it would learn to trust it too
+much. In training mode, a row that is a center is therefore treated as if it had been left out of the fit.
 """
 
 import torch
 from torch import Tensor, nn
 
 SAME = 1 - 1e-5
-"""Cosine from which on a vector is taken for a center."""
+"""Cosine similarity above which a vector is taken to be a center."""
 
 
 class KernelFeatures(nn.Module):
     """exp(concentration (cosine - 1)) of standardized vectors with each of `centers` [count, dim], unit vectors; zeros until `fit`.
 
-    In training mode the likeness of a vector to the center that it is is less by that center's `excess`.
+    In training mode, the similarity of a center to itself is reduced by its `excess`.
     """
 
     centers: Tensor
     excess: Tensor
 
     def __init__(self, dim: int, count: int, concentration: float) -> None:
-        """Build for vectors [batch, dim]; likeness falls the faster with the cosine the greater `concentration`."""
+        """Build for vectors [batch, dim]; the greater `concentration`, the faster similarity falls with the cosine."""
         super().__init__()
         self.concentration = concentration
         self.register_buffer("centers", torch.zeros(count, dim))

@@ -15,7 +15,7 @@ HIDDEN = (1200, 600)
 
 
 class Standardize(nn.Module):
-    """Vectors minus the mean over the spread of the train split's: embeddings of any scale look alike to a decoder."""
+    """Standardizes vectors by the train split's mean and standard deviation, so that embeddings of any scale look alike to a decoder."""
 
     mean: Tensor
     spread: Tensor
@@ -48,7 +48,7 @@ class LandmarkDecoder(nn.Module):
     ) -> None:
         """Build for vectors [batch, input_dim]; `mean_points` [68, 2] are the train split's mean landmarks, px.
 
-        `dropout` is the share of hidden units that a training step leaves out; the paper tells of none.
+        `dropout` is the share of hidden units that a training step leaves out; the paper mentions none.
         """
         super().__init__()
         if mean_points.shape != (POINTS, 2):

@@ -1,4 +1,4 @@
-"""A tied linear autoencoder: the coarse picture's way through the region VAE, warm-started by a PCA."""
+"""A linear autoencoder with tied weights: it carries the coarse picture through the region VAE, and is initialized by a PCA."""
 
 from typing import NamedTuple
 
@@ -9,15 +9,15 @@ START_LOGVAR = -4.0
 
 
 class Components(NamedTuple):
-    """A PCA: mean [d], orthonormal components [k, d], deviations [k] of the scores."""
+    """A PCA: mean [d], orthonormal components [k, d], standard deviations [k] of the scores."""
 
     mean: Tensor
     components: Tensor
     deviations: Tensor
 
 
-class LinearPath(nn.Module):
-    """Codes as whitened scores on components, and pictures back from them; one matrix serves both ways."""
+class LinearAutoencoder(nn.Module):
+    """Encodes pictures as whitened scores on components, and decodes them by the same matrix."""
 
     deviations: Tensor
 
@@ -31,7 +31,7 @@ class LinearPath(nn.Module):
 
     @torch.no_grad()
     def warm_start(self, pca: Components) -> None:
-        """Set to a PCA; what it lacks of the rank is zero, and its later components are left out."""
+        """Initialize by a PCA: components that it lacks are zero, and components beyond the rank are dropped."""
         k = min(self.rank, len(pca.components))
         self.mean.copy_(pca.mean)
         self.components.zero_()[:k] = pca.components[:k]
@@ -49,7 +49,7 @@ class LinearPath(nn.Module):
 
 @torch.no_grad()
 def start_certain(head: nn.Module) -> None:
-    """Start log variances at START_LOGVAR, and what the convolutions add to the means small."""
+    """Initialize a head so that log variances are START_LOGVAR and the convolutions add little to the means."""
     assert isinstance(head, nn.Linear)
     half = head.out_features // 2
     head.weight[half:].zero_()

@@ -1,7 +1,7 @@
-"""GroupNorm followed by SiLU, with a way of its own for large channels-last maps in 16 bits on a CPU.
+"""GroupNorm followed by SiLU, with an implementation of its own for large channels-last maps in 16 bits on a CPU.
 
-There convolutions are up to twice as fast as on contiguous maps, but torch's GroupNorm, backward, up to six times as slow. Here a pass
-takes many pixels as one long row, and sums are taken in two stages, the second in float32.
+On such maps convolutions are up to twice as fast as on contiguous ones, but the backward pass of torch's GroupNorm is up to six times
+slower. This one treats many pixels as one long row, and sums in two stages, the second in float32.
 """
 
 from typing import Any, NamedTuple

@@ -18,7 +18,7 @@ from rupantara.tensors import Crops, Images, PartBoxes
 _SPAN = {"left_ear": (0.0, 0.5), "right_ear": (0.5, 1.0)}
 SPANS = tuple(_SPAN.get(part, (0.0, 1.0)) for part in PARTS)
 FEATHER, ROUNDNESS = 0.5, 3.0
-"""How a placed region fades in: the share of the way from its box's edge to the middle, and the superellipse's exponent."""
+"""How a placed region fades in: over which share of the way from its box's edge to its middle, and the superellipse's exponent."""
 
 
 def _centres(count: int, like: Tensor) -> Tensor:
@@ -122,7 +122,7 @@ def blend_parts(layers: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
 
 
 HARMONY = 0.7
-"""How far a region is drawn, at its edge, to what it is laid on; at 1 it is a seamless clone that lost its own colours."""
+"""How much a region's edge takes the colour of the picture under it; 1 is seamless cloning, which loses the region's own colours."""
 
 RIM = 12
 """Side of the grid that the correction is solved on."""
@@ -143,7 +143,7 @@ def _harmonic() -> tuple[np.ndarray, np.ndarray]:
 
 
 def harmonize(layers: Tensor, boxes: PartBoxes, under: Images) -> Tensor:
-    """Draw each layer HARMONY of the way to the picture under it at the edge of its box, and smoothly less different within.
+    """Move each layer's colours HARMONY of the way to the picture under it at the edge of its box, and smoothly less towards its middle.
 
     The difference at the edge is continued inwards by Laplace's equation, as in seamless cloning (Perez et al., 2003, eq. 4):
     colour and light follow the host, texture stays. On its own picture nothing changes.
@@ -165,7 +165,7 @@ def _harmonized(layers: Tensor, boxes: Tensor, under: Tensor) -> Tensor:
 
 
 HYBRID_SCALE = (1.2, 1.5, 1.25, 1.0, 1.15)
-"""How much larger than the human's own an animal's region is laid on a face (eyes, nose, mouth, ears, forehead)."""
+"""How much larger an animal's region is laid on a face than the human's own (eyes, nose, mouth, ears, forehead)."""
 
 ANIMAL_EARS = ((0.03, -0.04, 0.34, 0.31), (0.66, -0.04, 0.97, 0.31))
 """Where an animal's upright ears belong on a human crop: their canonical boxes, carried over by the eyes of the two templates."""

@@ -2,30 +2,34 @@
 
 import io
 
-import numpy as np
 import torch
 
 from rupantara.errors import UserError
-from rupantara.models import mobilefacenet, squeezenet, vgg16
+from rupantara.models import dlib_identity, mobilefacenet, squeezenet, vgg16
 from rupantara.storage import weights
 
 PERCEPTUAL = ("squeezenet", "vgg16")
 
 
 def load_features(folder: str, name: str) -> squeezenet.SqueezeNet | vgg16.VGG16:
-    """Load a network of ImageNet features; MissingError names the command that fetches its file."""
+    """Load a network of ImageNet features, SqueezeNet from what ships where the folder has none; MissingError says how to come by VGG16."""
     if name not in PERCEPTUAL:
         raise UserError(f"the perceptual network must be one of {', '.join(PERCEPTUAL)}, got {name!r}")
-    data = io.BytesIO(weights.load(folder, name))
     if name == "vgg16":
+        data = io.BytesIO(weights.load(folder, name))
         model = vgg16.from_published(torch.load(data, map_location="cpu", weights_only=True))
     else:
-        model = squeezenet.from_published(np.load(data, allow_pickle=False))
+        model = squeezenet.from_published(weights.arrays(folder, name))
     # Twice as fast on a CPU in bfloat16: its maximum pools are slow otherwise.
     return model.to(memory_format=torch.channels_last)  # ty: ignore[no-matching-overload]
 
 
 def load_embed(folder: str) -> mobilefacenet.MobileFaceNet:
     """Load the identity network."""
-    data = weights.load(folder, "mobilefacenet")
-    return mobilefacenet.from_published(np.load(io.BytesIO(data), allow_pickle=False))
+    return mobilefacenet.from_published(weights.arrays(folder, "mobilefacenet"))
+
+
+def load_dlib_identity(folder: str) -> dlib_identity.DlibIdentity:
+    """Load the identity network that ships."""
+    model = dlib_identity.from_published(weights.arrays(folder, "face_recognition"))
+    return model.to(memory_format=torch.channels_last)  # ty: ignore[no-matching-overload]

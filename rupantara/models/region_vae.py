@@ -2,10 +2,10 @@
 
 What differs from the paper: one network serves both domains, so that a cosine between a human nose and a fox nose compares
 like with like; domain and species enter the decoder only, as an embedding (`separate_domains` gives the paper's two networks).
-Region codes see their region's pixels alone, and the decoder places them back at the region's box. GroupNorm stands in place
-of BatchNorm (small batches, and no running statistics to average). A linear path beside the convolutions carries the coarse
-picture and coarse regions: warm-started from PCAs it gives a face before the first step, and the convolutions learn what is
-finer and how regions meet.
+Region codes see only their region's pixels, and the decoder places them back at the region's box. GroupNorm replaces
+BatchNorm (batches are small, and there are no running statistics to average). A linear path beside the convolutions carries the coarse
+picture and coarse regions: initialized by PCAs, it gives a face before the first step, and the convolutions learn finer detail and how
+regions meet.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -27,7 +27,7 @@ from rupantara.models.blocks import (
     downsample,
     reparameterize,
 )
-from rupantara.models.linear_path import START_LOGVAR, Components, LinearPath, start_certain
+from rupantara.models.linear_path import START_LOGVAR, Components, LinearAutoencoder, start_certain
 from rupantara.models.norm_silu import NormSiLU
 from rupantara.tensors import GlobalCodes, Images, PartBoxes, RegionCodes, SpeciesIndex
 
@@ -63,7 +63,7 @@ class RegionVAEConfig:
     region_base_rank: int = 112
     separate_domains: bool = False
     variances: bool = True
-    """Whether the encoder tells each face's variances; packed for generation, it keeps their means alone."""
+    """Whether the encoder predicts variances for each face; a model packed for generation keeps only their means."""
 
     @property
     def coarse(self) -> int:
@@ -130,7 +130,7 @@ class Encoder(nn.Module):
 
 
 class RegionEncoder(Encoder):
-    """One stack for all regions, one linear head a region."""
+    """One convolutional stack for all regions, and one linear head for each region."""
 
     def forward(self, x: Tensor) -> Tensor:
         """Encode crops [batch, 5, 3, side, side] to [batch, 5, outputs]."""
@@ -140,7 +140,7 @@ class RegionEncoder(Encoder):
 
 
 def _zeroed(layer: nn.Conv2d) -> nn.Conv2d:
-    """Let a last layer start by adding nothing."""
+    """Initialize a last layer to zero, so that it adds nothing at first."""
     nn.init.zeros_(layer.weight)
     return layer
 
@@ -202,9 +202,9 @@ class DomainNet(nn.Module):
         super().__init__()
         self.config = config
         pixels, region_pixels = 3 * config.base_side**2, 3 * config.region_base_side**2
-        self.base = LinearPath(pixels, config.base_rank, config.global_dim)
+        self.base = LinearAutoencoder(pixels, config.base_rank, config.global_dim)
         self.region_bases = nn.ModuleList(
-            LinearPath(region_pixels, config.region_base_rank, config.region_dim) for _ in REGIONS
+            LinearAutoencoder(region_pixels, config.region_base_rank, config.region_dim) for _ in REGIONS
         )
         outputs = 1 + config.variances
         self.global_encoder = Encoder(config.size, config.channels, outputs * config.global_dim, 1, config.stem)
@@ -254,10 +254,10 @@ class DomainNet(nn.Module):
         placed, coverage = placement.blend_parts(placement.harmonize(layers, boxes, base), weights)
         return base * (1 - coverage) + placed
 
-    def region_paths(self) -> Iterator[LinearPath]:
+    def region_paths(self) -> Iterator[LinearAutoencoder]:
         """Yield the linear paths of the regions."""
         for path in self.region_bases:
-            assert isinstance(path, LinearPath)
+            assert isinstance(path, LinearAutoencoder)
             yield path
 
     def warm_start(self, whole: Components, regions: Sequence[Components]) -> None:

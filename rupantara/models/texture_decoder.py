@@ -5,8 +5,9 @@ block's pooling and one of its convolutions in one) and the block's other convol
 a 1 x 1 convolution gives RGB. The convolutions start from smooth kernels. The paper counts 60,510,983 trainable parameters at 4,096
 inputs and 224²; its dense layer's width is not given, and 204 channels of 7 x 7 come to 60.4 million.
 
-What differs, where `linear_rank` is set: the convolutions add to a linear path, which a reduced-rank ridge regression starts, of the
-vector or, with `kernel_centers`, of its kernel features; then the dense layer sees the path's coordinates beside the vector.
+With `linear_rank`, one thing differs from the paper: the convolutions add to a linear path, which a reduced-rank ridge regression
+initializes. It is linear in the vector or, with `kernel_centers`, in its kernel features, and then the dense layer also sees the path's
+coordinates.
 """
 
 from collections.abc import Mapping
@@ -66,11 +67,11 @@ SMOOTH = {3: (1.0, 2.0, 1.0), 4: (1.0, 3.0, 3.0, 1.0)}
 
 @torch.no_grad()
 def start_smooth(layer: nn.Conv2d | nn.ConvTranspose2d) -> None:
-    """Start from random mixtures of channels by one smooth kernel: [out, in, 3, 3], or [in, out, 4, 4] at stride 2.
+    """Initialize by random mixtures of channels through one smooth kernel: [out, in, 3, 3], or [in, out, 4, 4] at stride 2.
 
-    From kernels that are random at every place, what is made of one cell of the first maps is a pattern, which a short training keeps:
-    it comes again in every cell, as hatching where pictures vary most. The size is that of He et al. (2015), which is right for maps of
-    independent places; of smooth ones more comes out, and batch normalisation after each block sets the scale.
+    Kernels that are random at every position paint a pattern into each cell of the first maps, and a short training keeps it: it shows as
+    hatching where pictures vary most. The scale is that of He et al. (2015), which assumes independent positions; smooth maps come out
+    larger, and the batch normalisation after each block corrects that.
     """
     axis = torch.tensor(SMOOTH[layer.kernel_size[0]])
     kernel = axis[:, None] * axis / axis.square().sum()
@@ -80,8 +81,8 @@ def start_smooth(layer: nn.Conv2d | nn.ConvTranspose2d) -> None:
     layer.weight.copy_(mixtures[:, :, None, None] * kernel)
 
 
-class LinearPath(nn.Module):
-    """Features of a vector to coordinates of a rank, and those to a picture, each by a matrix and a bias; pictures of 0 until `fit`."""
+class RegressionPath(nn.Module):
+    """Maps features to a few coordinates, and these to a picture, each by a matrix and a bias; pictures are 0 until `fit`."""
 
     def __init__(self, input_dim: int, rank: int, side: int) -> None:
         """Build for features [batch, input_dim] and pictures [batch, 3, side, side]."""
@@ -99,7 +100,7 @@ class LinearPath(nn.Module):
             layer.bias.copy_(factors[bias])
 
     def coordinates(self, features: Tensor) -> Tensor:
-        """Return coordinates [batch, rank], float32: at first of mean 0 and deviation 1 over the rows fitted on (less over others)."""
+        """Return coordinates [batch, rank], float32; after `fit` of mean 0 and deviation 1 over the rows fitted on, less over others."""
         with torch.autocast(features.device.type, enabled=False):
             return self.down(features.float())
 
@@ -113,7 +114,7 @@ class LinearPath(nn.Module):
 
 
 class TextureDecoder(nn.Module):
-    """Standardized vector to RGB, [-1, 1] (with a linear path, about so); `mean_points` [68, 2] is where textures have their landmarks."""
+    """Decodes a vector to RGB in [-1, 1] (about so with a linear path); `mean_points` [68, 2] are every texture's landmarks."""
 
     mean_points: Tensor
 
@@ -154,7 +155,7 @@ class TextureDecoder(nn.Module):
             if config.kernel_centers:
                 self.kernel = KernelFeatures(config.input_dim, config.kernel_centers, config.kernel_concentration)
             features = config.kernel_centers or config.input_dim
-            self.linear = LinearPath(features, config.linear_rank, config.linear_side)
+            self.linear = RegressionPath(features, config.linear_rank, config.linear_side)
             # The convolutions start from adding nothing to the linear path.
             for parameter in last.parameters():
                 nn.init.zeros_(parameter)
@@ -170,5 +171,5 @@ class TextureDecoder(nn.Module):
         return self._paint(torch.cat([standard, coordinates], dim=1)) + self.linear(coordinates, self.config.side)
 
     def _paint(self, seen: Tensor) -> Images:
-        """Decode what the dense layer sees by the convolutions alone."""
+        """Decode the dense layer's input by the convolutions alone."""
         return self.layers(self.dense(seen).unflatten(1, (-1, START, START))).float()

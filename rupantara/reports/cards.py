@@ -57,3 +57,24 @@ Recipe `{recipe.fingerprint}`, seed {recipe.config.get("seed")}.
 | --- | --- |
 {rows}
 """
+
+
+def landmarks_card(recipe: Recipe, metrics: Mapping[str, float]) -> str:
+    """Describe a trained network of animals' landmarks."""
+    rows = "\n".join(f"| {name} | {value:.5g} |" for name, value in metrics.items())
+    return f"""---
+library_name: rupantara
+tags: [animals, landmarks]
+license: other
+---
+# Landmarks of animals' heads
+
+Finds heads and six points (eyes, nose pad, mouth, ear tips), their visibility and the view. SqueezeNet's features (BSD-2-Clause) under a
+pyramid, trained on photographs marked by hand. Its licence follows these photographs: where they are for research only, so is it.
+
+Recipe `{recipe.fingerprint}`, seed {recipe.config.get("seed")}.
+
+| metric (last epoch, averaged weights) | value |
+| --- | --- |
+{rows}
+"""

@@ -42,7 +42,7 @@ its losses, SHA-256:
 {networks}
 
 ```
-python -m jobs.generate --kind inversion --checkpoint FOLDER --features FEATURES --generated OUT
+python -m jobs.generate inversion --checkpoint FOLDER --features FEATURES --generated OUT
 ```
 
 Who holds a face's vector can see by this about what the face looks like: vectors deserve the protection that faces have.{held}

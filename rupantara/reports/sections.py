@@ -55,6 +55,17 @@ def hybrids(generated: str) -> Section:
     return Section("Hybrids", [text], [], [Figure("source | reconstruction | hybrids by species", sheet)])
 
 
+def families(generated: str) -> Section:
+    """Show the contact sheet of children."""
+    found = manifest.require(generated, "generated")
+    sheet = uris.read_bytes(uris.join(generated, "contact_sheet.png"))
+    text = (
+        f"{found.counts['accepted']} pictures. Each row: two people who do not exist, siblings of theirs, and the first at three ages."
+        " Surroundings, hair and light are the first parent's."
+    )
+    return Section("Children of sampled people", [text], [], [Figure("parents | siblings | ages", sheet)])
+
+
 def morphs(uri: str) -> Section:
     """Show the sheet of morphs beside their parents."""
     found = manifest.require(uri, "faces")

@@ -29,10 +29,10 @@ license: other
 `jobs.curate` crops them, RGB.{networks}
 
 ```python
-from rupantara.generation import variations, zoo_loading
+from rupantara.generation import variation, zoo_loading
 
 model = zoo_loading.load("FOLDER OR URI").model  # of the three files here
-pictures = variations.from_prior(model, count=8, seed=0)
+pictures = variation.from_prior(model, count=8, seed=0)
 ```
 
 Pictures from it are synthetic. Its licence follows the photographs it was trained on (faces table

@@ -18,13 +18,13 @@ BATCH = 32
 CHUNK_ROWS = 256
 """Faces held decoded at a time: 50 MB at 256 x 256."""
 
-COLUMNS = ("face_id", "domain", "species", "split", "image", "keypoints", "landmarks", "reject")
+COLUMNS = ("face_id", "domain", "species", "split", "image", "keypoints", "landmarks", "points", "reject")
 KEPT = ("face_id", "domain", "species", "split")
 REJECT = pa.field("reject", schema.REJECT)
 NOT_FINITE = Rejected("extract", "not_finite", "a vector of the face holds NaN or infinity")
 
 
-def encode(model: loading.Loaded, faces: FaceArrays) -> tuple[torch.Tensor, torch.Tensor]:
+def encode(model: loading.LoadedRegionVAE, faces: FaceArrays) -> tuple[torch.Tensor, torch.Tensor]:
     """Return the means of the codes of faces: global [n, global_dim], regions [n, 5, region_dim]; float32."""
     global_mu, regions_mu = [], []
     with torch.inference_mode():

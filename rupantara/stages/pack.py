@@ -8,8 +8,8 @@ import torch
 
 from rupantara import schema
 from rupantara.faces.arrays import FaceArrays, to_pictures
-from rupantara.generation import hybrid
 from rupantara.generation.prior import CodePrior, importance
+from rupantara.generation.rendering import decode
 from rupantara.imaging import codec
 from rupantara.landmarks.regions import REGIONS
 from rupantara.models.region_vae import Posterior, RegionVAE
@@ -64,7 +64,8 @@ def sample_sheet(model: RegionVAE, prior: CodePrior, seed: int) -> bytes:
     """Return a JPEG of people drawn from the prior, in rows of SHEET_ROW."""
     count = 2 * SHEET_ROW
     codes = prior.sample(count, seed, model.config.global_dim)
-    pictures = list(to_pictures(hybrid.decode(model, *codes, np.repeat(prior.boxes[None], count, 0))))
+    boxes = torch.from_numpy(prior.boxes).expand(count, -1, -1)
+    pictures = list(to_pictures(decode(model, *codes, boxes)))
     return codec.encode_jpeg(grid([pictures[:SHEET_ROW], pictures[SHEET_ROW:]]), 90)
 
 

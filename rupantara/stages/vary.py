@@ -1,88 +1,49 @@
-"""Faces to variations, and numbers to faces from nowhere: rows of `schema.GENERATED`."""
+"""Rows of the faces table to variations, and numbers to faces of nobody."""
 
-import json
-from typing import Any
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 
-import numpy as np
 import pyarrow as pa
 import torch
 
-from rupantara import schema
-from rupantara.faces.arrays import load, to_pictures
-from rupantara.generation import provenance, zoo_loading
-from rupantara.generation.variations import NOISE, Mode, from_prior, seed_of, vary
-from rupantara.models.zoo import SIDE
+from rupantara.faces.choice import Choice
+from rupantara.generation import rows
+from rupantara.generation.protocol import Generated
+from rupantara.generation.variation import VariationGenerator, VariationRequest
+from rupantara.stages.generate import crops_of
 
 SAMPLES = pa.schema([("number", pa.int64())])
 """Rows that ask for one face from the prior each."""
 
 
 class VaryFaces:
-    """Batch of `schema.FACES` -> `schema.GENERATED`, `count` rows of kind `variation` a chosen face.
-
-    In mode `prior`: batch of SAMPLES -> one row of kind `sample` a number.
-    """
+    """Batch of `schema.FACES` -> `schema.GENERATED`, so many rows a chosen face as `asked` says; batch of SAMPLES -> one row a number."""
 
     def __init__(
         self,
-        checkpoint: str,
-        chosen: frozenset[str],
+        make_generator: Callable[[], VariationGenerator],
+        ask: VariationRequest,
+        choice: Choice | None = None,
         *,
-        count: int = 10,
-        mode: Mode = "posterior",
-        noise: float = NOISE,
-        seed: int = 0,
         threads: int = 1,
     ) -> None:
-        """Load the model; `chosen` are the face ids to work on."""
+        """Build the generator on the worker; `ask` is what is wanted of each face or number."""
         torch.set_num_threads(threads)
-        self._loaded, self._chosen, self._count = zoo_loading.load(checkpoint), chosen, count
-        self._mode: Mode = mode
-        self._noise, self._seed = noise, seed
+        self._generator, self._ask, self._choice = make_generator(), ask, choice or Choice()
 
     def __call__(self, batch: pa.Table) -> pa.Table:
         """Generate for the chosen faces, or for each number."""
-        rows = self._samples(batch) if self._mode == "prior" else self._variations(batch)
-        return pa.Table.from_pylist(rows, schema=schema.GENERATED)
+        numbers = "number" in batch.column_names
+        wanted = batch if numbers else self._choice(batch)
+        return rows.table(self._made(self._samples(wanted) if numbers else self._faces(wanted)))
 
-    def _samples(self, batch: pa.Table) -> list[dict[str, Any]]:
-        out = []
-        for number in batch["number"].to_pylist():
-            seed = seed_of(self._seed, self._mode, str(number))
-            picture = to_pictures(from_prior(self._loaded.model, 1, seed))[0]
-            out.append(self._row("sample", [], picture, seed, {"number": number}))
-        return out
+    def _made(self, requests: Iterator[VariationRequest]) -> Iterator[Generated]:
+        for request in requests:
+            yield from self._generator.generate([request])[0]
 
-    def _variations(self, batch: pa.Table) -> list[dict[str, Any]]:
-        rows = schema.where_id(batch, self._chosen)
-        if not rows.num_rows:
-            return []
-        images, out = load(rows, SIDE).images(), []
-        settings = {"noise": self._noise} if self._mode == "input_noise" else {}
-        for face_id, image in zip(rows["face_id"].to_pylist(), images, strict=True):
-            seed = seed_of(self._seed, self._mode, face_id)
-            made = vary(self._loaded.model, image, self._count, self._mode, seed, self._noise)
-            for number, picture in enumerate(to_pictures(made)):
-                parameters = {"face_id": face_id, "number": number, "count": self._count, **settings}
-                out.append(self._row("variation", [face_id], picture, seed, parameters))
-        return out
+    def _samples(self, wanted: pa.Table) -> Iterator[VariationRequest]:
+        yield from (replace(self._ask, count=1, first=number) for number in wanted["number"].to_pylist())
 
-    def _row(
-        self, kind: str, face_ids: list[str], picture: np.ndarray, seed: int, parameters: dict[str, Any]
-    ) -> dict[str, Any]:
-        """Record a picture; its seed, its number and the model make it again."""
-        parameters |= {"kind": kind, "mode": self._mode, "seed": seed, "model_sha256": self._loaded.sha256}
-        parameters |= {"model": self._loaded.model.config.name}
-        return {
-            "request_id": provenance.request_id(**parameters),
-            "kind": kind,
-            "face_ids": face_ids,
-            "species": "human",
-            "bank_ids": [],
-            "parameters": json.dumps(parameters, sort_keys=True),
-            "seed": seed,
-            "image": provenance.png(picture, kind, parameters),
-            "model_sha256": [self._loaded.sha256],
-            "scores": [],
-            "reject": None,
-        }
+    def _faces(self, wanted: pa.Table) -> Iterator[VariationRequest]:
+        for row in range(wanted.num_rows):
+            yield replace(self._ask, face=crops_of(wanted.slice(row, 1))[0])

@@ -2,7 +2,7 @@
 
 import os
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pyarrow as pa
@@ -59,6 +59,11 @@ class Listing:
         uri = uris.join(output, path_of(fingerprint))
         if not uris.exists(uri):
             uris.write_bytes(uri, self._path.read_bytes())
+
+    def paths(self) -> Iterator[str]:
+        """Yield the paths of all files, in their order."""
+        for batch in pq.ParquetFile(self._path).iter_batches(columns=["path"]):
+            yield from map(os.fsdecode, batch["path"].to_pylist())
 
     def rows(self) -> pa.Table:
         """Return all files, in their order."""

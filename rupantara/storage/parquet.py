@@ -54,7 +54,18 @@ def read_schema(uri: str, path: str) -> pa.Schema:
 def read_file(uri: str, path: str, columns: Sequence[str] | None = None) -> pa.Table:
     """Read one file of a table."""
     with _opened(uri, path) as file:
-        return pq.ParquetFile(file).read(columns=list(columns) if columns else None)
+        parquet = pq.ParquetFile(file)
+        lacking = [c for c in columns or () if c in schemas.ADDED and c not in parquet.schema_arrow.names]
+        wanted = [c for c in columns if c not in lacking] if columns else None
+        return _filled(parquet.read(columns=wanted), lacking)
+
+
+def _filled(table: pa.Table, columns: Sequence[str]) -> pa.Table:
+    """Append columns of nulls that this file is too old to have."""
+    for name in columns:
+        field = schemas.ADDED[name]
+        table = table.append_column(field, pa.nulls(table.num_rows, field.type))
+    return table
 
 
 def read_row_group(uri: str, path: str, number: int) -> pa.Table:

@@ -1,1 +1,1 @@
-"""One optimiser step, the running average of weights, schedules and balanced sampling; no Ray."""
+"""Trainings without Ray: the streams that they read, optimiser steps, validation, schedules, averages of weights."""

@@ -9,6 +9,7 @@ import pyarrow as pa
 from rupantara import schema
 from rupantara.errors import UserError
 from rupantara.imaging import codec
+from rupantara.models.face_decoder import FaceDecoderConfig
 from rupantara.storage import tables
 from rupantara.types import Landmarks
 
@@ -35,6 +36,17 @@ def vector_field(uri: str, file: str, name: str, subject: str = "--vector") -> V
     field = fields.field(name)
     digest = (field.metadata or {}).get(b"model_sha256", b"").decode()
     return VectorField(name, field.type.list_size, digest, tuple(fields.names))
+
+
+def decoders_field(uri: str, file: str, config: FaceDecoderConfig) -> VectorField:
+    """Describe a decoder's vector column in a features table; UserError where another network made it."""
+    theirs, wanted = vector_field(uri, file, config.vector, "the decoder's vector"), config.texture.input_dim
+    if (theirs.model_sha256, theirs.dim) != (config.vector_sha256, wanted):
+        raise UserError(
+            f"{uri} must hold {config.vector} of the network that the decoder was trained on ({config.vector_sha256[:12]},"
+            f" {wanted} numbers), got {theirs.model_sha256[:12]}, {theirs.dim}"
+        )
+    return theirs
 
 
 def usable(rows: pa.Table, columns: Collection[str], split: str) -> pa.Table:

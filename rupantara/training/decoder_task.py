@@ -25,8 +25,8 @@ SHOWN, GRID_SIDE = 10, 128
 """Faces in an epoch's grid, and their side, px."""
 
 WarmStart = Mapping[str, np.ndarray]
-"""What the driver measured of the train split: `mean`, `deviations` [dim], `mean_points` [68, 2]; with a linear path what its `fit`
-takes, of standardized vectors or of kernel features; with those `centers`, standardized, and, if they are all of the rows, `excess`."""
+"""What the driver measured on the train split: `mean` and `deviations` [dim], and `mean_points` [68, 2]. A linear path adds what its `fit`
+takes; kernel features add their standardized `centers` and, if these are all of the rows, their `excess`."""
 
 
 @dataclass(frozen=True)
@@ -119,7 +119,7 @@ class DecoderTask:
 
 
 def begin(model: nn.Module, warm: WarmStart) -> None:
-    """Standardize every part's vectors, and start linear paths from their regression."""
+    """Initialize every part's standardization, and linear paths by their regression."""
     tensors = {name: torch.from_numpy(np.asarray(value, np.float32)) for name, value in warm.items()}
     for part in model.modules():
         if isinstance(part, LandmarkDecoder | TextureDecoder):
@@ -131,7 +131,7 @@ def begin(model: nn.Module, warm: WarmStart) -> None:
 
 
 def _run(model: nn.Module, vectors: Tensor) -> tuple[Tensor | None, Tensor | None]:
-    """Return the points, and the pictures that are compared with the batch's, of what the model makes."""
+    """Run the model; return its points and its pictures, None where it makes none."""
     if isinstance(model, LandmarkDecoder):
         return model(vectors), None
     if isinstance(model, FaceDecoder):

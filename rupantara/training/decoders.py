@@ -1,8 +1,8 @@
 """One optimiser step of the decoders of `001_…`: landmarks by squared error (eq. 1), pictures by absolute error (eq. 2).
 
-On top of the paper's errors, each off at weight 0: a perceptual distance; the distance of a batch's moments, for variety
-that the errors average away; and the consistency of identity, one less the cosine between the vector of the face and that of the picture
-made of it (a texture is first warped to the face's true landmarks, so that the two decoders stay apart).
+Three losses are added to the paper's, each off at weight 0: a perceptual distance; a distance between the moments of a batch, for the
+variety that a pixel-wise error averages away; and an identity loss, 1 minus the cosine similarity between the vector of the face and that
+of the decoded picture (a texture is first warped to the face's true landmarks, so that the two decoders stay independent).
 """
 
 from collections.abc import Mapping
@@ -20,13 +20,13 @@ from rupantara.losses.identity import Embed
 from rupantara.losses.moments import moment_distance
 from rupantara.losses.perceptual import Features, perceptual_distance
 from rupantara.models.face_decoder import FaceDecoder, lay
-from rupantara.models.texture_decoder import LinearPath, TextureDecoder
+from rupantara.models.texture_decoder import RegressionPath, TextureDecoder
 from rupantara.tensors import Images, PointSets
 from rupantara.training.schedule import cosine
 from rupantara.training.state import TrainState
 
 LINEAR_SCALE = 0.03
-"""Share of the learning rate at which linear paths move: at the whole of it Adam washes the regression away (decision 3)."""
+"""Share of the learning rate that linear paths have: at the full rate, Adam washes the regression away (decision 3)."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ class DecoderObjective:
 
 @dataclass(frozen=True)
 class Batch:
-    """Faces: vectors [n, dim], landmarks in px of SIDE, pictures to be matched (none for landmarks), identity vectors [n, 128]."""
+    """Faces: vectors [n, dim], landmarks in px of SIDE, target pictures (None for landmarks), identity vectors [n, 128]."""
 
     vectors: Tensor
     points: PointSets
@@ -81,7 +81,7 @@ class Judging(NamedTuple):
 
 
 class Losses(Protocol):
-    """Losses of one batch; `loss` is what is lowered."""
+    """Losses of one batch by name; `loss` is the one that is minimized."""
 
     def __call__(self, batch: Batch) -> dict[str, Tensor]:
         """Return scalars by name."""
@@ -96,7 +96,7 @@ def keypoints_of(points: PointSets) -> Tensor:
 
 def start(model: nn.Module, objective: DecoderObjective) -> TrainState[nn.Module]:
     """Start a training; without weight decay AdamW is the paper's Adam. Linear paths move at LINEAR_SCALE of the rate."""
-    linear = [p for part in model.modules() if isinstance(part, LinearPath) for p in part.parameters()]
+    linear = [p for part in model.modules() if isinstance(part, RegressionPath) for p in part.parameters()]
     own = {id(p) for p in linear}
     groups: list[dict[str, Any]] = [
         {"params": [p for p in model.parameters() if id(p) not in own], "weight_decay": 0.0}
@@ -120,7 +120,7 @@ class LandmarkLosses(nn.Module):
 
 
 class PictureLosses(nn.Module):
-    """Equation 2 on textures (`texture`), whole faces (`single`), or faces warped from both decoders (`joint`), and what is added."""
+    """Equation 2 on textures (`texture`), whole faces (`single`) or faces warped by both decoders (`joint`), and the added losses."""
 
     def __init__(self, model: nn.Module, part: str, objective: DecoderObjective, judging: Judging) -> None:
         """Take the model of a part to train; MissingError for a loss whose network was not given."""
@@ -159,7 +159,7 @@ class PictureLosses(nn.Module):
         return {"loss": loss, **parts}
 
     def _identity(self, embed: Embed, made: Images, batch: Batch) -> Tensor:
-        """Return one less the cosine of a face's vector with that of what was made of it, for the first share of the batch."""
+        """Return 1 minus the cosine of each face's vector and that of its decoded picture, for the first share of the batch."""
         if batch.identities is None:
             raise MissingError("the identity loss needs the faces' identity vectors, which were not given")
         most = max(1, round(self._objective.identity_share * len(made)))

@@ -15,7 +15,7 @@ from rupantara.training.choice import Choice, Chosen, choose
 from rupantara.training.streams import Stream
 
 log = logging.getLogger(__name__)
-COLUMNS = ("face_id", "domain", "species", "image", "landmarks", "keypoints", "quality", "split", "reject")
+COLUMNS = ("face_id", "domain", "species", "image", "landmarks", "points", "keypoints", "quality", "split", "reject")
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,8 @@
 """One optimiser step of the region VAE.
 
-Beside reconstructing, the decoder learns what a hybrid is: for a share of the humans some regions are swapped for a donor's,
-codes and pixels alike, and the decoder has to paint the transplanted picture from the swapped codes. That is what makes a
-region code mean its region, and only its region, and what makes codes of animals known to it when it paints a human.
+The decoder learns hybrids as well as reconstructions: for a share of the humans, some regions are swapped for a donor's, codes and pixels
+alike, and the decoder has to paint the transplanted picture from the swapped codes. This makes a region code stand for its region and
+nothing else, and teaches the decoder to paint animals' codes on a human.
 """
 
 from collections.abc import Callable
@@ -33,7 +33,7 @@ FRONTAL_YAW_DEG = 10.0
 """A face turned less counts as frontal: `metrics`' pose errs by about 5 degrees."""
 
 IDENTITY_FACES = 4
-"""Faces of a step that the identity loss looks at, whole ones before hybrids: on a CPU its network costs as much as the VAE's own step."""
+"""Faces in a step that the identity loss sees, unmixed ones first: on a CPU its network costs as much as the VAE's own step."""
 
 
 @dataclass(frozen=True)
@@ -112,7 +112,7 @@ class FaceBatch(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """Losses by name, `loss` their sum, and the pictures that were made and wanted."""
+    """Losses by name (`loss` is their weighted sum), the decoded pictures and their targets."""
 
     losses: dict[str, Tensor]
     made: Images
@@ -120,7 +120,7 @@ class Outcome(NamedTuple):
 
 
 def parameter_groups(model: RegionVAE, objective: Objective) -> list[dict[str, Any]]:
-    """Split the parameters: the warm-started linear path moves slowly, or the first steps would wash it away."""
+    """Split the parameters: the linear path, initialized by PCAs, moves slowly, or the first steps would wash it away."""
     linear = [p for net in model.domain_nets() for p in net.linear_path_parameters()]
     slow = {id(p) for p in linear}
     fast = [p for p in model.parameters() if id(p) not in slow]
@@ -131,7 +131,7 @@ def parameter_groups(model: RegionVAE, objective: Objective) -> list[dict[str, A
 
 
 def start(model: RegionVAE, objective: Objective) -> TrainState[RegionVAE]:
-    """Start a training, with a critic if the objective has use for one."""
+    """Start a training, with a critic if the objective uses one."""
     critic = PatchCritic().to(model.species_embedding.weight.device) if objective.adversarial_weight > 0 else None
     return TrainState.create(model, parameter_groups(model, objective), critic)
 
@@ -148,7 +148,7 @@ def augment(batch: FaceBatch) -> FaceBatch:
 
 
 class Losses(nn.Module):
-    """The losses of one batch of each domain, as one forward: what data-parallel training wraps."""
+    """The losses of one batch of each domain in one forward pass, which data-parallel training wraps."""
 
     def __init__(
         self, model: RegionVAE, objective: Objective, networks: Networks, critic: nn.Module | None = None
@@ -215,14 +215,14 @@ def _mean_of(values: Tensor, rows: Tensor) -> Tensor:
 
 
 class CriticLosses(nn.Module):
-    """The critic's loss as one forward."""
+    """The critic's loss in one forward pass."""
 
     def __init__(self, critic: nn.Module) -> None:
         super().__init__()
         self.critic = critic
 
     def forward(self, real: Images, made: Images) -> Tensor:
-        """Score photographs and what was made of them."""
+        """Score photographs and decoded pictures."""
         both = self.critic(torch.cat([real, made]))
         return critic_loss(both[: len(real)], both[len(real) :])
 
@@ -268,7 +268,7 @@ class Swapped(NamedTuple):
 
 
 PLAIN_BOXES_CHANCE = 0.2
-"""How often an animal's region is laid into the human's own box, and not where a hybrid has it."""
+"""Chance that an animal's region is laid into the human's own box instead of where a hybrid has it."""
 
 
 def swap_regions(objective: Objective, faces: FaceBatch, regions_z: Tensor, num_humans: int) -> Swapped:

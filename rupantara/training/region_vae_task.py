@@ -92,7 +92,7 @@ class RegionVAETask:
 
 
 def _compile(blocks: Sequence[nn.Module]) -> None:
-    """Compile blocks in place, each for its own shapes. One class shares a cache: at torch's limit of 8 most would run uncompiled."""
+    """Compile blocks in place, each for its own shapes. Blocks of one class share a cache, which torch limits to 8 entries by default."""
     from torch._dynamo import config
 
     config.recompile_limit = max(config.recompile_limit, 4 * len(blocks))  # ty: ignore[invalid-assignment]
@@ -105,7 +105,7 @@ def _tensors(pca: Pca) -> Components:
 
 
 def blank_rows(count: int, size: int, domain: str) -> Rows:
-    """Return grey faces with canonical boxes, to measure a step on."""
+    """Return grey faces with canonical boxes, on which a step can be timed."""
     boxes = np.repeat(np.array(CANONICAL[domain], np.float32)[None], count, 0)
     points = np.repeat((np.array(TEMPLATES["human"], np.float32) * size)[None], count, 0)
     return {
@@ -118,7 +118,7 @@ def blank_rows(count: int, size: int, domain: str) -> Rows:
 
 
 def as_faces(rows: Rows, device: torch.device) -> FaceBatch:
-    """Turn a batch of `TrainingFaces` rows into tensors."""
+    """Turn a batch of `face_rows.FaceRows` into tensors."""
     tensors = [torch.as_tensor(rows[name]) for name in ("boxes", "species", "keypoints", "yaw")]
     return FaceBatch(*(part.to(device, non_blocking=True) for part in (to_images(rows["image"]), *tensors)))
 

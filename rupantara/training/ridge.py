@@ -1,4 +1,4 @@
-"""Ridge regression from vectors to many targets, out of sums: a decoder's warm start and the baseline that it has to beat."""
+"""Ridge regression from vectors to many targets, computed from sums: it initializes a decoder, and is the baseline to beat."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ PENALTIES = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0)
 
 @dataclass(frozen=True)
 class Ridge:
-    """Coefficients [dim, targets] of centred vectors, and the means of both."""
+    """Coefficients [dim, targets] of centred vectors, and the means of vectors and targets."""
 
     coefficients: np.ndarray
     mean_vector: np.ndarray
@@ -108,16 +108,16 @@ class Basis:
         return (1 / (self.values + self._absolute(penalty))).astype(np.float32)
 
     def _absolute(self, penalty: float) -> float:
-        """Return the penalty that is added to the eigenvalues: at least the rounding of 32 bits, in which predictions are made."""
+        """Return the penalty that is added to the eigenvalues: at least float32 rounding, in which predictions are computed."""
         least = float(self.values.max() * np.finfo(np.float32).eps)
         return max(penalty * float(self.values.mean()), least) or 1.0
 
     def excess(self, vectors: Rows, penalty: float) -> np.ndarray:
-        """Return n l h / (1 - h) of each of the n rows that were added, [n]: h is its leverage, l the penalty.
+        """Return n l h / (1 - h) for each of the n rows that were added, [n], where h is its leverage and l the penalty.
 
-        The residual of a kernel ridge regression is n l times the row's own coefficient, and 1 - h times the residual of a fit
-        without the row; so a likeness of the row to itself that is less by this predicts of it what that fit would (Allen, 1974), with
-        the same means and scales of vectors, penalty and rank's directions.
+        In a kernel ridge regression, a row's residual is n l times its own coefficient, and also 1 - h times its residual in a fit without
+        it (Allen, 1974). Reducing the row's similarity to itself by the returned value therefore gives the prediction of that fit, with the
+        same means, scales, penalty and directions of the rank.
         """
         turned = ((vectors - self.mean_vector).astype(np.float32) @ self.axes).astype(np.float64)
         leverage = 1 / len(vectors) + (turned**2 / (self.values + self._absolute(penalty))).sum(1) / len(vectors)
@@ -126,10 +126,10 @@ class Basis:
     def choose(
         self, vectors: Rows, targets: Targets, penalties: Sequence[float] = PENALTIES, tolerance: float = 0.0
     ) -> float:
-        """Return the penalty of the least error, at the whole rank, on rows that were not added.
+        """Return the penalty with the lowest error, at full rank, on rows that were not added.
 
-        With a `tolerance` it is the least penalty whose error is at most so much above the least, as a share of it: a penalty draws
-        towards the mean. ValueError where there are no such rows.
+        With a `tolerance`, return the smallest penalty whose error is within that share of the lowest: a penalty pulls predictions towards
+        the mean. ValueError where there are no such rows.
         """
         if not len(vectors):
             raise ValueError("a penalty is chosen on rows that were not added, got none")
@@ -147,7 +147,7 @@ class Basis:
         return (turned * self._inverse(penalty)) @ self.products + self.mean_target.astype(np.float32)
 
     def reduced(self, penalty: float, rank: int) -> Factors:
-        """Cut the coefficients to a rank, best for predictions of the rows that were added (Izenman, 1975)."""
+        """Reduce the coefficients to a rank, optimal for predictions of the rows that were added (Izenman, 1975)."""
         # Predictions' directions are those of root' B, whose rows are as few as the vector's numbers.
         root, inverse = np.sqrt(self.values).astype(np.float32), self._inverse(penalty)
         inner = (root * inverse)[:, None] * self.products

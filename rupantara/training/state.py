@@ -1,4 +1,4 @@
-"""What a training carries from step to step, and the step of its optimisers."""
+"""The state of a training: networks, optimisers and counters, and the step of the optimisers."""
 
 import copy
 from collections.abc import Sequence
@@ -83,7 +83,7 @@ class TrainState(Generic[Model]):
 
 
 def _lay_out(optimizer: torch.optim.Optimizer) -> None:
-    """Lay an optimizer's state out as its parameters: a fused kernel goes by memory, and another machine may have saved another layout."""
+    """Lay an optimizer's state out as its parameters, as fused kernels assume; another machine may have saved another layout."""
     for parameter, kept in optimizer.state.items():
         for name, value in kept.items():
             if isinstance(value, Tensor) and value.shape == parameter.shape and value.stride() != parameter.stride():

@@ -14,7 +14,7 @@ from rupantara.types import Pictures, Vectors
 
 
 class Pca(NamedTuple):
-    """mean [d], orthonormal components [k, d], deviations [k] of the scores; float32."""
+    """mean [d], orthonormal components [k, d], standard deviations [k] of the scores; float32."""
 
     mean: np.ndarray
     components: np.ndarray
@@ -51,11 +51,11 @@ def fit_pca(rows: Vectors, num_components: int) -> Pca:
 
 
 RANK_TOLERANCE = 1e-5
-"""Least variance of a component over the greatest: below it a score is rounding, and whitening would blow it up."""
+"""Least ratio of a component's variance to the largest: below it, a score is rounding error, and whitening would blow it up."""
 
 
 def small_views(pictures: Pictures, boxes: np.ndarray, config: RegionVAEConfig) -> tuple[Vectors, np.ndarray]:
-    """Return what the linear path sees of pictures: [n, 3 * base_side²] and regions [n, 5, 3 * region_base_side²]."""
+    """Return the linear path's input: whole pictures [n, 3 * base_side²] and regions [n, 5, 3 * region_base_side²]."""
     images = torch.tensor(pictures).permute(0, 3, 1, 2).float() / 127.5 - 1
     small = F.adaptive_avg_pool2d(images, config.base_side).flatten(1)
     crops = placement.cut_regions(images, torch.tensor(boxes), config.region_base_side).flatten(2)

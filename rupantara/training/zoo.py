@@ -43,10 +43,10 @@ class Objective:
 
 
 PLAIN_ALPHA, PLAIN_BETA = 1.8, 10.0
-"""The paper's weights of the plain VAE (eq. 2). It does not say what its MSE and its divergence are means over. Read as sums,
-both, they are a noise of standard deviation (10 / 3.6)^½ = 1.7 on pixels that span 1, and next to nothing is worth encoding: no
-error of 0.005 is reached that way. With the error summed over pixels and the divergence averaged over the latent dimensions, as
-Keras notebooks have it (`K.mean`), the noise is 0.17: all 100 dimensions are used, and 0.005 is reached."""
+"""The paper's weights of the plain VAE (eq. 2). It does not say over what its MSE and its divergence are averaged. If both are sums, the
+pixels' noise has a standard deviation of (10 / 3.6)^½ = 1.7 on pixels that span 1, hardly anything is worth encoding, and the paper's error
+of 0.005 is out of reach. If the error is summed over pixels and the divergence averaged over the latent dimensions, as Keras notebooks
+do (`K.mean`), the noise is 0.17: all 100 dimensions are used, and 0.005 is reached."""
 
 OBJECTIVES = {
     # Eq. of 4.1: the evidence lower bound.
@@ -66,7 +66,7 @@ def check(objective: Objective, features: Features | None) -> None:
 
 
 class Losses(nn.Module):
-    """The losses of one batch as one forward: what data-parallel training wraps."""
+    """The losses of one batch in one forward pass, which data-parallel training wraps."""
 
     def __init__(self, model: ZooVAE, objective: Objective, features: Features | None = None) -> None:
         """Take the model to train; `features` is a frozen network's method."""
@@ -98,7 +98,7 @@ def start(model: ZooVAE) -> TrainState[ZooVAE]:
 
 
 def flip(images: Images) -> Images:
-    """Mirror each picture with chance one half (`003_…`, 3.1)."""
+    """Mirror each picture with probability 1/2 (`003_…`, 3.1)."""
     chosen = torch.rand(len(images), device=images.device) < 0.5
     return torch.where(chosen[:, None, None, None], images.flip(3), images)
 

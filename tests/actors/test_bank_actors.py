@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 import ray
 
-from actors import bank_actors
-from actors.bank_actors import Placing
+from actors import bank_actors, room
 from actors.sharded_bank import BankUnavailableError, ShardedBank
 from jobs import bank_report
 from jobs.runtime import cluster
@@ -33,7 +32,7 @@ def test_a_bank_of_more_shards_than_processors_leaves_every_processor_to_the_wor
         after = ray.available_resources()
         assert after["CPU"] == before["CPU"]
         held = before["memory"] - after["memory"]
-        assert held == pytest.approx(sum(bank_actors.memory_bytes(bank, s) for s in range(SHARDS)), rel=1e-6)
+        assert held == pytest.approx(sum(room.shard_bytes(bank)), rel=1e-6)
         told = bank_actors.running()
         assert sorted(one["shard"] for one in told.values() if one["bank"] == bank.uri) == list(range(SHARDS))
         bank_report.main(bank_report.Config(action="running", bank=bank.uri))
@@ -72,23 +71,13 @@ def test_shards_end_with_who_started_them(bank) -> None:
     assert not bank_actors.running()
 
 
-@pytest.mark.parametrize(
-    ("change", "said"),
-    [
-        ({"MEMORY_FACTOR": 1e9}, "a bank shard needs .* of memory, and the largest node offers .*--num-shards"),
-        ({"LEAST_MEMORY_BYTES": 2**40 // 100}, "8 bank shards need .* of memory, and the cluster has .* free"),
-    ],
-)
-def test_what_does_not_fit_is_said_within_seconds(bank, monkeypatch, change: dict[str, float], said: str) -> None:
-    for name, value in change.items():
-        monkeypatch.setattr(bank_actors, name, value)
-    if "LEAST_MEMORY_BYTES" in change:
-        monkeypatch.setattr(bank_actors, "LEAST_MEMORY_BYTES", int(ray.cluster_resources()["memory"] / SHARDS * 1.5))
+def test_what_does_not_fit_is_said_within_seconds(bank, monkeypatch) -> None:
     started = time.monotonic()
-    with pytest.raises(BankUnavailableError, match=said):
+    with pytest.raises(BankUnavailableError, match="8 bank shards of 1 CPUs need 8, the cluster has 4"):
+        ShardedBank.start(bank.uri, num_cpus=1.0)
+    monkeypatch.setattr(room, "PROCESS_BYTES", int(ray.cluster_resources()["memory"] / 7))
+    with pytest.raises(BankUnavailableError, match=r"the bank's 8 shards need .* of memory.*: add nodes"):
         ShardedBank.start(bank.uri)
-    with pytest.raises(BankUnavailableError, match="8 bank shards need 8 CPUs, and the cluster has 4 CPUs free"):
-        bank_actors.require_room([1] * SHARDS, Placing(num_cpus=1.0))
     assert time.monotonic() - started < 10
 
 

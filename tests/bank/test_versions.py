@@ -10,12 +10,13 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.dataset as pads
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from rupantara import schema
-from rupantara.bank import versions
+from rupantara.bank import donors, versions
 from rupantara.bank.alignment import Alignment
 from rupantara.bank.check import check
 from rupantara.bank.index import BankIndex
@@ -114,8 +115,11 @@ def test_pruning_keeps_what_newer_versions_stand_on(bank, tmp_path):
 
 
 def test_a_removed_face_is_in_no_file_of_the_newest_version(bank):
-    name = bank.rows(0)["face_id"][0].as_py()
+    name, other = sorted(set(bank.rows(0)["face_id"].to_pylist()))[:2]
+    looks = pa.Table.from_pylist([{"face_id": i, "species": "cat"} for i in (name, other)], schema=schema.DONORS)
+    pq.write_table(looks, f"{bank.uri}/{donors.FILE}", compression="none")
     found = bank_job(bank.uri, "remove", face_ids=(name,), keep=1)
+    assert pq.read_table(f"{bank.uri}/{donors.FILE}")["face_id"].to_pylist() == [other]
     files = [f for f in uris.list_files(bank.uri) if f.path.endswith(".parquet")]
     assert not any(name.encode() in uris.read_bytes(uris.join(bank.uri, f.path)) for f in files)
     assert sum(found.species.values()) == 39

@@ -1,7 +1,7 @@
 """Of photographs that are there twice, one stays; the others are rejected and name it."""
 
 import pyarrow as pa
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rupantara import schema
@@ -60,6 +60,7 @@ def test_tables_without_accepted_faces_have_no_duplicates() -> None:
     assert suspects(iter(())) == {}
 
 
+@settings(deadline=None)
 @given(
     st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from("12345"), st.booleans()), max_size=30), st.integers(1, 5)
 )

@@ -12,7 +12,10 @@ import pytest
 import torch
 from PIL import Image
 
-from jobs import augment, curate, evaluate_inversion, extract, generate, train_decoder
+from jobs import augment, curate, extract, train_decoder
+from jobs.evaluate.config import Config as Evaluation
+from jobs.evaluate.run import main as evaluate
+from jobs.generate import inversion as inversions
 from rupantara import schema
 from rupantara.errors import RefusedError, UserError
 from rupantara.features.textures import MEAN
@@ -71,13 +74,13 @@ def made(ray_cluster: None, tmp_path_factory: pytest.TempPathFactory) -> Made:
     extract.main(extracted(out))
     extract.main(extracted(out, faces=out.morphs, features=out.morph_features, mean_of=out.features))
     train_decoder.main(trained(out, landmark_epochs=6, epochs=2))
-    evaluate_inversion.main(evaluated(out))
+    evaluate(evaluated(out))
     return out
 
 
-def evaluated(made: Made) -> evaluate_inversion.Config:
-    return evaluate_inversion.Config(
-        faces=made.faces, features=made.features, checkpoint=made.decoder, metrics=made.metrics, shown=4
+def evaluated(made: Made) -> Evaluation:
+    return Evaluation(
+        faces=made.faces, features=made.features, checkpoint=(made.decoder,), metrics=made.metrics, shown=4
     )
 
 
@@ -159,13 +162,13 @@ def test_morphs_about_another_mean_face_are_refused(made: Made, tmp_path: Path) 
         train_decoder.main(replace(trained(made), morphs=other, checkpoint=str(tmp_path / "decoder")))
 
 
-def inverted(made: Made, out: Path, **changes: Any) -> generate.Config:
-    return generate.Config(kind="inversion", checkpoint=made.decoder, generated=str(out), **changes)
+def inverted(made: Made, out: Path, **changes: Any) -> inversions.Config:
+    return inversions.Config(checkpoint=made.decoder, generated=str(out), **changes)
 
 
 def test_features_become_faces_with_their_textures_and_landmarks(made: Made, tmp_path: Path) -> None:
-    config = inverted(made, tmp_path / "faces", features=made.features, limit=0)
-    generate.main(config)
+    config = inverted(made, tmp_path / "faces", features=made.features, split="test")
+    inversions.main(config)
     rows = tables.read(config.generated, schema="generated").to_pylist()
     held = set(people(made, "test")["face_id"].to_pylist())
     assert {row["face_ids"][0] for row in rows} == held
@@ -190,8 +193,8 @@ def test_a_file_of_vectors_becomes_faces_and_what_is_not_finite_a_reject(made: M
     vectors = schema.dense(schema.where(features, domain="human")[VECTOR], 512)[:5].astype(np.float64).copy()
     vectors[3, 7] = np.nan
     np.save(tmp_path / "vectors.npy", vectors)
-    config = inverted(made, tmp_path / "faces", vectors=str(tmp_path / "vectors.npy"), limit=0)
-    generate.main(config)
+    config = inverted(made, tmp_path / "faces", vectors=str(tmp_path / "vectors.npy"))
+    inversions.main(config)
     rows = tables.read(config.generated, schema="generated").to_pylist()
     assert [r["face_ids"][0] for r in rows if r["kind"] == "inversion"] == [f"row-{i:08d}" for i in range(5)]
     assert [r["reject"] and r["reject"]["reason"] for r in rows if r["kind"] == "inversion"] == [
@@ -200,7 +203,7 @@ def test_a_file_of_vectors_becomes_faces_and_what_is_not_finite_a_reject(made: M
         None,
     ]
     assert manifest.require(config.generated, "generated").counts == {
-        "in": 5,
+        "in": 9,
         "accepted": 8,
         "rejected": {"not_finite": 1},
     }
@@ -209,7 +212,7 @@ def test_a_file_of_vectors_becomes_faces_and_what_is_not_finite_a_reject(made: M
 @pytest.mark.parametrize(
     ("write", "message"),
     [
-        (lambda path: np.save(path, np.zeros((3, 7))), r"must be numbers \[n, 512\] \(global_mu\), got \[3, 7\]"),
+        (lambda path: np.save(path, np.zeros((3, 7))), r"must have the decoder's 512 numbers \(global_mu\), got 7"),
         (lambda path: np.save(path, np.zeros(512)), r"got \[512\]"),
         (lambda path: np.save(path, np.array([{"a": 1}]), allow_pickle=True), "must be a .npy file of numbers"),
         (lambda path: path.write_bytes(b"no array"), "must be a .npy file of numbers"),
@@ -219,19 +222,17 @@ def test_a_file_of_vectors_becomes_faces_and_what_is_not_finite_a_reject(made: M
 def test_files_that_hold_no_vectors_are_refused(made: Made, tmp_path: Path, write: Any, message: str) -> None:
     write(tmp_path / "vectors.npy")
     with pytest.raises(UserError, match=message):
-        generate.main(inverted(made, tmp_path / "faces", vectors=str(tmp_path / "vectors.npy")))
+        inversions.main(inverted(made, tmp_path / "faces", vectors=str(tmp_path / "vectors.npy")))
     assert not (tmp_path / "faces").exists()
 
 
 def test_one_source_of_vectors_is_asked_for(made: Made, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="give one of --features, --vectors, --photos"):
-        generate.main(inverted(made, tmp_path / "faces"))
+        inversions.main(inverted(made, tmp_path / "faces"))
     with pytest.raises(UserError, match="got features and vectors"):
-        generate.main(inverted(made, tmp_path / "faces", features=made.features, vectors="x.npy"))
-    with pytest.raises(UserError, match="--vectors is for --kind inversion"):
-        generate.main(replace(inverted(made, tmp_path / "faces", vectors="x.npy"), kind="hybrid", bank="bank"))
+        inversions.main(inverted(made, tmp_path / "faces", features=made.features, vectors="x.npy"))
     with pytest.raises(UserError, match="--photos needs the network that made global_mu"):
-        generate.main(inverted(made, tmp_path / "faces", photos=made.photos, networks=str(tmp_path)))
+        inversions.main(inverted(made, tmp_path / "faces", photos=made.photos, weights=str(tmp_path)))
 
 
 def test_every_method_meets_every_held_out_person_and_the_report_tells(made: Made, capsys: Any) -> None:
@@ -243,7 +244,7 @@ def test_every_method_meets_every_held_out_person_and_the_report_tells(made: Mad
     assert measured["full"] > measured["mean_face"]
     assert {pc.max(made["face_psnr"]).as_py() > 10 for name, made in rows.items() if name != "source"} == {True}
     assert rows["single"]["landmark_mse"].null_count == held
-    evaluate_inversion.main(evaluated(made))
+    evaluate(evaluated(made))
     printed = capsys.readouterr().out
     assert printed.count("\n") == 1 + len(inversion.TITLES)
     report = Path(made.metrics, "report.html").read_text()
@@ -253,7 +254,7 @@ def test_every_method_meets_every_held_out_person_and_the_report_tells(made: Mad
 
 @pytest.mark.skipif(not (WEIGHTS / "mobilefacenet.npz").exists(), reason=f"the published networks are not in {WEIGHTS}")
 def test_identity_is_measured_where_the_networks_are(made: Made, tmp_path: Path) -> None:
-    evaluate_inversion.main(replace(evaluated(made), metrics=str(tmp_path / "metrics"), weights=str(WEIGHTS)))
+    evaluate(replace(evaluated(made), metrics=str(tmp_path / "metrics"), weights=str(WEIGHTS)))
     rows = inversion.by_method(str(tmp_path / "metrics"))
     source = schema.dense(rows["source"]["mobilefacenet"], 128)
     for name, table in rows.items():
@@ -272,4 +273,4 @@ def test_decoders_of_other_splits_are_not_evaluated(made: Made, tmp_path: Path) 
     curate.main(curate.Config(photos=made.photos, faces=other.faces, split_percent=(60, 20, 20), seed=1))
     extract.main(extracted(other))
     with pytest.raises(UserError, match="may have been trained on"):
-        evaluate_inversion.main(replace(evaluated(other), checkpoint=made.decoder))
+        evaluate(replace(evaluated(other), checkpoint=(made.decoder,)))

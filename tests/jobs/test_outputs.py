@@ -1,11 +1,14 @@
 """Where a job may write: not over what it reads, and not where the working directory of a submitted job goes."""
 
 import importlib
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from jobs import build_bank, compare_vaes, generate, probe
+from jobs import build_bank, probe
+from jobs.evaluate import config as evaluate
+from jobs.generate import hybrid
 from jobs.runtime import flags
 from rupantara.errors import UserError
 
@@ -13,15 +16,15 @@ JOBS = (
     "augment",
     "bank_report",
     "build_bank",
-    "compare_vaes",
     "curate",
     "demo",
     "enhance",
-    "evaluate",
-    "evaluate_inversion",
+    "evaluate.config",
     "export",
 )
-JOBS += ("extract", "generate", "pack", "probe", "reverse_map", "train_decoder", "train_vae", "train_zoo", "vary")
+JOBS += ("extract", "pack", "probe", "reverse_map", "train_decoder", "train_vae", "train_zoo")
+JOBS += ("generate.hybrid", "generate.inversion", "generate.variation", "generate.child")
+JOBS += ("train_blender", "train_edits", "train_landmarks")
 
 
 def check(output: str, **paths: str) -> None:
@@ -67,18 +70,28 @@ def test_relative_outputs_of_a_submitted_job_are_refused(tmp_path: Path, monkeyp
 
 
 def test_flags_that_would_count_for_nothing_are_refused() -> None:
-    config = generate.Config(checkpoint="c", generated="g", top_k=5)
+    config = hybrid.Config(checkpoint="c", generated="g", bank="b", top_k=5)
     with pytest.raises(UserError, match="--top-k and --temperature count only with --donor region"):
-        generate.check(config, ("cat",))
-    assert generate.check(generate.Config(checkpoint="c", generated="g", top_k=5, donor="region"), ("cat",))[0] == "cat"
+        hybrid.asked(config, ("cat",))
+    wanted = hybrid.asked(replace(config, donor="region"), ("cat",))
+    assert wanted["species"] == ("cat", "nearest") and wanted["donor"].top_k == 5
+
+
+def test_amounts_are_one_or_one_for_each_region() -> None:
+    config = hybrid.Config(checkpoint="c", generated="g", bank="b", regions=("eyes", "nose"), amount=(0.5,))
+    assert hybrid.asked(config, ("cat",))["amounts"] == {"eyes": 0.5, "nose": 0.5}
+    assert hybrid.asked(replace(config, amount=(0.1, 0.9)), ("cat",))["amounts"] == {"eyes": 0.1, "nose": 0.9}
+    for wrong in ((), (0.1, 0.2, 0.3), (2.0,)):
+        with pytest.raises(UserError, match="amount"):
+            hybrid.asked(replace(config, amount=wrong), ("cat",))
 
 
 def test_places_are_absolute_one_by_one_and_in_lists(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    config = compare_vaes.Config(faces="faces", checkpoints=("a", "s3://bucket/b"), comparison="out")
+    config = evaluate.Config(faces="faces", checkpoint=("a", "s3://bucket/b"), metrics="out")
     found = flags.absolute(config)
-    assert (found.faces, found.comparison) == (f"{tmp_path}/faces", f"{tmp_path}/out")
-    assert found.checkpoints == (f"{tmp_path}/a", "s3://bucket/b")
+    assert (found.faces, found.metrics) == (f"{tmp_path}/faces", f"{tmp_path}/out")
+    assert found.checkpoint == (f"{tmp_path}/a", "s3://bucket/b")
 
 
 @pytest.mark.parametrize(

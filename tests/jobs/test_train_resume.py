@@ -19,6 +19,7 @@ from jobs.runtime.training.data import lay_out
 from jobs.runtime.training.fit import fit
 from jobs.runtime.training.flags import TrainingFlags
 from jobs.runtime.training.loop import WorkerPlan
+from jobs.runtime.training.room import Room
 from rupantara.training.face_rows import face_streams
 from rupantara.training.region_vae import Networks, Objective
 from rupantara.training.region_vae_task import DOMAINS, RegionVAETask
@@ -101,8 +102,8 @@ def test_workers_agree_in_every_step_and_a_failed_epoch_is_done_again_to_the_bit
         output=str(tmp_path / "out"),
         workers=workers,
     )
-    flags = TrainingFlags(workers=workers, cpus_per_worker=0.5, max_failures=1)
-    result = fit(flags, plan, streams, "f" * 64)
+    flags, room = TrainingFlags(workers=workers, max_failures=1), Room(0.5, 0.0)
+    result = fit(flags, plan, streams, "f" * 64, room)
     logs = [
         [json.loads(line) for line in (tmp_path / f"{rank}.jsonl").read_text().splitlines()] for rank in range(workers)
     ]
@@ -124,6 +125,6 @@ def test_workers_agree_in_every_step_and_a_failed_epoch_is_done_again_to_the_bit
     assert [row["images"] for row in saved["history"]] == [2 * BATCH * workers * STEPS * n for n in (1, 2)]
     # Nothing is left to train: the second driver resumes from the last epoch, and says so.
     with caplog.at_level(logging.INFO, "jobs"):
-        again = fit(flags, plan, streams, "f" * 64)
+        again = fit(flags, plan, streams, "f" * 64, room)
     assert f"going on after epoch {EPOCHS} of {EPOCHS}" in caplog.text
     assert again.return_value == saved["history"][-1]

@@ -11,7 +11,8 @@ import pyarrow.dataset as pads
 import pytest
 from PIL import Image
 
-from jobs import build_bank, curate, demo, extract, generate
+from jobs import build_bank, curate, demo, extract
+from jobs.generate import hybrid
 from rupantara import schema
 from rupantara.bank.alignment import Alignment
 from rupantara.errors import MissingError, RefusedError, UserError
@@ -191,25 +192,25 @@ def test_a_bank_of_another_model_is_refused(run, tmp_path):
     text = json.loads((wrong / "manifest.json").read_text())
     text["extra"]["model_sha256"] = "0" * 64
     (wrong / "manifest.json").write_text(json.dumps(text))
-    config = generate.Config(
+    config = hybrid.Config(
         faces=run.faces, checkpoint=run.checkpoint, bank=str(wrong), generated=str(tmp_path / "generated")
     )
     with pytest.raises(UserError, match="must be made with --checkpoint"):
-        generate.main(config)
+        hybrid.main(config)
 
 
-def test_weight_zero_is_the_reconstruction(run, tmp_path):
+def test_amount_zero_is_the_reconstruction(run, tmp_path):
     out = str(tmp_path / "generated")
-    config = generate.Config(
+    config = hybrid.Config(
         faces=run.faces,
         checkpoint=run.checkpoint,
         bank=run.bank,
         generated=out,
-        weights=(0.0,),
+        amount=(0.0,),
         species=("fox",),
         limit=2,
     )
-    generate.main(config)
+    hybrid.main(config)
     made = {(r["face_ids"][0], r["kind"]): r["image"] for r in tables.read(out, schema="generated").to_pylist()}
     for face in {face for face, _ in made}:
         pictures = [np.array(Image.open(io.BytesIO(made[face, kind]))) for kind in ("hybrid", "reconstruction")]

@@ -13,11 +13,14 @@ import pytest
 import torch
 from PIL import Image
 
-from jobs import compare_vaes, curate, push_to_hub, train_zoo, vary
+from jobs import curate, push_to_hub, train_zoo
+from jobs.evaluate.config import Config as Evaluation
+from jobs.evaluate.run import main as evaluate
+from jobs.generate import variation as variations
 from rupantara import schema
 from rupantara.errors import RefusedError, UserError
 from rupantara.faces.arrays import load, to_pictures
-from rupantara.generation import variations, zoo_loading
+from rupantara.generation import variation, zoo_loading
 from rupantara.reports import comparison
 from rupantara.storage import manifest, tables
 from rupantara.synthetic import write_photographs
@@ -55,14 +58,12 @@ def made(ray_cluster: None, tmp_path_factory: pytest.TempPathFactory) -> Made:
     curate.main(curate.Config(photos=out.photos, faces=out.faces, split_percent=(70, 10, 20)))
     preset = train_zoo.presets()["smoke"]
     train_zoo.main(replace(preset, faces=out.faces, checkpoints=out.zoo, models="plain,beta", epochs=6))
-    compare_vaes.main(compared(out))
+    evaluate(compared(out))
     return out
 
 
-def compared(made: Made, **changes: Any) -> compare_vaes.Config:
-    config = compare_vaes.Config(
-        faces=made.faces, checkpoints=(made.zoo,), comparison=made.comparison, varied=4, count=3, shown=2
-    )
+def compared(made: Made, **changes: Any) -> Evaluation:
+    config = Evaluation(faces=made.faces, checkpoint=(made.zoo,), metrics=made.comparison, varied=4, count=3, shown=2)
     return replace(config, **changes)
 
 
@@ -105,17 +106,17 @@ def test_what_cannot_be_trained_is_said_before_anything_starts(made: Made, tmp_p
 
 
 def comparison_rows(made: Made) -> list[dict[str, Any]]:
-    return tables.read(made.comparison, schema="comparison").to_pylist()
+    return tables.read(made.comparison, schema="metrics").to_pylist()
 
 
 def test_every_method_meets_every_held_out_person(made: Made) -> None:
-    found = manifest.require(made.comparison, "comparison")
+    found = manifest.require(made.comparison, "metrics")
     held = schema.where(tables.read(made.faces, schema="faces"), split="test").num_rows
     methods = list(found.extra["methods"])
     assert methods[:3] == ["beta", "plain", "pca_32"]
     assert methods[-1] == "mean_face"
     counts = Counter((row["method"], row["kind"], row["mode"]) for row in comparison_rows(made))
-    assert counts["", "source", ""] == held == found.extra["faces"] >= 12
+    assert counts["source", "source", ""] == held == found.extra["faces"] >= 12
     for name in methods:
         assert counts[name, "reconstruction", ""] == counts[name, "sample", ""] == held
         for mode in ("posterior", "input_noise"):
@@ -127,7 +128,7 @@ def test_errors_are_those_of_the_model_and_of_a_pca_by_singular_values(made: Mad
     split = {name: load(schema.where(faces, split=name), 64) for name in ("train", "test")}
     pixels = {name: part.pictures.astype(np.float64) / 255 for name, part in split.items()}
     model = zoo_loading.load(f"{made.zoo}/plain").model
-    expected = {"plain": (variations.reconstruct(model, split["test"].images()).numpy() + 1) / 2}
+    expected = {"plain": (variation.reconstruct(model, split["test"].images()).numpy() + 1) / 2}
     expected["plain"] = np.transpose(expected["plain"], (0, 2, 3, 1))
     mean = pixels["train"].mean(0)
     expected["mean_face"] = np.broadcast_to(mean, pixels["test"].shape)
@@ -161,20 +162,26 @@ def test_the_report_has_methods_groups_and_pictures(made: Made) -> None:
 def test_the_same_comparison_again_does_nothing_and_reads_the_same(made: Made, caplog) -> None:
     before = comparison_rows(made)
     with caplog.at_level("INFO", logger="jobs"):
-        compare_vaes.main(compared(made))
+        evaluate(compared(made))
     assert "nothing to do" in caplog.text
     assert comparison_rows(made) == before
     with pytest.raises(RefusedError, match=r"config\.count"):
-        compare_vaes.main(compared(made, count=4))
+        evaluate(compared(made, count=4))
 
 
 @pytest.mark.parametrize("mode", ["posterior", "input_noise", "prior"])
 def test_variations_are_rows_that_can_be_made_again(made: Made, tmp_path, mode) -> None:
     checkpoint = f"{made.zoo}/plain"
-    config = vary.Config(
-        checkpoint=checkpoint, faces=made.faces, generated=str(tmp_path / "out"), count=5, mode=mode, limit=3
+    config = variations.Config(
+        checkpoint=checkpoint,
+        faces=made.faces,
+        generated=str(tmp_path / "out"),
+        count=5,
+        mode=mode,
+        limit=3,
+        split="test",
     )
-    vary.main(config)
+    variations.main(config)
     rows = tables.read(config.generated, schema="generated").to_pylist()
     faces = {r["face_id"]: r for r in tables.read(made.faces, schema="faces").to_pylist()}
     assert len(rows) == len({row["request_id"] for row in rows}) == (5 if mode == "prior" else 15)
@@ -186,11 +193,11 @@ def test_variations_are_rows_that_can_be_made_again(made: Made, tmp_path, mode) 
         assert "Synthetic" in picture.info["Description"]
         assert json.loads(picture.info["Parameters"]) == parameters
         if mode == "prior":
-            again = variations.from_prior(loaded.model, 1, row["seed"])
+            again = variation.from_prior(loaded.model, 1, row["seed"])
         else:
             assert faces[row["face_ids"][0]]["split"] == "test"
             one = schema.where(tables.read(made.faces, schema="faces"), face_id=row["face_ids"][0])
-            images = variations.vary(loaded.model, load(one, 64).images()[0], 5, mode, row["seed"])
+            images = variation.vary(loaded.model, load(one, 64).images()[0], 5, mode, row["seed"])
             again = images[parameters["number"] :][:1]
         levels = np.abs(np.array(picture).astype(int) - to_pictures(again)[0])
         assert levels.max() <= 1
@@ -235,7 +242,7 @@ def test_a_push_is_one_commit_of_what_loads_again(made: Made, tmp_path) -> None:
         (tmp_path / operation.path_in_repo).write_bytes(operation.path_or_fileobj)
     images = torch.rand(1, 3, 64, 64) * 2 - 1
     ours, theirs = (zoo_loading.load(uri).model for uri in (config.checkpoint, str(tmp_path)))
-    assert torch.equal(variations.reconstruct(ours, images), variations.reconstruct(theirs, images))
+    assert torch.equal(variation.reconstruct(ours, images), variation.reconstruct(theirs, images))
     sent = b"".join(operation.path_or_fileobj for operation in operations)
     assert str(made.root).encode() not in sent, "no path of this machine leaves it"
 

@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from rupantara.models.linear_path import START_LOGVAR, Components, LinearPath, start_certain
+from rupantara.models.linear_path import START_LOGVAR, Components, LinearAutoencoder, start_certain
 
 RANK, DIM, PIXELS = 5, 9, 30
 
@@ -26,7 +26,7 @@ def by_svd(rows: np.ndarray, k: int) -> tuple[Components, np.ndarray]:
 def test_warm_started_it_is_the_pca_s_reconstruction_by_whitened_scores() -> None:
     rows = data()
     pca, kept = by_svd(rows, RANK)
-    path = LinearPath(PIXELS, RANK, DIM)
+    path = LinearAutoencoder(PIXELS, RANK, DIM)
     path.warm_start(pca)
     codes = path.encode(torch.from_numpy(rows))
     np.testing.assert_allclose(path.decode(codes), kept, atol=1e-4)
@@ -42,7 +42,7 @@ def test_warm_started_it_is_the_pca_s_reconstruction_by_whitened_scores() -> Non
 def test_a_pca_of_fewer_or_more_components_fills_or_is_cut() -> None:
     rows = data()
     for rank in (3, 8):
-        path = LinearPath(PIXELS, RANK, DIM)
+        path = LinearAutoencoder(PIXELS, RANK, DIM)
         path.warm_start(by_svd(rows, rank)[0])
         np.testing.assert_allclose(
             path.decode(path.encode(torch.from_numpy(rows))), by_svd(rows, min(rank, RANK))[1], atol=1e-4
@@ -50,13 +50,13 @@ def test_a_pca_of_fewer_or_more_components_fills_or_is_cut() -> None:
 
 
 def test_one_matrix_serves_both_ways() -> None:
-    path = LinearPath(PIXELS, RANK, DIM)
+    path = LinearAutoencoder(PIXELS, RANK, DIM)
     path.warm_start(by_svd(data(), RANK)[0])
     assert {name for name, _ in path.named_parameters()} == {"mean", "components"}
     with torch.no_grad():
         path.components[0].mul_(2)
     pixels = torch.randn(1, PIXELS)
-    before, after = LinearPath(PIXELS, RANK, DIM), path
+    before, after = LinearAutoencoder(PIXELS, RANK, DIM), path
     before.warm_start(by_svd(data(), RANK)[0])
     torch.testing.assert_close(after.encode(pixels)[:, 0], 2 * before.encode(pixels)[:, 0])
     one = torch.eye(DIM)[:1]

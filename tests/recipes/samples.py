@@ -12,22 +12,23 @@ from pathlib import Path
 from jobs import (
     augment,
     build_bank,
-    compare_vaes,
     curate,
     enhance,
-    evaluate,
-    evaluate_inversion,
     export,
     extract,
-    generate,
     pack,
     probe,
     reverse_map,
+    train_blender,
     train_decoder,
+    train_edits,
+    train_landmarks,
     train_vae,
     train_zoo,
-    vary,
 )
+from jobs.evaluate.config import Config as Evaluation
+from jobs.evaluate.run import main as evaluate
+from jobs.generate import child, hybrid, inversion, variation
 from jobs.runtime import cli
 from rupantara.synthetic import write_photographs
 
@@ -109,18 +110,43 @@ def trained_zoo(at: At) -> None:
     )
 
 
+def trained_landmarks(at: At) -> None:
+    config = replace(train_landmarks.presets()["smoke"], epochs=1)
+    paths = {"photos": at.photos, "points": (f"{at.photos}/keypoints.json",), "checkpoint": at.out}
+    train_landmarks.main(replace(config, **paths))
+
+
 def hybrids(at: At) -> None:
-    generate.main(generate.Config(faces=at.faces, checkpoint=at.vae, bank=at.bank, generated=at.out, limit=4))
+    hybrid.main(hybrid.Config(faces=at.faces, checkpoint=at.vae, bank=at.bank, generated=at.out, limit=4))
 
 
 def sampled_hybrids(at: At) -> None:
-    generate.main(generate.Config(samples=3, checkpoint=at.vae, bank=at.bank, generated=at.out, donor="region"))
+    hybrid.main(hybrid.Config(samples=3, checkpoint=at.vae, bank=at.bank, generated=at.out, donor="region"))
 
 
 def inverted(at: At) -> None:
-    generate.main(
-        generate.Config(kind="inversion", features=at.features, checkpoint=at.decoder, generated=at.out, limit=4)
-    )
+    inversion.main(inversion.Config(features=at.features, checkpoint=at.decoder, generated=at.out, limit=4))
+
+
+def labelled(at: At) -> None:
+    rules = (r"(^|/)human/drawn/(?P<identity>[^/]+(?P<age>\d\d))_\d+\.\w+$",)
+    config = curate.Config(photos=at.photos, faces=at.out, weights=at.weights, rules=rules)
+    curate.main(replace(config, split_percent=(60, 20, 20)))
+
+
+def trained_blender(at: At) -> None:
+    config = replace(train_blender.presets()["smoke"], identity_weight=0.0, parents="decoded", epochs=1)
+    train_blender.main(replace(config, features=at.features, faces=at.faces, codec=at.vae, checkpoint=at.out))
+
+
+def fitted_edits(at: At) -> None:
+    config = replace(train_edits.presets()["default"], features=at.labelled_features, faces=at.labelled, codec=at.vae)
+    train_edits.main(replace(config, checkpoint=at.out, edits=("age",)))
+
+
+def children(at: At) -> None:
+    config = child.Config(faces=at.labelled, checkpoint=at.vae, blender=at.blender, generated=at.out, count=3)
+    child.main(replace(config, siblings=2, edits_from=at.edits, age=9.0))
 
 
 SAMPLES = {
@@ -139,8 +165,8 @@ SAMPLES = {
         ("features", "bank"),
         lambda at: reverse_map.main(reverse_map.Config(features=at.features, bank=at.bank, affinity=at.out)),
     ),
-    "generated": Sample("generate", ("faces", "bank"), hybrids),
-    "sampled": Sample("generate", ("bank",), sampled_hybrids),
+    "generated": Sample("generate_hybrid", ("faces", "bank"), hybrids),
+    "sampled": Sample("generate_hybrid", ("bank",), sampled_hybrids),
     "enhanced": Sample(
         "enhance",
         ("faces", "generated"),
@@ -152,8 +178,8 @@ SAMPLES = {
     "metrics": Sample(
         "evaluate",
         ("faces",),
-        lambda at: evaluate.main(
-            evaluate.Config(faces=at.faces, checkpoint=at.vae, metrics=at.out, weights=at.weights, limit=12)
+        lambda at: evaluate(
+            Evaluation(faces=at.faces, checkpoint=(at.vae,), metrics=at.out, weights=at.weights, limit=12)
         ),
     ),
     "probed": Sample(
@@ -175,31 +201,61 @@ SAMPLES = {
         ),
     ),
     "decoder": Sample("train_decoder", ("features", "morph_features"), trained_decoder),
-    "inversions": Sample("generate inversion", ("features", "decoder"), inverted),
+    "inversions": Sample("generate_inversion", ("features", "decoder"), inverted),
     "inversion_metrics": Sample(
         "evaluate_inversion",
         ("faces", "features", "decoder"),
-        lambda at: evaluate_inversion.main(
-            evaluate_inversion.Config(
-                faces=at.faces, features=at.features, checkpoint=at.decoder, metrics=at.out, weights=at.weights, limit=8
+        lambda at: evaluate(
+            Evaluation(
+                faces=at.faces,
+                features=at.features,
+                checkpoint=(at.decoder,),
+                metrics=at.out,
+                weights=at.weights,
+                limit=8,
             )
         ),
     ),
+    "generated_metrics": Sample(
+        "evaluate_generated",
+        ("faces", "generated"),
+        lambda at: evaluate(
+            Evaluation(faces=at.faces, generated=at.generated, metrics=at.out, weights=at.weights, limit=8)
+        ),
+    ),
+    "landmarks": Sample("train_landmarks", ("photos",), trained_landmarks),
+    "labelled": Sample("curate", ("photos",), labelled),
+    "labelled_features": Sample(
+        "extract",
+        ("labelled",),
+        lambda at: extract.main(
+            extract.Config(faces=at.labelled, features=at.out, checkpoint=at.vae, extractors=("region_vae",))
+        ),
+    ),
+    "blender": Sample("train_blender", ("faces", "features"), trained_blender),
+    "edits": Sample("train_edits", ("labelled", "labelled_features"), fitted_edits),
+    "children": Sample("generate_child", ("labelled", "blender", "edits"), children),
     "zoo": Sample("train_zoo", ("faces",), trained_zoo),
     "variations": Sample(
-        "vary",
+        "generate_variation",
         ("faces", "zoo"),
-        lambda at: vary.main(vary.Config(faces=at.faces, checkpoint=f"{at.zoo}/plain", generated=at.out, limit=3)),
+        lambda at: variation.main(
+            variation.Config(faces=at.faces, checkpoint=f"{at.zoo}/plain", generated=at.out, limit=3)
+        ),
     ),
     "comparison": Sample(
-        "compare_vaes",
+        "evaluate_vaes",
         ("faces", "zoo"),
-        lambda at: compare_vaes.main(
-            compare_vaes.Config(faces=at.faces, checkpoints=(at.zoo,), comparison=at.out, varied=4, count=3, limit=8)
+        lambda at: evaluate(
+            Evaluation(faces=at.faces, checkpoint=(at.zoo,), metrics=at.out, varied=4, count=3, limit=8)
         ),
     ),
 }
 """Samples by the name of their folder, each after those that it reads."""
+
+
+UNSAMPLED = ("generate_child", "train_landmarks", "marked_photographs")
+"""Recipes that no small output is made of: where their code moves, their version is raised."""
 
 
 def of_recipes(recipes: Collection[str], *, alone: bool) -> list[str]:

@@ -1,6 +1,7 @@
-"""A part's pictures do not depend on how many are encoded and decoded at a time, and memory does not grow with the part."""
+"""Rows of faces, and numbers of sampled people, come out as rows of pictures that say how they were made."""
 
 import io
+import json
 from functools import partial
 
 import numpy as np
@@ -9,84 +10,89 @@ import pytest
 from PIL import Image
 
 from rupantara import schema
-from rupantara.bank.alignment import Alignment
-from rupantara.bank.hits import Hits
-from rupantara.bank.index import BankIndex
-from rupantara.bank.rows import bank_rows
-from rupantara.faces.arrays import load, to_pictures
-from rupantara.generation import hybrid, loading
-from rupantara.generation.hybrid import Mixing
-from rupantara.landmarks.regions import REGIONS
-from rupantara.stages import generate
-from rupantara.stages.extract import encode
-from rupantara.stages.generate import NEAREST, GenerateHybrids
-from rupantara.types import Vectors
-from tests.drawn import CONFIG, SIDE, face_row, tiny_model, write_model
+from rupantara.errors import Rejected, UserError
+from rupantara.faces.balance import draw
+from rupantara.faces.choice import Choice
+from rupantara.generation import face
+from rupantara.generation.donors import NEAREST
+from rupantara.generation.hybrid import HybridGenerator, HybridRequest
+from rupantara.generation.loading import LoadedRegionVAE
+from rupantara.generation.prior import CodePrior
+from rupantara.landmarks.regions import CANONICAL, REGIONS
+from rupantara.stages.generate import SAMPLE, GenerateHybrids, crops_of
+from tests.drawn import CONFIG, face_row, tiny_model
+from tests.generation.test_hybrid import InProcess
 
 HUMANS = pa.Table.from_pylist([face_row(f"h{i}", "human", i) for i in range(7)], schema=schema.FACES)
 
 
-class InProcess:
-    """A bank in this process, of codes as they are."""
-
-    alignment = Alignment.identity(CONFIG.region_dim)
-
-    def __init__(self) -> None:
-        codes = np.random.default_rng(0).normal(size=(8, len(REGIONS), CONFIG.region_dim)).astype(np.float32)
-        table = {"face_id": [f"a{i}" for i in range(8)], "species": ["cat", "dog"] * 4}
-        rows = pa.table(table | {"regions_mu": schema.vector_array(codes)})
-        self._index = BankIndex(bank_rows(rows, schema.bank(CONFIG.region_dim, ""), self.alignment))
-
-    def search(self, queries: Vectors, region: str, k: int, species: str = "") -> Hits:
-        return self._index.search(queries, region, k, species)
-
-
-@pytest.fixture(scope="module")
-def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> str:
-    return write_model(str(tmp_path_factory.mktemp("generate") / "model"), tiny_model())
-
-
-def stage_of(checkpoint: str) -> GenerateHybrids:
-    chosen = frozenset(HUMANS["face_id"].to_pylist())
-    return GenerateHybrids(
-        checkpoint, InProcess(), ("cat", NEAREST), Mixing(), chosen, available=("cat", "dog"), threads=1
-    )
+def stage_of(choice: Choice | None = None, prior: CodePrior | None = None) -> GenerateHybrids:
+    loaded = LoadedRegionVAE(tiny_model(), "c0de", prior)
+    ask = partial(HybridRequest, species=("cat", NEAREST), unmixed=True)
+    return GenerateHybrids(lambda: HybridGenerator(loaded, InProcess()), ask, choice, seed=3)
 
 
 def pictures(table: pa.Table) -> np.ndarray:
     return np.stack([np.asarray(Image.open(io.BytesIO(image))) for image in table["image"].to_pylist()]).astype(int)
 
 
-@pytest.mark.parametrize(("batch", "chunk"), [(1, 2), (3, 7), (7, 3)])
-def test_rows_are_the_same_whatever_is_decoded_at_a_time(checkpoint: str, monkeypatch, batch: int, chunk: int) -> None:
-    whole = stage_of(checkpoint)(HUMANS)
-    assert whole["face_ids"].to_pylist() == [[f"h{i}"] for i in range(7)] * 3
-    monkeypatch.setattr(generate, "BATCH", batch)
-    monkeypatch.setattr(generate, "CHUNK_ROWS", chunk)
-    parts = stage_of(checkpoint)(HUMANS)
+@pytest.mark.parametrize("batch", [1, 3])
+def test_rows_are_the_same_whatever_is_worked_at_a_time(monkeypatch, batch: int) -> None:
+    whole = stage_of()(HUMANS)
+    assert whole["face_ids"].to_pylist() == [[f"h{i}"] for i in range(7) for _ in range(3)]
+    assert whole["kind"].to_pylist() == ["reconstruction", "hybrid", "hybrid"] * 7
+    monkeypatch.setattr(face, "BATCH", batch)
+    parts = stage_of()(HUMANS)
     columns = [name for name in parts.column_names if name not in ("image", "scores")]
     assert parts.select(columns).equals(whole.select(columns))
-    # A level of 8 bits where a sum in another order falls on the other side of a half.
     assert np.abs(pictures(parts) - pictures(whole)).max() <= 1
 
 
-def test_pictures_are_those_of_one_decoding_of_all(checkpoint: str) -> None:
-    table = stage_of(checkpoint)(HUMANS)
-    loaded, faces = loading.load(checkpoint), load(HUMANS, SIDE)
-    decoded = hybrid.decode(loaded.model, *encode(loaded, faces), faces.boxes)
-    assert np.abs(pictures(table)[:7] - to_pictures(decoded)).max() <= 1
+def test_a_row_and_its_picture_s_metadata_tell_the_same() -> None:
+    for row in stage_of()(HUMANS.slice(0, 2)).to_pylist():
+        said = Image.open(io.BytesIO(row["image"])).info
+        assert "trainedAlgorithmicMedia" in said["DigitalSourceType"]
+        told = json.loads(row["parameters"])
+        assert json.loads(said["Parameters"]) == told
+        assert (told["kind"], told["species"], told["face_ids"]) == (row["kind"], row["species"], row["face_ids"])
+        assert told["model_sha256"] == row["model_sha256"] == ["c0de"]
+        lent = [name for region in told.get("regions", {}).values() for name in region["bank_ids"]]
+        assert sorted(row["bank_ids"]) == sorted(lent) and len(row["scores"]) == len(lent)
 
 
-def test_no_more_than_a_batch_is_decoded_and_no_more_than_a_chunk_loaded(checkpoint: str, monkeypatch) -> None:
-    sizes: dict[str, list[int]] = {"decode": [], "load": []}
+def test_rejected_faces_animals_and_those_outside_the_choice_are_left_out() -> None:
+    others = [
+        face_row("bad", "human", 20, reject=Rejected("quality", "blurred").as_row()),
+        face_row("cat", "cat", 21),
+        face_row("other", "human", 22, split="test"),
+    ]
+    rows = pa.concat_tables([HUMANS, pa.Table.from_pylist(others, schema=schema.FACES)])
+    made = stage_of(Choice(split="train"))(rows)
+    assert {face_ids[0] for face_ids in made["face_ids"].to_pylist()} == {f"h{i}" for i in range(7)}
+    half = Choice(split="train", last=0.5, seed=1)
+    expected = {f"h{i}" for i in range(7) if draw(f"h{i}", 1) <= 0.5}
+    assert {face_ids[0] for face_ids in stage_of(half)(rows)["face_ids"].to_pylist()} == expected
+    assert 0 < len(expected) < 7
 
-    def counted(name: str, real, *arguments: object) -> object:
-        sizes[name].append(len(arguments[1]) if name == "decode" else arguments[0].num_rows)
-        return real(*arguments)
 
-    monkeypatch.setattr(generate, "BATCH", 2)
-    monkeypatch.setattr(generate, "CHUNK_ROWS", 4)
-    monkeypatch.setattr(hybrid, "decode", partial(counted, "decode", hybrid.decode))
-    monkeypatch.setattr(generate, "load", partial(counted, "load", generate.load))
-    stage_of(checkpoint)(HUMANS)
-    assert sizes == {"decode": [2, 2, 2, 1] * 3, "load": [4, 3]}
+def test_people_are_sampled_by_their_number_alone() -> None:
+    dim, rng = CONFIG.global_dim + len(REGIONS) * CONFIG.region_dim, np.random.default_rng(0)
+    prior = CodePrior(
+        rng.normal(size=dim).astype(np.float32),
+        rng.normal(size=(4, dim)).astype(np.float32),
+        np.array(CANONICAL["human"], np.float32),
+    )
+    many, one = (stage_of(prior=prior)(pa.table({SAMPLE: pa.array(n, pa.int64())})) for n in ([0, 1, 2], [1]))
+    assert many["kind"].to_pylist() == ["sample", "hybrid", "hybrid"] * 3
+    assert one["face_ids"].to_pylist() == [["sample-3-1"]] * 3
+    assert one["request_id"].to_pylist() == many["request_id"].to_pylist()[3:6]
+    assert np.abs(pictures(one) - pictures(many)[3:6]).max() <= 1
+    with pytest.raises(UserError, match="needs a checkpoint with a prior"):
+        stage_of()(pa.table({SAMPLE: [0]}))
+
+
+def test_crops_are_the_table_s_with_their_landmarks_boxes() -> None:
+    for crop, row in zip(crops_of(HUMANS), HUMANS.to_pylist(), strict=True):
+        assert crop.face_id == row["face_id"] and crop.landmarks is not None
+        assert np.asarray(Image.open(io.BytesIO(row["image"]))).shape == crop.picture.shape
+        np.testing.assert_allclose(crop.landmarks.ravel(), row["landmarks"], rtol=1e-6)

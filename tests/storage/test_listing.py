@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rupantara.errors import UserError
@@ -36,6 +36,7 @@ def test_links_that_lead_nowhere_or_round_are_listed_once(tmp_path: Path) -> Non
 SIZES = st.lists(st.integers(-1, 50), max_size=40)
 
 
+@settings(deadline=None)
 @given(SIZES, st.integers(1, 6), st.integers(1, 80))
 def test_parts_are_bounded_whole_and_in_order(sizes: list[int], most: int, size: int) -> None:
     entries = [FileEntry(f"{i:03d}.jpg", n, i) for i, n in enumerate(sizes)]

@@ -4,7 +4,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rupantara import schema
@@ -199,6 +199,7 @@ def _measured(values: list[float]) -> Statistics:
     return Statistics({"sum": np.array(values).sum(), "count": np.int64(len(values))}, {"each": np.array(values)})
 
 
+@settings(deadline=None)
 @given(FLOATS, st.integers(0, 12), st.integers(0, 12))
 def test_statistics_merge_alike_however_the_rows_are_cut(values: list[float], one: int, two: int) -> None:
     low, high = sorted((one, two))

@@ -23,7 +23,10 @@ def tiny(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-@pytest.mark.parametrize("name", weights.CATALOGUE)
+SHIPPED = [name for name, entry in weights.CATALOGUE.items() if entry.shipped]
+
+
+@pytest.mark.parametrize("name", [name for name in weights.CATALOGUE if name not in SHIPPED])
 def test_a_missing_network_names_the_command_that_fetches_it_or_says_that_none_does(tmp_path: Path, name: str) -> None:
     with pytest.raises(MissingError) as missing:
         weights.load(str(tmp_path), name)
@@ -31,6 +34,26 @@ def test_a_missing_network_names_the_command_that_fetches_it_or_says_that_none_d
     assert (f"`python -m rupantara.storage.weights pull {name} --to {tmp_path}`" in message) == bool(entry.urls)
     assert ("no public address" in message) == (not entry.urls)
     assert entry.file in message and (entry.urls or entry.sha256[:16] in message)
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_what_ships_is_loaded_without_a_folder_and_from_one_that_lacks_it(tmp_path: Path, name: str) -> None:
+    data = weights.load("", name)
+    assert weights.load(str(tmp_path), name) == data
+    assert weights.available("", name) and not weights.has("", name)
+    licences = (weights.SHIPPED / "README.md").read_text()
+    assert weights.CATALOGUE[name].shipped in licences, "a licence and a notice lie beside each network"
+
+
+def test_a_network_that_does_not_ship_says_so_without_a_folder() -> None:
+    with pytest.raises(MissingError, match=r"mobilefacenet is needed, which does not ship: give --weights"):
+        weights.load("", "mobilefacenet")
+
+
+def test_a_file_of_a_folder_takes_the_place_of_what_ships(tmp_path: Path) -> None:
+    (tmp_path / "yunet_n_dynamic.onnx").write_bytes(b"another network")
+    with pytest.raises(UserError, match="it is not the known yunet"):
+        weights.load(str(tmp_path), "yunet")
 
 
 def test_the_known_file_is_loaded_and_any_other_refused(tiny: Path) -> None:
@@ -55,7 +78,7 @@ def test_a_served_file_with_another_hash_is_not_kept(tiny: Path) -> None:
 
 
 def test_an_unknown_network_is_answered_with_the_known_ones(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"one of yunet, pfld, .*got 'resnet'"):
+    with pytest.raises(UserError, match=r"one of yunet, .*pfld, .*got 'resnet'"):
         weights.pull("resnet", str(tmp_path))
 
 

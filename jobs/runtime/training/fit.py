@@ -2,6 +2,7 @@
 
 import json
 import logging
+import os
 from typing import Any
 
 import ray
@@ -9,10 +10,11 @@ import ray.data
 import ray.train
 import ray.train.torch
 
-from jobs.runtime.cluster import MALLOC, require_room
+from jobs.runtime.cluster import MALLOC
 from jobs.runtime.training import stop
 from jobs.runtime.training.flags import TrainingFlags
 from jobs.runtime.training.loop import WorkerPlan, run_worker
+from jobs.runtime.training.room import Room
 from rupantara.errors import UserError
 from rupantara.storage import uris
 
@@ -23,7 +25,7 @@ with the usual wait both then have to be woken: of a step at 256 x 256 on two co
 
 
 def fit(
-    config: TrainingFlags, plan: WorkerPlan, streams: dict[str, ray.data.Dataset], fingerprint: str
+    config: TrainingFlags, plan: WorkerPlan, streams: dict[str, ray.data.Dataset], fingerprint: str, room: Room
 ) -> ray.train.Result:
     """Run Ray Train; the same storage path and name resume.
 
@@ -35,11 +37,10 @@ def fit(
     fs, path = uris.resolve(storage)
     _say_if_resumed(plan, uris.join(storage, name))
     workers = config.num_workers
-    require_room(config.min_workers or workers, config.cpus_per_worker, config.gpus_per_worker)
-    resources = {"CPU": config.cpus_per_worker}
-    resources |= {"GPU": config.gpus_per_worker} if config.gpus_per_worker else {}
+    # Room was found; what is lost later (a machine that goes) is waited for so long, and no longer.
+    os.environ.setdefault("RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S", str(room.wait_s))
     options = ray.data.ExecutionOptions(preserve_order=True)
-    alone = workers == 1 and not config.gpus_per_worker
+    alone = workers == 1 and not room.gpus
     trainer = rt.torch.TorchTrainer(
         run_worker,
         train_loop_config={"plan": plan},
@@ -47,8 +48,8 @@ def fit(
         dataset_config=rt.DataConfig(datasets_to_split=list(plan.batch), execution_options=options),
         scaling_config=rt.ScalingConfig(
             num_workers=(config.min_workers, workers) if 0 < config.min_workers < workers else workers,
-            use_gpu=config.gpus_per_worker > 0,
-            resources_per_worker=resources,
+            use_gpu=room.gpus > 0,
+            resources_per_worker=room.bundle,
         ),
         run_config=rt.RunConfig(
             name=name,
@@ -62,11 +63,19 @@ def fit(
     stop.clear(plan.output)
     try:
         result = trainer.fit()
-    except rt.TrainingFailedError:
+    except rt.TrainingFailedError as error:
         _raise_if_stopped(plan, name)
+        if isinstance(error, rt.ControllerError) and "startup timed out" in str(error):
+            raise UserError(
+                f"{plan.output}: the workers could not be placed again: {_last_line(error)}; the same command goes on from here"
+            ) from None
         raise
     _raise_if_stopped(plan, name)
     return result
+
+
+def _last_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[-1]
 
 
 def _raise_if_stopped(plan: WorkerPlan, name: str) -> None:

@@ -12,8 +12,12 @@ from rupantara.errors import UserError
 class TrainingFlags(cli.Common):
     """What all trainings have in common: threads, failures, what is kept and where it is logged."""
 
+    cpus_per_worker: float = 0.0
+    """Ray CPUs that each worker asks for, and computes on (0 = its share of the largest machine, without 1 CPU for reading)."""
     threads: int = 0
-    """Torch threads of each worker (0 = all of the machine)."""
+    """Torch threads of each worker (0 = as many as it has CPUs)."""
+    wait_s: float = 0.0
+    """Seconds to wait for room for the workers (0 = 60, or 900 where machines come on demand)."""
     min_workers: int = 0
     """Let the training go on with as few as this many workers when machines leave, and grow again (0 = never fewer)."""
     max_failures: int = 2
@@ -29,12 +33,12 @@ class TrainingFlags(cli.Common):
         return max(1, self.workers)
 
 
-NO_WEIGHTS = ("threads", "min_workers", "max_failures", "num_to_keep", "mlflow")
+NO_WEIGHTS = ("threads", "wait_s", "min_workers", "max_failures", "num_to_keep", "mlflow")
 """Flags of every training that change no weight."""
 
 NOT_NEGATIVE = (
     *("kl_weight", "kl_warm_up_images", "free_bits", "structural_weight", "symmetry_weight", "adversarial_weight"),
-    *("max_faces", "max_validation_faces", "threads", "min_workers", "max_failures"),
+    *("max_faces", "max_validation_faces", "threads", "min_workers", "max_failures", "wait_s"),
 )
 RULES: dict[str, tuple[str, Callable[[float], bool]]] = {
     **{name: ("must not be negative", lambda value: value >= 0) for name in NOT_NEGATIVE},

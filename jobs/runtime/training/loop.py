@@ -1,6 +1,5 @@
 """The loop that Ray Train runs on each worker: epochs of steps, validation, picture grid, checkpoint. It knows no network."""
 
-import os
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -16,6 +15,7 @@ from torch import nn
 from jobs.runtime.training import logs, stop
 from jobs.runtime.training.batches import batches
 from jobs.runtime.training.progress import Progress
+from jobs.runtime.training.room import threads
 from rupantara.errors import UserError
 from rupantara.imaging import codec
 from rupantara.reports.grids import grid
@@ -40,6 +40,7 @@ class WorkerPlan:
     output: str
     workers: int = 1
     mlflow: str = ""
+    spare_threads: int = 0
 
     @property
     def total_images(self) -> int:
@@ -66,7 +67,7 @@ def run_worker(arguments: dict[str, Any]) -> dict[str, Any]:
 
 
 def _train(plan: WorkerPlan) -> dict[str, float]:
-    torch.set_num_threads(plan.threads or os.cpu_count() or 1)
+    torch.set_num_threads(threads(plan.threads, plan.spare_threads))
     rank = ray.train.get_context().get_world_rank()
     torch.manual_seed(plan.seed)
     task = plan.start(ray.train.torch.get_device())

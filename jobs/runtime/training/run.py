@@ -3,7 +3,7 @@
 import json
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import ray.data
@@ -17,6 +17,7 @@ from jobs.runtime.training.flags import TrainingFlags, check
 from jobs.runtime.training.loop import WorkerPlan
 from jobs.runtime.training.progress import following
 from jobs.runtime.training.publish import publish
+from jobs.runtime.training.room import Room, find_room
 from rupantara import schema
 from rupantara.storage import manifest
 from rupantara.storage.recipe import Recipe
@@ -82,7 +83,8 @@ def train(config: TrainingFlags, *runs: TrainingRun) -> None:
         cli.connect()
         if before is None or run.streams != before.streams or run.measured:
             laid.clear()
-        _train_one(config, run, running, laid)
+        # Before the streams are laid out: these need room too, and Ray Data would wait for it in silence.
+        _train_one(config, run, running, laid, find_room(config))
         before = run
 
 
@@ -94,17 +96,21 @@ def _claim(run: TrainingRun, config: TrainingFlags) -> manifest.Manifest | None:
 
 
 def _train_one(
-    config: TrainingFlags, run: TrainingRun, running: manifest.Manifest, laid: dict[str, ray.data.Dataset]
+    config: TrainingFlags,
+    run: TrainingRun,
+    running: manifest.Manifest,
+    laid: dict[str, ray.data.Dataset],
+    room: Room,
 ) -> None:
     """Train one network into its checkpoint; `laid` holds the streams if they are laid out already, and is filled if not."""
     network = run.network(lay_out(run.measured, run.train, config.seed)) if run.measured else None
     if not laid:
         laid |= lay_out(run.streams, run.train, config.seed)
     network = network or run.network(laid)
-    plan = _plan(config, run, network, laid)
+    plan = replace(_plan(config, run, network, laid), spare_threads=room.spare_threads)
     _say(run, laid)
     with following(run.output):
-        result = fit(config, plan, laid, run.recipe.fingerprint)
+        result = fit(config, plan, laid, run.recipe.fingerprint, room)
     publish(run.output, network.config, lambda last: network.card(run.recipe, last), result, running, **run.extra)
     log.info("%s: trained on %d images", run.output, plan.total_images * plan.workers)
 

@@ -1,0 +1,150 @@
+"""Faces out of vectors: of a features table, of a .npy file, or of photographs whose faces are found and embedded first."""
+
+from contextlib import nullcontext
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Literal
+
+import pyarrow as pa
+
+from jobs.generate import kind
+from jobs.generate.kind import Plan
+from jobs.runtime import cli, parts
+from rupantara import schema
+from rupantara.errors import UserError
+from rupantara.faces import photographs
+from rupantara.faces.choice import choose_rows
+from rupantara.features import extractors
+from rupantara.features.extractor import Source as Embedding
+from rupantara.features.extractor import Spec
+from rupantara.generation import decoder_loading
+from rupantara.generation.decoder_loading import LoadedFaceDecoder
+from rupantara.generation.inversion import InversionGenerator, check_length
+from rupantara.reports.generated import Sources
+from rupantara.stages.curate import CuratePhotos, CurateRules
+from rupantara.stages.extract import ExtractFeatures
+from rupantara.stages.invert import InvertPhotos, InvertVectors
+from rupantara.storage import arrays, manifest, uris, weights
+from rupantara.storage.listing import as_rows
+from rupantara.storage.recipe import RecipeSpec
+from rupantara.training.decoder_rows import decoders_field
+
+RECIPE = RecipeSpec("generate_inversion", version=1)
+PART_ROWS = 256
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config(kind.Config):
+    """Make faces out of vectors; give one of --features, --vectors and --photos."""
+
+    checkpoint: cli.Uri
+    """Folder of jobs.train_decoder."""
+    features: cli.Uri = ""
+    """Features table; the vectors of its humans."""
+    faces: cli.Uri = ""
+    """Faces table of --features, for the contact sheet."""
+    vectors: cli.Uri = ""
+    """A .npy file of vectors, [n, dim]."""
+    photos: cli.Uri = ""
+    """Photographs: their faces are found, embedded, and made again from the vectors alone (needs --weights)."""
+    weights: cli.Uri = ""
+    """Folder or bucket of pretrained networks, for --photos."""
+    split: Literal["train", "val", "test", ""] = ""
+    """Split of the features ("" = all)."""
+    limit: int = 0
+    """Most vectors: of features by hash, else the first so many vectors or photographs (0 = all)."""
+
+
+DEFAULT = Config(checkpoint=cli.REQUIRED, generated=cli.REQUIRED)
+
+
+def build(config: Config) -> Plan:
+    """Plan by where the vectors come from."""
+    given = [name for name in SOURCES if getattr(config, name)]
+    if len(given) != 1:
+        raise UserError(
+            f"give one of --{', --'.join(SOURCES)}, the source of the vectors; got {' and '.join(given) or 'none'}"
+        )
+    return SOURCES[given[0]](config, decoder_loading.load_face(config.checkpoint))
+
+
+def of_features(config: Config, loaded: LoadedFaceDecoder) -> Plan:
+    """Plan the humans of a features table."""
+    found, column = manifest.require(config.features, "features"), loaded.config.vector
+    theirs = decoders_field(config.features, found.data[0].path, loaded.config)
+    chosen = choose_rows(config.features, "features", config.split, config.limit, config.seed)
+    if not chosen.count:
+        raise UserError(f"{config.features} must have humans of split {config.split!r}, got none")
+    return Plan(
+        _recipe(config, loaded, "features", found.content, {}),
+        parts.parts_of(config.features, found),
+        partial(nullcontext, partial(_stage(config), chosen.choice)),
+        columns=["face_id", "domain", "split", column],
+        sources=Sources(config.faces, config.features if "crop" in theirs.columns else ""),
+        said=chosen.said(),
+        left_out=chosen.left_out,
+    )
+
+
+def of_vectors(config: Config, loaded: LoadedFaceDecoder) -> Plan:
+    """Plan the rows of a .npy file: row i is the face `row-i`."""
+    vectors, digest = arrays.read_rows(config.vectors, "--vectors")
+    check_length(loaded, vectors.shape[1], f" in {config.vectors!r}")
+    count = min(len(vectors), config.limit or len(vectors))
+    planned = []
+    for i, block in enumerate(kind.blocks(count, PART_ROWS)):
+        column = schema.vector_array(vectors[block.start : block.stop])
+        rows = pa.table({"face_id": [f"row-{n:08d}" for n in block], loaded.config.vector: column})
+        planned.append(parts.Part(i, rows=rows))
+    recipe = _recipe(config, loaded, "vectors", digest, {})
+    said = f"{count} of {len(vectors)} vectors, which have no source to show"
+    return Plan(recipe, planned, partial(nullcontext, _stage(config)), said=said)
+
+
+def of_photos(config: Config, loaded: LoadedFaceDecoder) -> Plan:
+    """Plan the photographs of a folder: curated, embedded by the decoder's own network, inverted."""
+    column = loaded.config.vector
+    if not config.weights:
+        raise UserError(f"--photos needs --weights, a folder with yunet, pfld and the network of {column}")
+    uris.require_folder(config.photos, "--photos")
+    entries = photographs.by_name(uris.list_files(config.photos))
+    if not entries:
+        raise UserError(f"--photos holds no file named *.{'/'.join(photographs.EXTENSIONS)}, got {config.photos!r}")
+    taken = entries[: config.limit or None]
+    embedder, networks = Embedding("", config.weights), ("yunet", "pfld")
+    digest = extractors.require(column, loaded.config.vector_sha256, embedder)
+    stage = partial(
+        InvertPhotos,
+        partial(CuratePhotos, config.photos, CurateRules(), config.weights, {}),
+        partial(ExtractFeatures, [Spec(column)], embedder, kind.threads(config)),
+        _stage(config),
+    )
+    models = {name: weights.sha256(config.weights, name) for name in networks} | {column: digest}
+    blocks = enumerate(kind.blocks(len(taken), PART_ROWS))
+    return Plan(
+        _recipe(config, loaded, "photos", uris.fingerprint_files(taken), models),
+        [parts.Part(i, as_rows(taken[block.start : block.stop])) for i, block in blocks],
+        partial(nullcontext, stage),
+        sources=Sources(photographs=True),
+        said=f"{len(taken)} of {len(entries)} photographs",
+    )
+
+
+def _stage(config: Config) -> Any:
+    make = partial(InversionGenerator, config.checkpoint)
+    return partial(InvertVectors, make, seed=config.seed, threads=kind.threads(config))
+
+
+def _recipe(config: Config, loaded: LoadedFaceDecoder, source: str, content: str, models: dict[str, str]) -> Any:
+    decoders = zip(("landmark_decoder", "texture_decoder"), loaded.sha256, strict=True)
+    settings = {"source": source, "limit": config.limit, "seed": config.seed, "part_rows": PART_ROWS}
+    settings |= {"split": config.split} if source == "features" else {}
+    return RECIPE.of(settings, {source: content}, models | dict(decoders))
+
+
+SOURCES = {"features": of_features, "vectors": of_vectors, "photos": of_photos}
+
+
+def main(config: Config) -> None:
+    """Run the job."""
+    kind.run(config, build(config))

@@ -1,0 +1,35 @@
+"""POST /v1/search: the animals nearest to each region of a face."""
+
+from typing import Annotated
+
+import fastapi
+from fastapi.responses import Response
+from pydantic import Field
+
+from serve.bodies import FaceBody, by_region, read_as
+from serve.routes.answers import ERRORS, ServicesDep, WorkDep, documented, json_answer
+
+router = fastapi.APIRouter()
+
+
+class SearchBody(FaceBody):
+    """A face, the regions that are compared, and how many animals each."""
+
+    regions: list[str] | None = None
+    species: str = Field("", description="a species of the bank; empty = all")
+    k: int = Field(5, ge=1, le=100)
+
+
+@router.post(
+    "/v1/search", responses=ERRORS, openapi_extra=documented(SearchBody, {"sample": 7, "regions": ["nose"], "k": 3})
+)
+async def search(
+    body: Annotated[SearchBody, fastapi.Depends(read_as(SearchBody))], services: ServicesDep, work: WorkDep
+) -> Response:
+    """Find the k nearest features of the bank for each region, best first, by cosine."""
+    regions = list(by_region("", body.regions, "regions"))
+    face = await services.face(work, body)
+    coded, found = await services.call(work, "hybrids", "search", face, regions, body.k, body.species)
+    return json_answer(
+        work, {"face": coded.place.as_json(), "model_sha256": coded.codes.model_sha256, "regions": found}
+    )

@@ -1,0 +1,58 @@
+"""What is deployed: the configuration that `serve deploy` and KubeRay read, and the dashboard, name what there is."""
+
+import json
+import re
+
+import pytest
+import yaml
+from pydantic import ValidationError
+from ray.serve.schema import ServeDeploySchema
+
+from rupantara.errors import UserError
+from serve.__main__ import parse
+from serve.auth import is_loopback
+from serve.config import Config
+from tests.conftest import REPOSITORY
+
+CONFIG = REPOSITORY / "serve" / "config.yaml"
+
+
+def test_the_configuration_is_sound_and_has_tokens():
+    told = ServeDeploySchema.model_validate(yaml.safe_load(CONFIG.read_text()))
+    (application,) = told.applications
+    assert application.import_path == "serve.app:build"
+    config = Config.model_validate(application.args)
+    assert is_loopback(told.http_options.host) or config.tokens
+
+
+def test_kuberay_gets_the_same_configuration():
+    service = yaml.safe_load((REPOSITORY / "deploy" / "rayservice.yaml").read_text())
+    assert yaml.safe_load(service["spec"]["serveConfigV2"]) == yaml.safe_load(CONFIG.read_text())
+    cluster = yaml.safe_load((REPOSITORY / "deploy" / "raycluster.yaml").read_text())["spec"]
+    ours = service["spec"]["rayClusterConfig"]
+    for key in ("rayVersion", "authOptions", "gcsFaultToleranceOptions", "enableInTreeAutoscaling"):
+        assert ours[key] == cluster[key]
+    mounted = ours["workerGroupSpecs"][0]["template"]["spec"]["containers"][0]["volumeMounts"][0]["mountPath"]
+    assert yaml.safe_load(CONFIG.read_text())["applications"][0]["args"]["tokens"].startswith(mounted)
+
+
+def test_the_dashboard_shows_metrics_that_are_declared():
+    board = json.loads((REPOSITORY / "deploy" / "grafana.json").read_text())
+    shown = set(re.findall(r"ray_(rupantara_\w+?)(?:_bucket|_count|_sum)?\b", json.dumps(board)))
+    declared = "".join(path.read_text() for path in (REPOSITORY / "serve").glob("*.py"))
+    assert shown
+    for name in shown:
+        assert f'"{name}"' in declared, name
+
+
+def test_arguments_of_a_command_line_are_read_and_mistakes_named():
+    host, port, config = parse(
+        ["port=8123", "checkpoint=x", "variations=plain=a,dfc=b", "tokens=", 'scale={"faces": {"num_cpus": 2}}']
+    )
+    assert (host, port, config.variations) == ("127.0.0.1", 8123, {"plain": "a", "dfc": "b"})
+    assert config.scale_of("faces").num_cpus == 2
+    for wrong, said in (("bnak=x", "bnak"), ("port=0", "port"), ("checkpoint", "NAME=VALUE"), ("limits={}x", "limits")):
+        with pytest.raises(UserError, match=said):
+            parse([wrong])
+    with pytest.raises(ValidationError):
+        Config.model_validate({"scale": {"hybrid": {}}})
