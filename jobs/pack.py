@@ -36,13 +36,13 @@ class Config(cli.Common):
 
     OUTPUT: ClassVar[str] = "packed"
 
-    faces: str
+    faces: cli.Uri
     """Faces table that it was trained on."""
-    features: str
+    features: cli.Uri
     """Features of those faces by this checkpoint: the codes of its train humans make the prior."""
-    checkpoint: str
+    checkpoint: cli.Uri
     """Checkpoint of jobs.train_vae."""
-    packed: str
+    packed: cli.Uri
     """Output: a checkpoint that takes half the room and less, with prior.safetensors."""
     prior_rank: int = 160
     """Directions of the prior."""

@@ -107,6 +107,13 @@ def test_ages_and_edits_move_a_child_and_are_recorded(generator: ChildGenerator)
     assert np.abs(young - plain).mean() > 0.1
     assert np.abs(old - young).mean() > np.abs(young - plain).mean()
     assert family[0].record.parameters["age"] == 20.0
+    (shown,) = generator.generate([_ask(siblings=2, ages=(20.0, 60.0))])
+    assert [(one.record.parameters["sibling"], one.record.parameters.get("age")) for one in shown] == [
+        (0, None),
+        (1, None),
+        (0, 20.0),
+        (0, 60.0),
+    ]
     with pytest.raises(UserError, match="age must be from 0 to 80, got 99"):
         generator.generate([_ask(age=99.0)])
 
