@@ -37,15 +37,15 @@ class Config(TrainingFlags):
 
     OUTPUT: ClassVar[str] = "checkpoint"
 
-    features: str
+    features: cli.Uri
     """Features table with the codec's codes (jobs.extract --extractors region_vae arcface, or e4e)."""
-    faces: str = ""
+    faces: cli.Uri = ""
     """Faces table that the features are of: says who is who, where regions lie, and what --rule needs."""
     codec: str
     """Checkpoint of jobs.train_vae that made the codes, or a folder with e4e_ffhq_encode.pt."""
-    weights: str = ""
+    weights: cli.Uri = ""
     """Folder or bucket of pretrained networks: mobilefacenet for the identity loss, squeezenet for the curves."""
-    checkpoint: str
+    checkpoint: cli.Uri
     """Output folder: the checkpoint, with log.jsonl, tensorboard/ and grids/ (the same children at each epoch)."""
     blender: Kind = "linear"
     """How two codes become one: average, product, linear or mlp."""

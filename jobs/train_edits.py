@@ -43,13 +43,13 @@ class Config(cli.Common):
 
     OUTPUT: ClassVar[str] = "checkpoint"
 
-    features: str
+    features: cli.Uri
     """Features table with the codec's codes (jobs.extract --extractors region_vae arcface)."""
-    faces: str
+    faces: cli.Uri
     """Faces table that the features are of: its paths name ages and sexes."""
     codec: str
     """Checkpoint of jobs.train_vae that made the codes, or a folder with e4e_ffhq_encode.pt."""
-    checkpoint: str
+    checkpoint: cli.Uri
     """Output folder."""
     edits: tuple[str, ...] = ("age", "sex")
     """What to fit: age, sex."""

@@ -96,5 +96,5 @@ class Config(Strict):
 DEFAULT_SCALE = {
     "ingress": Scale(num_cpus=0.1, max_queued=1024),
     "bank": Scale(num_cpus=0),
-    "hybrids": Scale(num_cpus=0.5, threads=2),
+    "hybrids": Scale(num_cpus=0.5),
 }

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from rupantara.bank import donors
 from rupantara.bank.affinity import mean_affinity
 from rupantara.errors import UserError
 from rupantara.generation import face as library
@@ -47,7 +48,8 @@ class HybridMaker:
         """Load the model; UserError where the bank is of another."""
         torch.set_num_threads(threads)
         self.bank, self._loaded = bank, loading.load(checkpoint)
-        self._generator = HybridGenerator(self._loaded, bank) if bank is not None else None
+        looks = donors.read(bank.uri) if bank is not None else None
+        self._generator = HybridGenerator(self._loaded, bank, donors=looks) if bank is not None else None
         config = self._loaded.model.config
         self.sha256, self.size = self._loaded.sha256, config.size
         self.global_dim, self.region_dim = config.global_dim, config.region_dim

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import pyarrow as pa
 
@@ -33,13 +33,13 @@ PATHS = ("faces", "pairs", "checkpoint", "blender", "edits_from", "weights", "ge
 class Config(kind.Config):
     """Make children."""
 
-    checkpoint: str
+    checkpoint: cli.Uri
     """Checkpoint of jobs.train_vae whose codes are blended."""
-    blender: str
+    blender: cli.Uri
     """Checkpoint of jobs.train_blender."""
-    faces: str = ""
+    faces: cli.Uri = ""
     """Faces table that holds the parents."""
-    pairs: str = ""
+    pairs: cli.Uri = ""
     """CSV, or table with columns first and second, of two face ids or photographs (URI or file name, as in --faces) a row; without it pairs
     are drawn."""
     count: int = 100
@@ -56,7 +56,7 @@ class Config(kind.Config):
     """Children of each pair."""
     variation: float = ChildRequest.variation
     """How far siblings differ, 0 (one child) to 1 (as siblings' codes would)."""
-    dominance: float = 0.0
+    dominance: Annotated[float, cli.Range(-1.0, 1.0)] = 0.0
     """1 = the first parent alone, -1 = the second, 0 = both alike."""
     dominance_of: tuple[str, ...] = ()
     """Dominance of a region alone, as mouth=0.8, in place of --dominance."""
@@ -68,11 +68,11 @@ class Config(kind.Config):
     """Ages that the first child of each pair is shown at beside, years (needs --edits-from)."""
     edit: tuple[str, ...] = ()
     """Edits, as age=-20 or smile=1 (needs --edits-from)."""
-    edits_from: str = ""
+    edits_from: cli.Uri = ""
     """Checkpoint of jobs.train_edits."""
     parents: bool = False
     """Generate each parent's own reconstruction too."""
-    weights: str = ""
+    weights: cli.Uri = ""
     """Folder or bucket of pretrained networks: with mobilefacenet each child's identity cosine to both parents is its score."""
 
 

@@ -12,12 +12,13 @@ from actors.sharded_bank import ShardedBank
 from jobs.generate import kind
 from jobs.generate.kind import MakeStage, Plan
 from jobs.runtime import cli, parts
+from rupantara.bank import donors
 from rupantara.errors import UserError
 from rupantara.faces.arrays import COLUMNS
 from rupantara.faces.choice import Chosen, choose_rows
 from rupantara.generation import loading, prior
 from rupantara.generation.donors import NEAREST
-from rupantara.generation.hybrid import HybridGenerator, HybridRequest, check
+from rupantara.generation.hybrid import HybridGenerator, HybridRequest, Renderer, check
 from rupantara.generation.mixing import Path
 from rupantara.generation.retrieval import DonorRule
 from rupantara.landmarks.regions import REGIONS
@@ -35,15 +36,15 @@ SAMPLES_A_PART = 16
 class Config(kind.Config):
     """Make hybrids of people and animals."""
 
-    faces: str = ""
+    faces: cli.Uri = ""
     """Faces table; its accepted humans are the sources."""
     samples: int = 0
     """Instead of --faces: so many people drawn from the prior of a packed checkpoint."""
     truncation: float = 0.8
     """How far samples go from the mean face: 1 = as people do."""
-    checkpoint: str
+    checkpoint: cli.Uri
     """Checkpoint of jobs.train_vae."""
-    bank: str
+    bank: cli.Uri
     """Bank of jobs.build_bank, made with the same checkpoint."""
     species: tuple[str, ...] = (EACH, NEAREST)
     """Species to mix with: names, `each` (one hybrid for every species of the bank), `nearest` (by region, by the bank)."""
@@ -59,6 +60,9 @@ class Config(kind.Config):
     """Features retrieved for each region (with --donor region)."""
     temperature: float = DonorRule.temperature
     """Temperature of the softmax that weighs them by similarity."""
+    renderer: Renderer = "auto"
+    """`latent` decodes mixed codes; `exemplar` lays the picture of an animal of the bank on the decoded face (needs a bank built with
+    --pictures); `auto` is exemplar where the bank carries pictures, else latent."""
     split: Literal["train", "val", "test", ""] = ""
     """Split of the source faces ("" = all)."""
     limit: int = 0
@@ -81,7 +85,7 @@ def asked(config: Config, known: tuple[str, ...]) -> dict[str, Any]:
     species, rule = tuple(dict.fromkeys(named)), DonorRule(config.donor, config.top_k, config.temperature)
     by_region = dict(zip(config.regions, amounts, strict=True))
     check(species, by_region, config.path, rule, known)
-    wanted = {"species": species, "amounts": by_region, "path": config.path, "donor": rule}
+    wanted = {"species": species, "amounts": by_region, "path": config.path, "donor": rule, "renderer": config.renderer}
     return {**wanted, "seed": config.seed, "unmixed": True}
 
 
@@ -125,16 +129,21 @@ def with_bank(config: Config, wanted: dict[str, Any], chosen: Chosen | None) -> 
     """Keep the bank's actors up while hybrids are made; give the stage."""
     cli.connect()
     bank = ShardedBank.start(config.bank)
-    yield partial(
+    yield stage_of(config, wanted, chosen, bank)
+    bank.close()
+
+
+def stage_of(config: Config, wanted: dict[str, Any], chosen: Chosen | None, bank: ShardedBank) -> MakeStage:
+    """Return what builds the stage on a worker."""
+    return partial(
         GenerateHybrids,
-        partial(HybridGenerator, config.checkpoint, bank),
+        partial(HybridGenerator, config.checkpoint, bank, donors=donors.read(config.bank)),
         partial(HybridRequest, **wanted),
         chosen.choice if chosen else None,
         seed=config.seed,
         truncation=config.truncation,
         threads=kind.threads(config),
     )
-    bank.close()
 
 
 def main(config: Config) -> None:

@@ -1,6 +1,5 @@
 """Faces out of vectors: of a features table, of a .npy file, or of photographs whose faces are found and embedded first."""
 
-from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
@@ -10,10 +9,10 @@ import pyarrow as pa
 
 from jobs.generate import kind
 from jobs.generate.kind import Plan
-from jobs.photo_parts import EXTENSIONS, photo_part, photographs
 from jobs.runtime import cli, parts
 from rupantara import schema
 from rupantara.errors import UserError
+from rupantara.faces import photographs
 from rupantara.faces.choice import choose_rows
 from rupantara.features import extractors
 from rupantara.features.extractor import Source as Embedding
@@ -26,6 +25,7 @@ from rupantara.stages.curate import CuratePhotos, CurateRules
 from rupantara.stages.extract import ExtractFeatures
 from rupantara.stages.invert import InvertPhotos, InvertVectors
 from rupantara.storage import arrays, manifest, uris, weights
+from rupantara.storage.listing import as_rows
 from rupantara.storage.recipe import RecipeSpec
 from rupantara.training.decoder_rows import decoders_field
 
@@ -37,17 +37,17 @@ PART_ROWS = 256
 class Config(kind.Config):
     """Make faces out of vectors; give one of --features, --vectors and --photos."""
 
-    checkpoint: str
+    checkpoint: cli.Uri
     """Folder of jobs.train_decoder."""
-    features: str = ""
+    features: cli.Uri = ""
     """Features table; the vectors of its humans."""
-    faces: str = ""
+    faces: cli.Uri = ""
     """Faces table of --features, for the contact sheet."""
-    vectors: str = ""
+    vectors: cli.Uri = ""
     """A .npy file of vectors, [n, dim]."""
-    photos: str = ""
+    photos: cli.Uri = ""
     """Photographs: their faces are found, embedded, and made again from the vectors alone (needs --weights)."""
-    weights: str = ""
+    weights: cli.Uri = ""
     """Folder or bucket of pretrained networks, for --photos."""
     split: Literal["train", "val", "test", ""] = ""
     """Split of the features ("" = all)."""
@@ -107,9 +107,9 @@ def of_photos(config: Config, loaded: LoadedFaceDecoder) -> Plan:
     if not config.weights:
         raise UserError(f"--photos needs --weights, a folder with yunet, pfld and the network of {column}")
     uris.require_folder(config.photos, "--photos")
-    entries = photographs(uris.list_files(config.photos))
+    entries = photographs.by_name(uris.list_files(config.photos))
     if not entries:
-        raise UserError(f"--photos holds no file named *.{'/'.join(EXTENSIONS)}, got {config.photos!r}")
+        raise UserError(f"--photos holds no file named *.{'/'.join(photographs.EXTENSIONS)}, got {config.photos!r}")
     taken = entries[: config.limit or None]
     embedder, networks = Embedding("", config.weights), ("yunet", "pfld")
     digest = extractors.require(column, loaded.config.vector_sha256, embedder)
@@ -123,7 +123,7 @@ def of_photos(config: Config, loaded: LoadedFaceDecoder) -> Plan:
     blocks = enumerate(kind.blocks(len(taken), PART_ROWS))
     return Plan(
         _recipe(config, loaded, "photos", uris.fingerprint_files(taken), models),
-        [photo_part(i, taken[block.start : block.stop]) for i, block in blocks],
+        [parts.Part(i, as_rows(taken[block.start : block.stop])) for i, block in blocks],
         partial(nullcontext, stage),
         sources=Sources(photographs=True),
         said=f"{len(taken)} of {len(entries)} photographs",
@@ -142,11 +142,7 @@ def _recipe(config: Config, loaded: LoadedFaceDecoder, source: str, content: str
     return RECIPE.of(settings, {source: content}, models | dict(decoders))
 
 
-SOURCES: dict[str, Callable[[Config, LoadedFaceDecoder], Plan]] = {
-    "features": of_features,
-    "vectors": of_vectors,
-    "photos": of_photos,
-}
+SOURCES = {"features": of_features, "vectors": of_vectors, "photos": of_photos}
 
 
 def main(config: Config) -> None:

@@ -23,7 +23,7 @@ class Config(cli.Common):
 
     OUTPUT: ClassVar[str] = "generated"
 
-    generated: str
+    generated: cli.Uri
     """Output: the generated table, contact_sheet.png, and png/ with --export."""
     export: bool = True
     """Write each picture as a PNG file too."""

@@ -28,9 +28,9 @@ SAMPLES_A_PART = 256
 class Config(kind.Config):
     """Vary faces."""
 
-    checkpoint: str
+    checkpoint: cli.Uri
     """Checkpoint of jobs.train_zoo (CHECKPOINTS/NAME), or a folder of one downloaded from the hub."""
-    faces: str = ""
+    faces: cli.Uri = ""
     """Faces table; its accepted humans are varied. Not needed in mode prior."""
     count: int = 10
     """Variations of each face; in mode prior, faces in all."""

@@ -24,9 +24,9 @@ SAME_FACE = 0.2
 """Least overlap of a person's box and an animal's, from which both are of one face."""
 LOOKS = ("face_expression", "age_gender")
 """The catalogue's names of the networks of `faces.looks`."""
-HIDDEN = 0.4
+HIDDEN = 0.5
 """Probability to be seen below which an eye or the nose counts as hidden."""
-PROFILE = 0.6
+PROFILE = 0.5
 """Probability of a profile from which a head counts as turned away."""
 LEAST_SURE = 0.12
 """Least height of the heat maps of eyes and nose: below it their places are guesses."""

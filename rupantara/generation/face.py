@@ -10,6 +10,7 @@ import torch
 from rupantara.errors import UserError
 from rupantara.generation.loading import LoadedRegionVAE
 from rupantara.imaging import codec
+from rupantara.landmarks import mean_face
 from rupantara.landmarks.regions import part_boxes
 from rupantara.models.region_vae import HUMAN
 from rupantara.tensors import device_of, to_images
@@ -34,16 +35,29 @@ class FaceCrop:
         """Find the boxes by 68 landmarks in pixels of the crop; without them they are the canonical ones."""
         return FaceCrop(face_id, picture, part_boxes(landmarks, HUMAN, picture.shape[0]), landmarks)
 
+    @property
+    def shape(self) -> Landmarks | None:
+        """Return the landmarks as fractions of the crop, (px + 0.5) / side."""
+        return None if self.landmarks is None else (self.landmarks + 0.5) / self.picture.shape[0]
+
 
 @dataclass(frozen=True)
 class FaceCodes:
-    """A face as codes of a region VAE: global [global_dim], regions [5, region_dim], boxes [6, 4]; `sampled` if it is nobody's."""
+    """A face as codes of a region VAE: global [global_dim], regions [5, region_dim], boxes [6, 4]; `sampled` if it is nobody's.
+
+    `shape` are its 68 landmarks as fractions of the crop, (px + 0.5) / side, if they are known.
+    """
 
     face_id: str
     global_mu: np.ndarray
     regions_mu: np.ndarray
     boxes: Boxes
     sampled: bool = False
+    shape: Landmarks | None = None
+
+    def landmarks(self, size: int) -> Landmarks | None:
+        """Return the landmarks in px of a crop of side `size`."""
+        return None if self.shape is None else self.shape * size - 0.5
 
 
 def encode(loaded: LoadedRegionVAE, crops: Sequence[FaceCrop]) -> list[FaceCodes]:
@@ -55,7 +69,9 @@ def encode(loaded: LoadedRegionVAE, crops: Sequence[FaceCrop]) -> list[FaceCodes
         with torch.inference_mode():
             codes = loaded.model.encode(images, boxes, torch.zeros(len(part), dtype=torch.long, device=device))
         means = zip(codes.global_mu.cpu().numpy(), codes.regions_mu.cpu().numpy(), strict=True)
-        out += [FaceCodes(crop.face_id, *mu, crop.boxes) for crop, mu in zip(part, means, strict=True)]
+        out += [
+            FaceCodes(crop.face_id, *mu, crop.boxes, shape=crop.shape) for crop, mu in zip(part, means, strict=True)
+        ]
     return out
 
 
@@ -71,7 +87,8 @@ def sample_people(loaded: LoadedRegionVAE, numbers: Sequence[int], seed: int, tr
     for i in numbers:
         global_mu, regions_mu = prior.sample(1, (seed, i), config.global_dim, truncation)
         name = f"sample-{seed}-{i}"
-        out.append(FaceCodes(name, global_mu[0].numpy(), regions_mu[0].numpy(), prior.boxes, sampled=True))
+        codes = global_mu[0].numpy(), regions_mu[0].numpy()
+        out.append(FaceCodes(name, *codes, prior.boxes, sampled=True, shape=mean_face.FRACTIONS))
     return out
 
 

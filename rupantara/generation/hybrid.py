@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal, get_args
 
 import numpy as np
 import torch
@@ -10,6 +10,7 @@ import torch
 from rupantara.errors import UserError
 from rupantara.generation import loading, provenance
 from rupantara.generation.donors import NEAREST, Lent, Wanted, find_donors
+from rupantara.generation.exemplar import Donors, Loan, animal_decoder, lay, loan
 from rupantara.generation.face import FaceCodes, FaceCrop, encode
 from rupantara.generation.loading import LoadedRegionVAE
 from rupantara.generation.mixing import Path, amount_row, check_amounts, mix
@@ -17,9 +18,14 @@ from rupantara.generation.protocol import Generated, Record
 from rupantara.generation.rendering import MixedCodes, render
 from rupantara.generation.retrieval import Bank, DonorRule
 from rupantara.landmarks.regions import REGIONS
+from rupantara.types import Picture
 
 SEVERAL = "several"
 """Species of a hybrid whose regions were asked of different ones."""
+
+Renderer = Literal["auto", "exemplar", "latent"]
+"""How a hybrid is rendered: `latent` decodes mixed codes; `exemplar` lays an animal's picture on the decoded face, so that fur is
+sharp; `auto` is exemplar where the bank carries pictures of the species and the face's landmarks are known, else latent."""
 
 Species = str | Mapping[str, str]
 """A species of the bank or `NEAREST`, for all regions or for each by its name."""
@@ -45,11 +51,14 @@ class HybridRequest:
     donor: DonorRule = field(default_factory=DonorRule)
     seed: int = 0
     unmixed: bool = False
+    renderer: Renderer = "auto"
 
     def check(self, known: Sequence[str]) -> None:
         """Raise UserError for what could never be met with these species in the bank."""
         if not self.species and not self.unmixed:
             raise UserError("species must name at least one hybrid, got none")
+        if self.renderer not in get_args(Renderer):
+            raise UserError(f"renderer must be one of {', '.join(get_args(Renderer))}, got {self.renderer!r}")
         check(self.species, self.amounts, self.path, self.donor, known)
 
 
@@ -80,11 +89,19 @@ class HybridGenerator:
 
     kind = "hybrid"
 
-    def __init__(self, checkpoint: str | LoadedRegionVAE, bank: Bank, device: str = "cpu") -> None:
-        """Load the network; UserError where the bank says that another made its codes."""
+    def __init__(
+        self, checkpoint: str | LoadedRegionVAE, bank: Bank, device: str = "cpu", donors: Donors | None = None
+    ) -> None:
+        """Load the network; UserError where the bank says that another made its codes.
+
+        `donors` are the bank's animals with pictures (`rupantara.bank.donors.read`): hybrids are then rendered as `exemplar`.
+        """
+        self._donors = donors
         self._loaded = loading.load(checkpoint) if isinstance(checkpoint, str) else checkpoint
         self._loaded.model.to(device)
         self._bank = bank
+        if donors is not None:
+            donors.show_by(animal_decoder(self._loaded.model))
         made_by = getattr(bank, "model_sha256", self._loaded.sha256)
         if made_by != self._loaded.sha256:
             raise UserError(
@@ -113,10 +130,24 @@ class HybridGenerator:
         for i, (request, face) in enumerate(zip(requests, faces, strict=True)):
             plan += [self._unmixed(i, face, request)] if request.unmixed else []
             plan += [self._mixed(i, face, request, species, next(lent)) for species in request.species]
-        pictures = render(self._loaded.model, [one.codes for one in plan])
+        pictures = self._rendered(plan)
         out: list[list[Generated]] = [[] for _ in requests]
         for one, picture in zip(plan, pictures, strict=True):
             out[one.request].append(Generated(one.record, picture))
+        return out
+
+    def _rendered(self, plan: Sequence["_Planned"]) -> list[Picture]:
+        """Decode every picture, and lay animals on those that borrow their looks."""
+        # Several hybrids of one face stand on one decoded picture.
+        keys = [id(one.codes.face) if one.loan else (i,) for i, one in enumerate(plan)]
+        first = {key: i for i, key in reversed(list(enumerate(keys)))}
+        order = sorted(first.values())
+        decoded = dict(zip(order, render(self._loaded.model, [plan[i].codes for i in order]), strict=True))
+        out = []
+        for key, one in zip(keys, plan, strict=True):
+            picture = decoded[first[key]]
+            points = one.codes.face.landmarks(picture.shape[0])
+            out.append(picture if one.loan is None or points is None else lay([picture], [points], [one.loan])[0])
         return out
 
     def _codes(self, requests: Sequence[HybridRequest]) -> list[FaceCodes]:
@@ -134,27 +165,57 @@ class HybridGenerator:
             seed=request.seed,
             model_sha256=[self._loaded.sha256],
         )
-        itself = MixedCodes(face, torch.from_numpy(face.regions_mu), torch.zeros(len(REGIONS)))
-        return _Planned(number, itself, record)
+        return _Planned(number, _itself(face), record)
 
     def _mixed(
         self, number: int, face: FaceCodes, request: HybridRequest, species: Species, lent: Mapping[str, Lent]
     ) -> "_Planned":
-        """Plan one hybrid: mix the codes and record who lent what."""
+        """Plan one hybrid: borrow looks or mix codes, and record who lent what."""
+        borrowed = self._loan(face, request, lent)
+        record = self._record(face, request, species, lent, borrowed)
+        if borrowed is not None:
+            return _Planned(number, _itself(face), record, borrowed)
         animal, amounts = np.zeros_like(face.regions_mu), amount_row(request.amounts)
         for region, one in lent.items():
             animal[REGIONS.index(region)] = one.code
         human = torch.from_numpy(face.regions_mu)[None]
         (regions,) = mix(human, torch.from_numpy(animal)[None], amounts[None], request.path)
-        return _Planned(number, MixedCodes(face, regions, amounts), self._record(face, request, species, lent))
+        return _Planned(number, MixedCodes(face, regions, amounts), record)
 
-    def _record(self, face: FaceCodes, request: HybridRequest, species: Species, lent: Mapping[str, Lent]) -> Record:
+    def _loan(self, face: FaceCodes, request: HybridRequest, lent: Mapping[str, Lent]) -> Loan | None:
+        """Find whose pictures a hybrid borrows, None where it is to be decoded from mixed codes."""
+        if request.renderer == "latent":
+            return None
+        species = {region: one.species for region, one in lent.items()}
+        known = self._donors.species if self._donors is not None else ()
+        points = face.landmarks(self._loaded.model.config.size)
+        if self._donors is None or points is None or not set(species.values()) <= set(known):
+            if request.renderer == "auto":
+                return None
+            raise UserError(
+                "renderer exemplar needs a bank with pictures of the species and a face with 68 landmarks; got pictures of"
+                f" {', '.join(known) or 'none'}, and landmarks {'known' if points is not None else 'unknown'}"
+            )
+        named = {name.rpartition("/")[0] for one in lent.values() for name in one.ids if name}
+        return loan(self._donors, face.face_id, points, species, request.amounts, named)
+
+    def _record(
+        self,
+        face: FaceCodes,
+        request: HybridRequest,
+        species: Species,
+        lent: Mapping[str, Lent],
+        borrowed: Loan | None,
+    ) -> Record:
         regions = {region: _told(one, request.amounts[region]) for region, one in lent.items()}
+        looks: dict[str, Any] = {"renderer": "latent" if borrowed is None else "exemplar"}
+        if borrowed is not None:
+            looks["looks_of"] = dict(borrowed.donors)
         names = {species} if isinstance(species, str) else set(by_region(species, request.amounts).values())
         return provenance.record(
             "hybrid",
             [face.face_id],
-            {"regions": regions, "path": request.path, **request.donor.as_json()},
+            {"regions": regions, "path": request.path, **request.donor.as_json(), **looks},
             seed=request.seed,
             model_sha256=[self._loaded.sha256],
             species=names.pop() if len(names) == 1 else SEVERAL,
@@ -164,7 +225,8 @@ class HybridGenerator:
                 for region, one in lent.items()
                 for k, score in enumerate(one.scores)
                 if np.isfinite(score)
-            },
+            }
+            | ({f"fit/{name}": fit for name, fit in borrowed.fits.items()} if borrowed else {}),
         )
 
 
@@ -175,6 +237,11 @@ class _Planned:
     request: int
     codes: MixedCodes
     record: Record
+    loan: Loan | None = None
+
+
+def _itself(face: FaceCodes) -> MixedCodes:
+    return MixedCodes(face, torch.from_numpy(face.regions_mu), torch.zeros(len(REGIONS)))
 
 
 def _stacked(faces: Sequence[FaceCodes]) -> np.ndarray:

@@ -351,7 +351,19 @@ function wire() {
   });
 }
 
+// While models are loaded the page says what is waited for.
+async function ready() {
+  for (;;) {
+    const answer = await fetch("readyz");
+    if (answer.ok) return;
+    const problem = await answer.json();
+    say(`The server is not ready yet: ${problem.detail}`);
+    await new Promise((done) => setTimeout(done, 2000));
+  }
+}
+
 async function begin() {
+  await ready();
   const about = await get("v1/models");
   Object.assign(state, { models: about.models, regions: about.regions });
   const species = about.models.hybrids?.species || [];
