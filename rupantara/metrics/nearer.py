@@ -62,9 +62,9 @@ def nearer(similarity: np.ndarray, group: np.ndarray, groups: int, excluded: np.
 
 @dataclass(frozen=True)
 class _Ties:
-    """Rows with equal similarities, and for each place of them the first and last place of its tie."""
+    """Places of equal similarities in the flattened sorted rows, and the first and last place of each one's tie."""
 
-    rows: np.ndarray
+    places: np.ndarray
     first: np.ndarray
     last: np.ndarray
 
@@ -74,28 +74,27 @@ def _sorted_labels(similarity: np.ndarray, labels: np.ndarray) -> tuple[np.ndarr
     bits = np.ascontiguousarray(similarity, np.float32).view(np.int32).astype(np.int64)
     # Negative floats grow with falling bits.
     keys = np.where(bits < 0, -2147483648 - bits, bits)
-    keys = np.sort((keys << 16) | labels, axis=1)
+    keys <<= 16
+    keys |= labels
+    keys.sort(axis=1)
     values = keys >> 16
-    same = values[:, 1:] == values[:, :-1]
-    rows = np.flatnonzero(same.any(1))
-    first = np.zeros((len(rows), values.shape[1]), np.int64)
-    last = np.full((len(rows), values.shape[1]), values.shape[1] - 1, np.int64)
-    places = np.arange(values.shape[1])
-    first[:, 1:] = np.maximum.accumulate(np.where(same[rows], 0, places[1:]), axis=1)
-    ends = np.where(same[rows], values.shape[1] - 1, places[:-1])
-    last[:, :-1] = np.minimum.accumulate(ends[:, ::-1], axis=1)[:, ::-1]
-    return (keys & 0xFFFF), _Ties(rows, first, last)
+    width = values.shape[1]
+    row, column = np.nonzero(values[:, 1:] == values[:, :-1])
+    left = row * width + column
+    # Ties of more than two are runs of equal neighbours.
+    starts = left[np.diff(left, prepend=-2) != 1]
+    ends = left[np.diff(left, append=left[-1:] + 2) != 1] + 1
+    places = np.union1d(left, left + 1)
+    run = np.searchsorted(starts, places, side="right") - 1
+    return keys & 0xFFFF, _Ties(places, starts[run], ends[run])
 
 
 def _below(weight: np.ndarray, ties: _Ties) -> np.ndarray:
     """Return the weight below each place of sorted rows, ties counting half."""
     sums = np.cumsum(weight, axis=1)
     below = sums - weight / 2
-    if len(ties.rows):
-        part, own = sums[ties.rows], weight[ties.rows]
-        line = np.arange(len(part))[:, None]
-        before = part[line, ties.first] - own[line, ties.first]
-        below[ties.rows] = (before + part[line, ties.last]) / 2
+    part, own = sums.ravel(), weight.ravel()
+    below.ravel()[ties.places] = (part[ties.first] - own[ties.first] + part[ties.last]) / 2
     return below
 
 

@@ -1,5 +1,7 @@
 """Named spaces do what their sentences say."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -26,6 +28,11 @@ def test_every_space_has_a_sentence_and_unknown_ones_are_named() -> None:
     assert all(text.endswith(".") and text.count(". ") == 0 for text in spaces.MEANINGS.values())
     with pytest.raises(UserError, match="space must be one of raw, pooled, within, aligned, got 'whitened'"):
         spaces.meaning("whitened")
+
+
+def test_the_documents_say_the_same_of_every_space() -> None:
+    text = (Path(__file__).parents[2] / "docs/how/reverse-mapping.md").read_text()
+    assert all(f"| `{name}` | {said} |" in text for name, said in spaces.MEANINGS.items())
 
 
 def test_any_partition_fits_the_same_spaces() -> None:
