@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -143,7 +144,7 @@ class Judges:
                 "mobilefacenet": F.normalize(
                     self._embed(arcface_crop(images, points.expand(len(part), -1, -1))), dim=1
                 ),
-                "dlib": self._dlib(torch.from_numpy(_chips(part)).permute(0, 3, 1, 2).float()),
+                "dlib": self._dlib(torch.from_numpy(dlib_chips(part)).permute(0, 3, 1, 2).float()),
                 "squeezenet": squeezenet_rows(self._squeezenet, images),
                 "classes": self._squeezenet(F.interpolate(images, (227, 227), mode="bilinear")),
             }
@@ -152,8 +153,7 @@ class Judges:
         return {name: np.concatenate(parts) for name, parts in out.items()}
 
 
-def _chips(shown: np.ndarray) -> np.ndarray:
-    import cv2
+def dlib_chips(shown: np.ndarray) -> np.ndarray:
 
     points = np.array(TEMPLATES["human"]) * shown.shape[1]
     transform = fit_similarity(points, np.array(dlib_identity.TEMPLATE))

@@ -9,6 +9,7 @@ import multiprocessing
 import os
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -18,15 +19,16 @@ import torch
 from actors.sharded_bank import ShardedBank
 from benchmarks.pool import ray_seconds
 from jobs.generate import hybrid
-from jobs.runtime import cli, parts
+from jobs.runtime import cluster
 from rupantara import schema
+from rupantara.compute import Compute
 from rupantara.faces.arrays import COLUMNS
 from rupantara.generation import loading
 from rupantara.generation.face import BATCH, sample_people
 from rupantara.generation.mixing import mix
 from rupantara.generation.rendering import MixedCodes, decode, render
 from rupantara.imaging import codec
-from rupantara.storage import manifest
+from rupantara.storage import manifest, plan
 
 PART_FACES = 8
 LOOP_S = 15.0
@@ -70,14 +72,13 @@ def bulk_per_s(args, faces, cores, folder):
     flags = {"checkpoint": args.checkpoint, "bank": args.bank, "generated": folder}
     config = hybrid.Config(faces="drawn", workers=cores, **flags)
     wanted = hybrid.asked(config, tuple(manifest.require(args.bank, "bank").extra["species"]))
-    plan = [
-        parts.Part(i, rows=faces.slice(start, PART_FACES).select(list(COLUMNS)))
-        for i, start in enumerate(range(0, faces.num_rows, PART_FACES))
-    ]
-    cli.connect()
+    starts = range(0, faces.num_rows, PART_FACES)
+    parts = plan.of_rows([faces.slice(start, PART_FACES).select(list(COLUMNS)) for start in starts])
+    cluster.connect()
     # The bank's actors end with Ray, which the clock ends.
-    make_stage = hybrid.stage_of(config, wanted, None, ShardedBank.start(args.bank))
-    seconds = ray_seconds(config, make_stage, plan, folder, COLUMNS)
+    bank, compute = ShardedBank.start(args.bank), Compute("cpu", 1)
+    make_stage = partial(hybrid.make_stage, config, wanted, None, bank=bank, compute=compute)
+    seconds = ray_seconds(config, make_stage, parts, folder, COLUMNS)
     return faces.num_rows * (1 + len(wanted["species"])) / seconds
 
 

@@ -1,21 +1,21 @@
 """How every evaluation runs: its baselines in one Ray task, its parts through the table's workers, then the report."""
 
-import os
-from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 import ray
 
 from jobs.evaluate import comparison, generated, inversion, reconstruction
-from jobs.evaluate.config import Config, Plan, log
-from jobs.runtime import cli, parts
-from rupantara import schema
+from jobs.evaluate.config import Config, Plan
+from jobs.runtime import cli, cluster, table_run
+from jobs.runtime.table_run import TableRun
+from rupantara.compute import Compute
 from rupantara.errors import UserError
 from rupantara.generation import loading
 from rupantara.reports import html
 from rupantara.stages.measure import MeasureMethods
-from rupantara.storage import checkpoints, manifest, uris
+from rupantara.storage import checkpoints, manifest, plan, uris
+from rupantara.storage.manifest import Manifest
 
 DEFAULT = Config(faces=cli.REQUIRED, metrics=cli.REQUIRED)
 TIMEOUT_S = 3600
@@ -35,32 +35,44 @@ def plan_of(config: Config) -> Plan:
 
 def prepare(plan: Plan) -> dict[str, Any]:
     """Fit the baselines in one Ray task, and wait for it."""
-    cli.connect()
-    task = ray.remote(plan.prepare).options(num_cpus=min(2.0, os.cpu_count() or 1))
+    cluster.connect()
+    task = ray.remote(plan.prepare).options(num_cpus=1)
     return ray.get(task.remote(), timeout=TIMEOUT_S)
 
 
-def main(config: Config) -> None:
-    """Run the job."""
-    plan = plan_of(config)
-    if config.dry_run:
-        print(config, f"\nfingerprint {plan.recipe.fingerprint}\n{plan.said}")
-        return
-    log.info("%s: %s", plan.title, plan.said)
-    version, facts = schema.version_of("metrics"), {}
-    found = manifest.read(config.metrics)
-    if found is None or found.fingerprint != plan.recipe.fingerprint:
-        manifest.begin(config.metrics, "metrics", plan.recipe, version=version, overwrite=config.overwrite)
-        facts = prepare(plan)
-    arguments = (plan.make_trial, plan.judges, plan.shown, plan.make_measures)
-    make_stage: Callable[[], Any] = partial(MeasureMethods, *arguments)
-    parts_of = parts.parts_of(plan.table, manifest.require(plan.table, plan.schema_name))
-    run = partial(parts.run_parts, config, config.metrics, "metrics", plan.recipe, parts_of, make_stage)
-    run(version=version, columns=plan.columns, **facts)
+def make_stage(plan: Plan, *, compute: Compute) -> MeasureMethods:
+    """Build the stage on a worker."""
+    return MeasureMethods(plan.make_trial, plan.judges, plan.shown, plan.make_measures, threads=compute.threads)
+
+
+def reported(config: Config, plan: Plan, _: Manifest) -> list[str]:
+    """Write the report, print the main table, and clear the baselines."""
     if plan.baselines:
         uris.delete(plan.baselines)
     report = uris.join(config.metrics, "report.html")
     uris.write_bytes(report, html.render(plan.title, [plan.section(config.metrics)]))
     for row in (plan.header, *plan.rows_of(config.metrics)) if plan.rows_of else ():
         print("| " + " | ".join(map(str, row)) + " |")
-    log.info("report: %s", report)
+    return [f"report: {report}"]
+
+
+def build(config: Config) -> TableRun:
+    """Plan one part for each file of the table that is read."""
+    wanted = plan_of(config)
+    return TableRun(
+        output=config.metrics,
+        schema="metrics",
+        recipe=wanted.recipe,
+        plan=plan.of_files(wanted.table, manifest.require(wanted.table, wanted.schema_name)),
+        make_stage=partial(make_stage, wanted),
+        columns=wanted.columns,
+        computes=True,
+        prepare=partial(prepare, wanted),
+        report=partial(reported, config, wanted),
+        told=f"{wanted.title}: {wanted.said}",
+    )
+
+
+def main(config: Config) -> None:
+    """Run the job."""
+    table_run.make(config, build(config))

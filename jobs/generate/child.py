@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Sequence
-from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
 from typing import Annotated, Any, Literal
@@ -10,8 +9,9 @@ from typing import Annotated, Any, Literal
 import pyarrow as pa
 
 from jobs.generate import kind
-from jobs.generate.kind import Plan
-from jobs.runtime import cli, parts
+from jobs.runtime import cli
+from jobs.runtime.table_run import TableRun
+from rupantara.compute import Compute
 from rupantara.errors import UserError
 from rupantara.faces import couples
 from rupantara.faces.couples import People
@@ -21,7 +21,7 @@ from rupantara.models import pretrained
 from rupantara.reports.generated import Sources
 from rupantara.stages.children import MakeChildren
 from rupantara.stages.generate import SAMPLE
-from rupantara.storage import checkpoints, manifest, tables, uris, weights
+from rupantara.storage import checkpoints, manifest, plan, tables, uris, weights
 from rupantara.storage.recipe import RecipeSpec
 
 RECIPE = RecipeSpec("generate_child", version=1)
@@ -139,7 +139,7 @@ def planned(config: Config) -> list[dict[str, str]]:
     return list(people.drawn(config.count, config.rule, config.split, config.seed))
 
 
-def build(config: Config) -> Plan:
+def build(config: Config) -> TableRun:
     """Check that all fits, list or draw the pairs, plan a part for each PAIRS_A_PART of them."""
     if bool(config.faces) == bool(config.samples):
         raise UserError("give either --faces or --samples, whose children are made")
@@ -167,22 +167,27 @@ def build(config: Config) -> Plan:
         tables_of = [pa.table({SAMPLE: list(block)}) for block in kind.blocks(config.samples, PAIRS_A_PART)]
         said = f"{config.samples} pairs of people of the prior"
     stage = partial(
-        MakeChildren,
+        make_stage,
         Make(config.checkpoint, config.blender, config.edits_from, config.weights),
         Ask(wanted),
         config.faces,
         sampling=partial(loading.load, config.checkpoint) if config.samples else None,
         seed=config.seed,
         truncation=config.truncation,
-        threads=kind.threads(config),
     )
-    return Plan(
+    return kind.run_of(
+        config,
         RECIPE.of(json.loads(json.dumps(settings)), inputs, models),
-        [parts.Part(i, rows=table) for i, table in enumerate(tables_of)],
-        partial(nullcontext, stage),
+        plan.of_rows(tables_of),
+        stage,
         sources=Sources(faces=config.faces),
         said=f"{said}; {config.siblings} children each",
     )
+
+
+def make_stage(*arguments: Any, compute: Compute, **named: Any) -> MakeChildren:
+    """Build the stage on a worker."""
+    return MakeChildren(*arguments, **named, threads=compute.threads)
 
 
 def main(config: Config) -> None:

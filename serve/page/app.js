@@ -164,6 +164,7 @@ async function look() {
     ]);
     if (mine !== looks) return;
     state.affinities = affinities.regions;
+    state.measure = affinities.measure;
     showNearest(near.regions);
     showRadar();
   });
@@ -206,7 +207,7 @@ function showRadar() {
   const names = Object.keys(all[0]);
   const mean = Object.fromEntries(names.map((n) => [n, all.reduce((s, one) => s + one[n], 0) / all.length]));
   const values = region === "all" ? mean : state.affinities[region];
-  $("radar-note").textContent = draw($("radar"), values);
+  $("radar-note").textContent = `${draw($("radar"), values)} Measured as ${state.measure}.`;
   const table = document.createElement("table");
   const head = table.createTHead().insertRow();
   for (const title of ["Species", ...Object.keys(state.affinities)]) {
