@@ -150,9 +150,12 @@ EXPORTED = pa.schema(
 
 EXPORT_PLANNED = pa.schema([("index", pa.int64()), ("source", pa.string())])
 
+REPEATS = b"repeats"
+"""Metadata of a column whose values come again and again, so that files keep each once."""
+
 AFFINITY = pa.schema(
     [
-        ("face_id", pa.string()),
+        pa.field("face_id", pa.string(), metadata={REPEATS: b"true"}),
         ("region", pa.dictionary(pa.int8(), pa.string())),
         ("species", pa.dictionary(pa.int16(), pa.string())),
         ("mean", pa.float32()),
@@ -160,7 +163,7 @@ AFFINITY = pa.schema(
         ("percentile_95", pa.float32()),
         ("probability", pa.float32()),
         ("person_probability", pa.float32()),
-        ("best_ids", pa.list_(pa.string())),
+        pa.field("best_ids", pa.list_(pa.string()), metadata={REPEATS: b"true"}),
         ("best_scores", pa.list_(pa.float32())),
     ]
 )

@@ -15,7 +15,7 @@ from rupantara.landmarks.regions import PART_REGION, REGIONS
 from rupantara.reports.reverse_mapping.cards import Card, Match
 from rupantara.storage import manifest, tables
 
-COLUMNS = ("face_id", "domain", "image", "keypoints", "landmarks", "reject")
+COLUMNS = ("face_id", "domain", "image", "keypoints", "landmarks", "points", "reject")
 CROP_SIDE, FACE_SIDE, JPEG = 96, 224, 85
 MATCHES = 4
 """Nearest animals shown of each region."""

@@ -6,7 +6,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from rupantara.bank.face_groups import read_groups
+from rupantara.bank.face_groups import Groups, read_groups
 from rupantara.bank.reference_file import ReferenceFile
 from rupantara.stages.affinity import MapAffinity, MapOptions
 from rupantara.storage import statistics, uris
@@ -36,7 +36,9 @@ class MapParts:
         file = ReferenceFile.from_bytes(uris.read_bytes(plan.reference))
         self._extract, self._maps = extract, {}
         for name in plan.spaces:
-            settings: Any = (plan.column, groups, plan.options, plan.wanted, plan.chosen)
+            # Groups of faces are compared in the first space alone; sums of all would be most of a small part's file.
+            known = groups if name == plan.spaces[0] else Groups(groups.owner, {})
+            settings: Any = (plan.column, known, plan.options, plan.wanted, plan.chosen)
             self._maps[name] = MapAffinity(file.reference(name), file.spaces.space(name), *settings)
 
     def __call__(self, batch: pa.Table) -> pa.Table:

@@ -28,8 +28,14 @@ def write(uri: str, table: pa.Table) -> None:
     leaves = _leaf_columns(table.schema)
     compression = {leaf: "none" if leaf in schemas.IMAGE_COLUMNS else "zstd" for leaf in leaves}
     rows = max(1, min(table.num_rows, int(ROW_GROUP_BYTES * max(table.num_rows, 1) / max(table.nbytes, 1))))
-    pq.write_table(table, sink, compression=compression, row_group_size=rows, use_dictionary=False)
+    again: Any = [leaf for leaf in leaves if leaf.partition(".")[0] in repeating(table.schema)]
+    pq.write_table(table, sink, compression=compression, row_group_size=rows, use_dictionary=again or False)
     uris.write_bytes(uri, sink.getvalue().to_pybytes())
+
+
+def repeating(schema: pa.Schema) -> list[str]:
+    """Name the columns whose values come again and again: dictionaries, and those that the schema marks with `REPEATS`."""
+    return [f.name for f in schema if pa.types.is_dictionary(f.type) or schemas.REPEATS in (f.metadata or {})]
 
 
 def _leaf_columns(schema: pa.Schema) -> list[str]:
