@@ -2,6 +2,7 @@
 
 import os
 import threading
+import time
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -34,6 +35,7 @@ class BankShard:
         self._bank, self._shard, self._threads = bank, shard, threads
         self._loaded: OrderedDict[Version, BankIndex] = OrderedDict()
         self._lock, self._loading = threading.Lock(), threading.Lock()
+        self._asked = time.monotonic()
 
     def prepare(self, version: Version) -> int:
         """Load a version, if it is not here, and return its number of faces; others go on being searched meanwhile."""
@@ -72,6 +74,16 @@ class BankShard:
         """Return sums and counts for mean affinity."""
         return self._index(version).moments()
 
+    def describe(self) -> dict[str, Any]:
+        """Say what this actor serves: the bank, its shard, the versions that it holds, and how long nobody has asked it."""
+        return {
+            "bank": self._bank,
+            "shard": self._shard,
+            "versions": [number for number, _ in self._loaded],
+            "idle_s": round(time.monotonic() - self._asked, 1),
+            "pid": os.getpid(),
+        }
+
     def pid(self) -> int:
         """Return the process id (for tests that kill it)."""
         return os.getpid()
@@ -79,6 +91,7 @@ class BankShard:
     def _index(self, version: Version) -> BankIndex:
         # FAISS counts threads by the thread that asks, and Ray calls from several.
         faiss.omp_set_num_threads(self._threads)
+        self._asked = time.monotonic()
         with self._lock:
             if version in self._loaded:
                 self._loaded.move_to_end(version)

@@ -1,34 +1,29 @@
 """Client of the bank: starts the shard actors, fans a search out to one replica of each and merges the answers exactly."""
 
-import hashlib
-import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import ray
-from ray.exceptions import RayError, RayTaskError
 
-from actors import room
-from actors.bank_shard import BankShard
-from actors.fan_out import HEDGE_S, MAX_PENDING, ask_all, first_line
+from actors import bank_actors
+from actors.bank_actors import BankUnavailableError, Placing, View, view_of, wait_all
+from actors.fan_out import HEDGE_S, ask_all
 from rupantara.bank import versions
 from rupantara.bank.affinity import species_means
 from rupantara.bank.alignment import ANIMAL, HUMAN, Alignment
 from rupantara.bank.hits import Hits, merge_hits
-from rupantara.bank.index import Moments, region_weights
+from rupantara.bank.index import region_weights
 from rupantara.errors import UserError
 from rupantara.landmarks.regions import REGIONS
 from rupantara.metrics.cosine import unit
 from rupantara.types import Vectors
 
-NAMESPACE = "rupantara"
+__all__ = ["BankUnavailableError", "ShardedBank"]
+
 START_TIMEOUT_S = 300.0
 SEARCH_TIMEOUT_S = 60.0
-MAX_CONCURRENCY = 4
-"""Calls that a replica works on at a time: FAISS lets go of Python while it searches."""
-
 UNIT_ERROR = 0.01
 """How far from 1 a query's length may be: 16 bits round that much."""
 
@@ -36,29 +31,12 @@ LARGE_BYTES = 100_000
 """Queries above this are put into the object store once, and not once a shard."""
 
 
-class BankUnavailableError(UserError):
-    """A shard did not answer, and a partial answer was not allowed."""
-
-
-@dataclass(frozen=True)
-class View:
-    """What a client looks at: handles [shard][replica] of the actors, and the version that they are asked for."""
-
-    handles: tuple[tuple[Any, ...], ...]
-    version: int
-    content: str
-    model_sha256: str
-    alignment: Alignment
-    species: tuple[str, ...]
-    moments: tuple[Moments, ...] | None = None
-
-
 class ShardedBank:
     """Handles of all shards of one bank; it pickles, so a stage on a worker can carry it."""
 
-    def __init__(self, bank: str, view: View, options: Mapping[str, Any]) -> None:
+    def __init__(self, bank: str, view: View, placing: Placing) -> None:
         """Wrap started shard actors."""
-        self.uri, self._view, self._options = bank, view, dict(options)
+        self.uri, self._view, self._placing = bank, view, placing
         self._retired: tuple[tuple[Any, ...], ...] = ()
 
     @staticmethod
@@ -67,33 +45,21 @@ class ShardedBank:
         *,
         num_cpus: float = 0.0,
         num_gpus: float = 0.0,
-        detached: bool = False,
         replicas: int = 1,
         threads: int = 0,
         timeout_s: float = START_TIMEOUT_S,
     ) -> "ShardedBank":
         """Start `replicas` restartable actors a shard, spread over the nodes, and wait until all have loaded.
 
-        Detached ones have names and outlive the job; those that run already are found. `threads` of each search: 0 divides this
-        machine's processors among a shard's neighbours. With `num_gpus` (a share of one, each) and a FAISS that is built for GPUs,
-        what is scanned is scanned there. They reserve their memory, and by default no CPU: whoever asks them waits for the answer,
-        and workers must find room beside them. Raise UserError for fewer than one replica, BankUnavailableError at once when the
-        nodes have not the memory for all, and when they have not loaded within `timeout_s`.
+        They end with `close`, and with the process that started them. `threads` of each search: 0 divides this machine's
+        processors among a shard's neighbours. With `num_gpus` (a share of one, each) and a FAISS that is built for GPUs, what is
+        scanned is scanned there. Raise UserError for fewer than one replica, BankUnavailableError at once when the cluster has no
+        room for them, and after `timeout_s` when they have not loaded.
         """
         if replicas < 1:
             raise UserError(f"replicas must be at least 1, got {replicas}")
-        found = versions.latest(bank)
-        if why := room.lacking(room.shard_bytes(found) * replicas):
-            raise BankUnavailableError(f"{bank}: {why}")
-        threads = threads or max(1, (os.cpu_count() or 1) // (len(found.shards) * replicas))
-        options = {
-            "num_cpus": num_cpus,
-            "num_gpus": num_gpus,
-            "detached": detached,
-            "replicas": replicas,
-            "threads": threads,
-        }
-        client = ShardedBank(bank, _start(found, **options), options)
+        placing = Placing(num_cpus, num_gpus, replicas, threads)
+        client = ShardedBank(bank, bank_actors.start(versions.latest(bank), placing), placing)
         client._load_moments(timeout_s)
         return client
 
@@ -137,22 +103,22 @@ class ShardedBank:
                 f" got {found.model_sha256[:12]}: start its client again"
             )
         if len(found.shards) != len(self._view.handles):
-            other = ShardedBank(self.uri, _start(found, **self._options), self._options)
+            other = ShardedBank(self.uri, bank_actors.start(found, self._placing), self._placing)
             other._load_moments(timeout_s)
             self._retired += self._view.handles
             self._view = other._view
             return True
         refs = [actor.prepare.remote((found.number, found.content)) for shard in self._view.handles for actor in shard]
-        _wait_all(refs, timeout_s, "did not load the new version")
+        wait_all(refs, timeout_s, "did not load the new version")
         # Seen whole or not at all: searches of other threads go by the view that they began with.
-        other = ShardedBank(self.uri, _view(found, self._view.handles), self._options)
+        other = ShardedBank(self.uri, view_of(found, self._view.handles), self._placing)
         other._load_moments(timeout_s)
         self._view = other._view
         return True
 
     def pinned(self) -> "ShardedBank":
         """Return a client that stays at this version, for several questions that belong together."""
-        return ShardedBank(self.uri, self._view, self._options)
+        return ShardedBank(self.uri, self._view, self._placing)
 
     def queries(self, regions_mu: Any, domain: str) -> dict[str, Vectors]:
         """Return unit queries [n, dim] by region out of codes [n, 5 * dim] or [n, 5, dim] (`regions_mu` of a features table).
@@ -282,7 +248,7 @@ class ShardedBank:
         view = self._view
         # Every replica is waited for, and one of each shard counts.
         refs = [actor.prepare.remote((view.version, view.content)) for shard in view.handles for actor in shard]
-        _wait_all(refs, timeout_s, "did not load")
+        wait_all(refs, timeout_s, "did not load")
         moments, _ = self._ask("moments", None, (), {}, False, timeout_s)
         self._view = replace(view, moments=tuple(moments))
 
@@ -311,56 +277,6 @@ class ShardedBank:
         if missing and (not allow_partial or not there):
             raise BankUnavailableError(f"{missing} of {len(answers)} bank shards did not answer ({why})")
         return there, bool(missing)
-
-
-def _start(
-    found: versions.BankVersion, *, num_cpus: float, num_gpus: float, detached: bool, replicas: int, threads: int
-) -> View:
-    """Start the actors of a version."""
-    key = hashlib.sha256(found.uri.encode()).hexdigest()[:12]
-    handles, memory = [], room.shard_bytes(found)
-    for shard in range(len(found.shards)):
-        row = []
-        for number in range(replicas):
-            options: dict[str, Any] = {
-                "num_cpus": num_cpus,
-                "num_gpus": num_gpus,
-                "memory": memory[shard],
-                "max_restarts": -1,
-                "max_task_retries": 0,
-            }
-            options |= {"scheduling_strategy": "SPREAD", "max_concurrency": MAX_CONCURRENCY}
-            options["max_pending_calls"] = MAX_PENDING
-            if detached:
-                name = f"bank-{key}-{len(found.shards)}-{shard}-{number}"
-                options |= {"name": name, "namespace": NAMESPACE, "lifetime": "detached", "get_if_exists": True}
-            actor = ray.remote(BankShard).options(**options)
-            row.append(actor.remote(found.uri, shard, threads))
-        handles.append(tuple(row))
-    return _view(found, tuple(handles))
-
-
-def _view(found: versions.BankVersion, handles: tuple[tuple[Any, ...], ...]) -> View:
-    return View(handles, found.number, found.content, found.model_sha256, found.alignment, tuple(found.species))
-
-
-def _wait_all(refs: Sequence[Any], timeout_s: float, what: str) -> None:
-    ready, late = ray.wait(list(refs), num_returns=len(refs), timeout=timeout_s)
-    if late:
-        for ref in late:
-            ray.cancel(ref)
-        raise BankUnavailableError(
-            f"{len(late)} of {len(refs)} bank shards {what} within {timeout_s:g} s: the cluster has"
-            f" {ray.available_resources().get('CPU', 0):g} CPUs free"
-        )
-    try:
-        ray.get(list(ready), timeout=timeout_s)
-    except RayTaskError as error:
-        if isinstance(error.cause, UserError):
-            raise error.cause from error
-        raise BankUnavailableError(f"a bank shard {what}: {first_line(error)}") from error
-    except RayError as error:
-        raise BankUnavailableError(f"a bank shard {what}: {first_line(error)}") from error
 
 
 def _array(queries: Any) -> Vectors:

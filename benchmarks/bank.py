@@ -20,13 +20,14 @@ import numpy as np
 import pyarrow as pa
 
 from rupantara import schema
+from rupantara.bank import indexes as stage
+from rupantara.bank import spec as naming
 from rupantara.bank.alignment import Alignment
 from rupantara.bank.rows import shard_of
+from rupantara.bank.spec import BankSpec
 from rupantara.bank.versions import ShardFiles
 from rupantara.landmarks.regions import REGIONS
 from rupantara.metrics.cosine import unit
-from rupantara.stages import bank as stage
-from rupantara.stages.bank import BankSpec
 from rupantara.storage import manifest, tables
 from rupantara.storage.manifest import Manifest
 from rupantara.storage.recipe import Recipe
@@ -77,7 +78,7 @@ def write_bank(uri, vectors, shards, index, queries):
         if plan.factory:
             made = {REGION: stage.build_index(plan, stage.vectors_of(rows, REGION, spec))}
             stage.write_indexes(uri, "bench", (shard, shards), plan, made, rows, {REGION: queries}, spec)
-            names, settings = {REGION: stage.index_path("bench", shard, REGION)}, stage.settings_path("bench", shard)
+            names, settings = {REGION: naming.index_path("bench", shard, REGION)}, naming.settings_path("bench", shard)
         segment = tables.part_path(recipe.fingerprint, shard)
         layout.append(ShardFiles((segment,), names, settings))
         files.append(manifest.DataFile(segment, rows.num_rows, 1))

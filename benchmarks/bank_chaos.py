@@ -140,7 +140,7 @@ def main():
     bank = str(Path(args.bank).resolve()) if "://" not in args.bank else args.bank
     found = versions.latest(bank)
     whole = BankIndex(pa.concat_tables([found.rows(i) for i in range(len(found.shards))]))
-    client = ShardedBank.start(bank, replicas=args.replicas, num_cpus=0.25)
+    client = ShardedBank.start(bank, replicas=args.replicas)
     load = Load(client, whole, args.threads, pause_s=0.01)
     time.sleep(QUIET_S)
     kills = []

@@ -29,10 +29,12 @@ def main():
                 lambda p, d: uris.write_bytes(f"{photos}/{p}", d), humans=args.count // 4, per_species=args.count // 16
             )
         config = curate.Config(photos=photos, faces=f"{folder}/faces", weights=args.weights, part_photos=32)
-        _, plan, make_stage, _ = curate.build(config)
+        run, _ = curate.build(config)
+        run.prepare()
+        plan, make_stage = run.plan, run.make_stage
         step = max(1, len(plan) * 32 // args.count)
         plan = [replace(p, index=i) for i, p in enumerate(plan[::step][: args.count // 32])]
-        photos_in = sum(p.rows.num_rows for p in plan)
+        photos_in = sum(p.read().num_rows for p in plan)
         workers = os.cpu_count() or 1
         measured = ratio(replace(config, workers=workers), make_stage, plan, folder, photos_in)
     result = {"photographs": photos_in, "workers": workers, **measured}

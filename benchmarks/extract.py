@@ -9,6 +9,7 @@ import os
 import tempfile
 import time
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -16,6 +17,7 @@ import torch
 from benchmarks.pool import ratio
 from jobs import extract
 from rupantara import schema
+from rupantara.compute import Compute
 from rupantara.features import extractors
 from rupantara.stages.extract import COLUMNS
 from rupantara.storage import tables
@@ -42,7 +44,8 @@ def measure(args, texts, folder, count):
     """Measure one choice of extractors: the pipeline over the pool, and the pipeline's speed."""
     workers = os.cpu_count() or 1
     config = extract.Config(faces=args.faces, features=folder, weights=args.weights, extractors=texts, workers=workers)
-    _, plan, make_stage = extract.build(config)
+    run = extract.build(config)
+    plan, make_stage = run.plan, partial(run.make_stage, compute=Compute())
     rows, chosen = 0, []
     for part in plan:
         if rows >= count:

@@ -18,7 +18,8 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.ablation import run, summaries, table
-from jobs import evaluate_inversion, train_decoder
+from jobs import train_decoder
+from jobs.evaluate import inversion as evaluation
 from rupantara import schema
 from rupantara.reports import inversion
 from rupantara.storage import manifest
@@ -88,7 +89,7 @@ def one_run(name, seed, args, settings):
     train += ["--vector", args.vector, "--landmark-epochs", args.epochs, "--landmark-batch", args.batch]
     train += ["--batch", args.batch, "--seed", seed, *flags, *(("--morphs", args.morphs) if args.morphs else ())]
     run("train_decoder", *common, *train)
-    run("evaluate_inversion", *common, "--faces", args.faces, "--metrics", at / "metrics")
+    run("evaluate", *common, "--faces", args.faces, "--metrics", at / "metrics")
     rows = measure(str(at / "metrics"))
     kept.write_text(
         json.dumps({"settings": made, "rows": rows, "seconds": time.monotonic() - started}, indent=1) + "\n"
@@ -143,7 +144,7 @@ def main():
     settings = {
         **{name: getattr(args, name) for name in ("vector", "size", "epochs", "batch", "max_faces")},
         "tables": [manifest.require(uri, "features").fingerprint for uri in (args.features, args.morphs) if uri],
-        "versions": [train_decoder.RECIPE.version, evaluate_inversion.RECIPE.version],
+        "versions": [train_decoder.RECIPE.version, evaluation.RECIPE.version],
     }
     found, text = {}, ""
     for name in args.only:

@@ -1,57 +1,81 @@
-"""Peak memory of the driver and of a worker as a table grows: rows by repetition with new ids, through jobs.export.
+"""Memory of the driver as a table grows: five jobs (plan, streams, reduce step, commit, report) over a stage of rows made ready.
 
-python -m benchmarks.memory [--rows 10000 100000 1000000]
+python -m benchmarks.memory [--jobs curate extract generate evaluate reverse_map] [--rows 10000 100000 1000000] [--folder /data/memory]
+
+A million rows should take at most 15 % more than ten thousand.
 """
 
 import argparse
 import json
+import os
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 
-import pyarrow as pa
+from benchmarks import memory_rows
 
-from rupantara import schema
-from rupantara.imaging import codec
-from rupantara.storage import manifest, tables
-from rupantara.storage.recipe import Recipe
-from rupantara.synthetic import draw_face
-
-PART_ROWS = 1000
+JOBS = ("curate", "extract", "generate", "evaluate", "reverse_map")
+ALLOWED = 1.15
 
 
-def write_faces(folder, rows):
-    """Write a faces table of one drawn face under new ids."""
-    image = codec.encode_jpeg(draw_face("human", 0, size=64).image, 80)
-    running = manifest.begin(
-        folder, "faces", Recipe("curate", 0, {"rows": rows}), version=schema.VERSION, overwrite=False
+def measure(job, folder, rows):
+    """Run one job over so many rows in a process of its own, and return what it took."""
+    command = [sys.executable, "-m", "benchmarks.memory", "--one", job, "--rows", str(rows), "--folder", folder]
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode:
+        return {"job": job, "rows": rows, "error": done.stderr.strip().splitlines()[-1][:300]}
+    return json.loads(done.stdout.strip().splitlines()[-1])
+
+
+def one(job, folder, rows):
+    """Be that process: the driver of the job."""
+    from jobs.runtime import cluster, table_run
+
+    started = time.monotonic()
+    config, run = memory_rows.RUNS[job](folder, rows)
+    planned = cluster.peak_mib()
+    complete = table_run.make(config, run)
+    cluster.disconnect()
+    counted = {"rows": rows, "made": complete.counts["accepted"], "parts": len(complete.data)}
+    seconds = round(time.monotonic() - started, 1)
+    print(
+        json.dumps(
+            {"job": job, **counted, "planned_mib": planned, "driver_peak_mib": cluster.peak_mib(), "seconds": seconds}
+        )
     )
-    for index in range(rows // PART_ROWS):
-        ids = [f"{index * PART_ROWS + i:032x}-0" for i in range(PART_ROWS)]
-        columns = {"face_id": ids, "image": [image] * PART_ROWS, "split": ["train"] * PART_ROWS}
-        missing = {f.name: pa.nulls(PART_ROWS, f.type) for f in schema.FACES if f.name not in columns}
-        part = pa.table({f.name: columns.get(f.name, missing.get(f.name)) for f in schema.FACES}, schema=schema.FACES)
-        tables.write_part(folder, running.fingerprint, index, part, PART_ROWS)
-    tables.commit_parts(folder, running, rows // PART_ROWS, 0.0)
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--jobs", nargs="+", choices=JOBS, default=JOBS)
     parser.add_argument("--rows", type=int, nargs="+", default=[10_000, 100_000, 1_000_000])
+    parser.add_argument("--folder", default="")
+    parser.add_argument("--one", choices=JOBS, default="", help=argparse.SUPPRESS)
     args = parser.parse_args()
+    if args.one:
+        one(args.one, args.folder, args.rows[0])
+        return
     results = []
-    for rows in args.rows:
-        with tempfile.TemporaryDirectory() as folder:
-            write_faces(f"{folder}/faces", rows)
-            command = ["jobs.export", "--table", f"{folder}/faces", "--export", f"{folder}/tars", "--workers", "2"]
-            subprocess.run([sys.executable, "-m", *command], check=True, capture_output=True)
-            stats = json.loads(Path(f"{folder}/tars/stats.json").read_text())
-        kept = ("driver_peak_mib", "worker_peak_mib", "parts", "seconds")
-        results.append({"rows": rows, **{name: stats[name] for name in kept}})
-        print(json.dumps(results[-1]), flush=True)
-    Path(__file__).with_name("memory.json").write_text(json.dumps(results, indent=1) + "\n")
+    for job in args.jobs:
+        for rows in args.rows:
+            with tempfile.TemporaryDirectory(dir=args.folder or None) as folder:
+                memory_rows.write_inputs(job, folder, rows)
+                results.append(measure(job, folder, rows))
+            print(json.dumps(results[-1]), flush=True)
+    peaks = {(r["job"], r["rows"]): r["driver_peak_mib"] for r in results if "error" not in r}
+    for job in args.jobs:
+        sizes = sorted(rows for name, rows in peaks if name == job)
+        if len(sizes) > 1:
+            ratio = peaks[job, sizes[-1]] / peaks[job, sizes[0]]
+            print(f"{job}: {sizes[-1]} rows take {ratio:.2f} of {sizes[0]} (at most {ALLOWED})")
+    path = Path(__file__).with_name("memory.json")
+    kept = {(r["job"], r["rows"]): r for r in (json.loads(path.read_text()) if path.exists() else []) if "job" in r}
+    kept |= {(r["job"], r["rows"]): r for r in results}
+    path.write_text(json.dumps(list(kept.values()), indent=1) + "\n")
 
 
 if __name__ == "__main__":
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     main()

@@ -4,7 +4,7 @@ import multiprocessing
 import time
 from dataclasses import replace
 
-from jobs.runtime import cli, parts
+from jobs.runtime import cli, workers
 from rupantara.storage import tables
 
 STAGE = None
@@ -17,7 +17,7 @@ def start(make_stage):
 
 def work(task):
     output, fingerprint, part, columns = task
-    rows = part.rows if part.rows is not None else tables.read_file(part.table, part.file, columns)
+    rows = part.read(columns)
     return tables.write_part(output, fingerprint, part.index, STAGE(rows), rows.num_rows)
 
 
@@ -43,7 +43,7 @@ def ray_seconds(config, make_stage, plan, output, columns=None):
     cli.connect()
     warm = [replace(part, index=i) for i, part in enumerate(plan[: config.workers])]
     planned = [*warm, *(replace(part, index=len(warm) + i) for i, part in enumerate(plan))]
-    stream = parts.results(config, planned, make_stage, output, "benchmark", "rays" * 3, columns)
+    stream = workers.results(config, planned, workers.Work("benchmark", output, "rays" * 3, make_stage, columns))
     ends = [(float(row["ended"]), float(row["seconds"])) for row in stream if row["index"] >= len(warm)]
     ray.shutdown()
     first = min(end - seconds for end, seconds in ends)

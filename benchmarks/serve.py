@@ -1,6 +1,6 @@
 """A hybrid of an uploaded photograph over HTTP against the same chain (find, encode, retrieve, decode, PNG) in a loop in one process.
 
-python -m benchmarks.serve [--photo FILE] [--weights FOLDER] [--rounds 5] [--count 20]
+python -m benchmarks.serve [--photo FILE] [--weights FOLDER] [--rounds 5] [--count 20] [--threads 1]
 
 Rounds of the loop, of one caller and of eight alternate, so that what else the machine does meets all alike. Loopback only.
 """
@@ -78,9 +78,10 @@ def main():
     parser.add_argument("--weights", default="")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--count", type=int, default=20)
+    parser.add_argument("--threads", type=int, default=1, help="torch threads of the loop and of the replica")
     args = parser.parse_args()
     photo = Path(args.photo).read_bytes() if args.photo else encode_jpeg(draw_face("human", 999, size=320).image)
-    shipped, threads = HERE / "pretrained", os.cpu_count() or 1
+    shipped, threads = HERE / "pretrained", args.threads
     told = {"checkpoint": str(shipped / "region_vae"), "bank": str(shipped / "bank"), "weights": args.weights}
     config = Config.model_validate({**told, "scale": {"hybrids": {"num_cpus": 0.5, "threads": threads}}})
     # As `python -m serve` starts Ray; with its own 15 the workers would stand back for the loop.
@@ -112,8 +113,12 @@ def measure(alone: Callable[[bytes], bytes], photo: bytes, rounds: int, count: i
                 found = list(callers.map(lambda _: timed(served, photo, count // 2), range(CALLERS)))
                 rate.append(CALLERS * (count // 2) / (time.perf_counter() - start))
                 many += [spent for part in found for spent in part]
+                print(
+                    f"loop {np.median(in_loop):.3f} s, one {np.median(one):.3f} s, eight {rate[-1]:.2f} a second",
+                    flush=True,
+                )
     ms = {"loop": in_loop, "one": one, "eight": many}
-    told: dict[str, float | int] = {"cores": os.cpu_count() or 1, "calls": len(one)}
+    told: dict[str, float | int] = {"cores": os.cpu_count() or 1, "calls": len(one), "load": os.getloadavg()[0]}
     for name, values in ms.items():
         told |= {f"{name}_p{p}_ms": round(float(np.percentile(values, p)) * 1e3, 1) for p in (50, 95)}
     per_s = len(in_loop) / sum(in_loop)

@@ -29,7 +29,7 @@ import torch
 import torch.nn.functional as F
 
 from jobs import train_vae
-from jobs.runtime.cli import MALLOC
+from jobs.runtime.cluster import MALLOC
 from rupantara.synthetic import SPECIES
 from rupantara.training.region_vae import Networks, Objective
 

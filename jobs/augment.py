@@ -3,25 +3,24 @@
 ray job submit --working-dir . -- python -m jobs.augment --faces s3://bucket/faces --count 20000 --morphs s3://bucket/morphs
 """
 
-import logging
-from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from functools import partial
 from typing import Any, ClassVar
 
 import pyarrow as pa
 
-from jobs.runtime import cli, parts
-from rupantara import schema
+from jobs.runtime import cli, table_run
+from jobs.runtime.table_run import TableRun
 from rupantara.errors import UserError
+from rupantara.faces.morph_pools import cut, pools_of, shares
+from rupantara.metrics import faces_table
 from rupantara.reports.contact_sheet import morph_sheet
-from rupantara.stages.augment import AugmentRules, MorphFaces, PoolFile, parents
+from rupantara.stages.augment import AugmentRules, MorphFaces
 from rupantara.storage import manifest, tables, uris
 from rupantara.storage.manifest import Manifest
-from rupantara.storage.recipe import Recipe, RecipeSpec
+from rupantara.storage.recipe import RecipeSpec
 
-RECIPE = RecipeSpec("augment", version=1)
-PLAN_COLUMNS = ("domain", "landmarks", "quality", "split", "reject")
+RECIPE = RecipeSpec("augment", version=2)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,9 +29,9 @@ class Config(cli.Common):
 
     OUTPUT: ClassVar[str] = "morphs"
 
-    faces: str
+    faces: cli.Uri
     """Faces table."""
-    morphs: str
+    morphs: cli.Uri
     """Output table, with the columns of faces; the parents are in `parents`."""
     count: int = 2000
     """Morphs to make; no pair of parents is used twice in the same order (the first gives the surroundings)."""
@@ -40,7 +39,7 @@ class Config(cli.Common):
     """The second parent is drawn among this many faces most like the first."""
     like: str = AugmentRules.like
     """What likeness is: landmarks, or a column of --features (arcface, arcface_features, vggface, global_mu)."""
-    features: str = ""
+    features: cli.Uri = ""
     """Features of --faces, for --like."""
     alpha: tuple[float, float] = AugmentRules.alpha
     """Range that the second parent's weight is drawn from; 0.5 0.5 = the mean of both."""
@@ -56,47 +55,6 @@ class Config(cli.Common):
     """Most morphs in one part, the unit of work and of resuming."""
     sheet: int = 100
     """Morphs on the contact sheet."""
-
-
-def pools_of(config: Config, faces: Manifest, features: Manifest | None) -> list[tuple[list[PoolFile], int]]:
-    """Group files until a pool is full; return each pool's files and its number of possible parents."""
-    pools: list[tuple[list[PoolFile], int]] = []
-    for files, members in _counted(config, faces, features):
-        if not pools or pools[-1][1] >= config.pool_faces:
-            pools.append(([], 0))
-        pools[-1] = ([*pools[-1][0], files], pools[-1][1] + members)
-    if len(pools) > 1 and pools[-1][1] < config.pool_faces // 2:
-        files, members = pools.pop()
-        pools[-1] = (pools[-1][0] + files, pools[-1][1] + members)
-    return pools
-
-
-def _counted(config: Config, faces: Manifest, features: Manifest | None) -> Iterator[tuple[PoolFile, int]]:
-    for i, file in enumerate(faces.data):
-        members = parents(tables.read_file(config.faces, file.path, PLAN_COLUMNS), config.max_yaw).num_rows
-        yield PoolFile(file.path, features.data[i].path if features else ""), members
-
-
-def shares(count: int, pools: list[tuple[list[PoolFile], int]]) -> list[int]:
-    """Share the morphs out by the pools' sizes, summing to `count`."""
-    total, given, seen = sum(n for _, n in pools), 0, 0
-    out = []
-    for _, n in pools:
-        seen += n
-        out.append(count * seen // total - given)
-        given += out[-1]
-    return out
-
-
-def plan(config: Config, wanted: list[int]) -> list[parts.Part]:
-    """Cut each pool's morphs into parts."""
-    planned: list[parts.Part] = []
-    for pool, count in enumerate(wanted):
-        for start in range(0, count, config.part_morphs):
-            index = range(start, min(start + config.part_morphs, count))
-            rows = pa.table({"pool": [pool] * len(index), "index": list(index)}, schema=schema.MORPHS_PLANNED)
-            planned.append(parts.Part(len(planned), rows=rows))
-    return planned
 
 
 def features_of(config: Config, faces: Manifest) -> Manifest | None:
@@ -115,7 +73,7 @@ def features_of(config: Config, faces: Manifest) -> Manifest | None:
     return found
 
 
-def build(config: Config) -> tuple[Recipe, list[parts.Part], partial[MorphFaces]]:
+def build(config: Config) -> TableRun:
     """Plan and describe the run."""
     low, high = config.alpha
     if not 0 <= low <= high <= 1 or config.size < 32 or min(config.count, config.neighbours, config.part_morphs) < 1:
@@ -125,7 +83,7 @@ def build(config: Config) -> tuple[Recipe, list[parts.Part], partial[MorphFaces]
         )
     faces = manifest.require(config.faces, "faces")
     features = features_of(config, faces)
-    pools = pools_of(config, faces, features)
+    pools = pools_of(config.faces, faces, features, config.pool_faces, config.max_yaw)
     total = sum(n for _, n in pools)
     if total < 2:
         raise UserError(f"--faces must hold two accepted humans of the train split with 68 landmarks, got {total}")
@@ -138,21 +96,29 @@ def build(config: Config) -> tuple[Recipe, list[parts.Part], partial[MorphFaces]
     settings = cli.row_config(config, "faces", "morphs", "features", "sheet")
     recipe = RECIPE.of(settings, inputs)
     rules = AugmentRules(**{f.name: getattr(config, f.name) for f in fields(AugmentRules) if hasattr(config, f.name)})
-    make_stage = partial(MorphFaces, config.faces, config.features, [files for files, _ in pools], rules)
-    return recipe, plan(config, shares(config.count, pools)), make_stage
+    return TableRun(
+        output=config.morphs,
+        schema="faces",
+        recipe=recipe,
+        plan=cut(shares(config.count, pools), config.part_morphs),
+        make_stage=partial(MorphFaces, config.faces, config.features, [files for files, _ in pools], rules),
+        measure=faces_table.measure,
+        report=partial(sheet, config),
+    )
+
+
+def sheet(config: Config, done: Manifest) -> list[str]:
+    """Draw the contact sheet."""
+    if not config.sheet:
+        return []
+    uri = uris.join(config.morphs, "contact_sheet.jpg")
+    uris.write_bytes(uri, morph_sheet(config.faces, config.morphs, config.sheet))
+    return [f"contact sheet: {uri}"]
 
 
 def main(config: Config) -> None:
     """Run the job."""
-    recipe, planned, make_stage = build(config)
-    if config.dry_run:
-        print(config, f"\nfingerprint {recipe.fingerprint}\n{len(planned)} parts")
-        return
-    parts.run_parts(config, config.morphs, "faces", recipe, planned, make_stage, version=schema.VERSION)
-    if config.sheet:
-        uri = uris.join(config.morphs, "contact_sheet.jpg")
-        uris.write_bytes(uri, morph_sheet(config.faces, config.morphs, config.sheet))
-        logging.getLogger("jobs").info("contact sheet: %s", uri)
+    table_run.make(config, build(config))
 
 
 def presets() -> dict[str, Any]:

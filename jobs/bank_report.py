@@ -1,6 +1,7 @@
 """What a bank is made of (table III), how recall trades for speed, and what a bank of another size would take.
 
 ray job submit --working-dir . -- python -m jobs.bank_report --bank s3://bucket/bank --report s3://bucket/bank_report
+… --action running|stop                                which shards of banks run on the cluster; end them (those of --bank, or all)
 … --action tune --features s3://bucket/features       recall against speed of approximate indexes, with a plot
 python -m jobs.bank_report --action plan --vectors 1000000000 --node-gib 64
 """
@@ -13,15 +14,18 @@ from typing import Any, ClassVar, Literal
 
 import pandas as pd
 
+from actors import bank_actors
 from jobs.runtime import cli
 from rupantara.bank import factory, versions
+from rupantara.bank.indexes import build_index, vectors_of
 from rupantara.bank.planning import plan_bank
+from rupantara.bank.queries import queries_between, read_queries
+from rupantara.bank.spec import spec_of
 from rupantara.bank.store import VectorStore
 from rupantara.errors import UserError
 from rupantara.landmarks.regions import REGIONS
 from rupantara.reports import bank as report
 from rupantara.reports import html
-from rupantara.stages.bank import build_index, queries_between, read_queries, spec_of, vectors_of
 from rupantara.storage import uris
 
 log = logging.getLogger("jobs")
@@ -34,13 +38,14 @@ class Config(cli.Common):
 
     OUTPUT: ClassVar[str] = "report"
 
-    action: Literal["stats", "tune", "plan"] = "stats"
-    """`stats`: composition and indexes; `tune`: builds approximate indexes of one shard and sweeps their settings; `plan`: arithmetic."""
-    bank: str = ""
-    """Bank (stats, tune)."""
-    features: str = ""
+    action: Literal["stats", "tune", "plan", "running", "stop"] = "stats"
+    """`stats`: composition and indexes; `tune`: builds approximate indexes of one shard and sweeps their settings; `plan`: arithmetic;
+    `running`: the shard actors on the cluster; `stop`: ends them."""
+    bank: cli.Uri = ""
+    """Bank (stats, tune; running, stop: of this bank alone)."""
+    features: cli.Uri = ""
     """Features table of the same model: its humans are the queries of `tune` ("" = points between stored vectors)."""
-    report: str = ""
+    report: cli.Uri = ""
     """Output folder of report.html and report.json ("" = print only)."""
     shard: int = 0
     """Shard whose vectors are indexed (tune)."""
@@ -111,14 +116,31 @@ def plan(config: Config) -> tuple[html.Section, Any]:
     return html.Section("Plan", list(made.lines), [], []), asdict(made)
 
 
+def running(config: Config) -> tuple[html.Section, Any]:
+    """List the shard actors that run on the cluster, whoever started them, and with `stop` end them."""
+    cli.connect()
+    found = {
+        name: told for name, told in bank_actors.running().items() if not config.bank or told.get("bank") == config.bank
+    }
+    if config.action == "stop":
+        bank_actors.stop(list(found))
+    columns = ("bank", "shard", "versions", "idle_s", "pid")
+    rows = [[name, *(told.get(column, "no answer") for column in columns)] for name, told in found.items()]
+    said = f"{len(found)} shard actors {'were ended' if config.action == 'stop' else 'run'}"
+    return html.Section("Shard actors", [said], [html.Table(said, ["name", *columns], rows)] if rows else []), found
+
+
+ACTIONS = {"stats": stats, "tune": tune, "plan": plan, "running": running, "stop": running}
+
+
 def main(config: Config) -> None:
     """Run the job."""
-    if config.action != "plan" and not config.bank:
+    if config.action in ("stats", "tune") and not config.bank:
         raise UserError(f"--action {config.action} needs --bank")
     if config.dry_run:
         print(config)
         return
-    section, told = {"stats": stats, "tune": tune, "plan": plan}[config.action](config)
+    section, told = ACTIONS[config.action](config)
     for line in section.paragraphs:
         print(line)
     for table in section.tables:

@@ -9,150 +9,171 @@ ray job submit --working-dir . -- python -m jobs.build_bank --features s3://buck
 
 import logging
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Annotated, Any, ClassVar, Literal
 
 import pyarrow as pa
 
-from jobs.bank_changes import PLANS, make_version, written
-from jobs.bank_config import Config, check_flags, choose_animals
-from jobs.runtime import cli, parts
+from jobs.runtime import bank_version, cli, table_run
+from jobs.runtime.table_run import Reduced, TableRun
 from rupantara import schema
-from rupantara.bank import donors, versions
-from rupantara.bank.alignment import Alignment
-from rupantara.bank.check import check
-from rupantara.bank.choice import characteristic
+from rupantara.bank import changes, check, choice, donors, versions
 from rupantara.bank.factory import plan_index
+from rupantara.bank.queries import alignment_of, write_spaces
+from rupantara.bank.spec import CODES, BankSpec, made_by, model_of
 from rupantara.errors import UserError
 from rupantara.landmarks.regions import REGIONS
-from rupantara.stages.bank import BankSpec, BuildShard, fit_alignment, index_summary
-from rupantara.storage import manifest, tables
-from rupantara.storage.recipe import Recipe, RecipeSpec
+from rupantara.stages.bank import BuildShard
+from rupantara.storage import id_lists, manifest, plan
+from rupantara.storage.recipe import RecipeSpec
 
 log = logging.getLogger("jobs")
 RECIPE = RecipeSpec("build_bank", version=1)
 
 
-def align(config: Config, dim: int) -> Alignment:
-    """Fit the alignment of the domains on the features' train split."""
-    fitted = fit_alignment(config.features, dim) if config.alignment == "moments" else None
-    if fitted is None and config.alignment == "moments":
-        log.info("alignment is off: %s lacks train humans or animals", config.features)
-    return fitted or Alignment.identity(dim)
+@dataclass(frozen=True, kw_only=True)
+class Config(cli.Common):
+    """Build the bank, or change it."""
+
+    OUTPUT: ClassVar[str] = "bank"
+
+    action: Literal["build", "add", "remove", "compact", "verify"] = "build"
+    """What to do. All but `build` work on a bank that there is, touch only the shards concerned, and commit a new version."""
+    features: cli.Uri = ""
+    """Features table (build, add)."""
+    bank: cli.Uri
+    """The bank: rows by shard, FAISS files in index/, manifests of its versions."""
+    pictures: cli.Uri = ""
+    """Faces table whose crops the bank carries beside its codes, so that hybrids can show their fur (build; "" = region codes alone)."""
+    looks: Literal["pictures", "codes"] = "pictures"
+    """With --pictures: the crops themselves, or each animal's whole code in their place, which the decoder shows (build)."""
+    vectors: Literal["regions_mu", "region_features"] = "regions_mu"
+    """Column of the features table that the bank holds, a vector a region: regions_mu (codes, for mixing) or region_features (for
+    likeness, and reverse mapping) (build)."""
+    num_shards: Annotated[int, cli.Range(1)] = 2
+    """Shards, by the hash of face_id; one actor each serves them (build)."""
+    splits: tuple[str, ...] = schema.SPLITS
+    """Splits of the animals that go in (build, add)."""
+    most: int = 0
+    """Most faces of each species (0 = all; build, add)."""
+    choose: Literal["hash", "typical", "vivid"] = "hash"
+    """How `most` are chosen: by hash; `typical`, whose aligned codes point most nearly where their species' mean does, which leaves
+    out faces that are turned away or badly cut; or `vivid`, of the most typical those that reach farthest that way, which also
+    leaves out weak codes, whose hybrids show hardly anything (build)."""
+    store: Literal["float32", "float16"] = "float32"
+    """Type of the stored vectors (build)."""
+    index: str = "auto"
+    """`flat` (scan), a FAISS factory string that ends in RFlat or Refine(SQfp16), or `auto`: flat up to 100,000 faces a shard, then
+    an inverted file of fast-scan product codes, ranked again by the stored vectors (build)."""
+    target_recall: Annotated[float, cli.Range(0.01, 1)] = 0.99
+    """Recall of the ten nearest that every approximate index must reach on queries that are not in the bank (build)."""
+    alignment: Literal["auto", "moments", "pooled", "none"] = "auto"
+    """`moments` takes each domain's mean and spread out of the vectors before they are compared, `pooled` one mean of both domains, `none`
+    nothing; `auto` is moments for regions_mu and pooled for all others (build)."""
+    face_ids: tuple[str, ...] = ()
+    """Face ids to remove, or @PATH of a list: a text file, one a line, or a spreadsheet's CSV, whose first column counts (remove). The
+    bank remembers those that it held: neither `add` nor `build --overwrite` takes them up again."""
+    remember_unknown: bool = False
+    """Remember also ids that the bank does not hold (remove)."""
+    species: tuple[str, ...] = ()
+    """Species to remove (remove)."""
+    keep: int = 0
+    """Delete all versions but this many, and the files that only they stood on (0 = keep all; add, remove, compact)."""
 
 
-def build(config: Config) -> tuple[Recipe, list[parts.Part], partial[BuildShard], BankSpec, dict[str, int]]:
+def check_flags(config: Config) -> None:
+    """Raise UserError for flags that the action has no use for."""
+    if config.action in ("build", "add") and not config.features:
+        raise UserError(f"--action {config.action} needs --features")
+    named = bool(config.face_ids or config.species)
+    if named and config.action != "remove":
+        raise UserError(f"--face-ids and --species are of --action remove, got --action {config.action}")
+    if config.action == "remove" and not named:
+        raise UserError("--action remove needs --face-ids or --species")
+
+
+def settings_of(config: Config) -> dict[str, Any]:
+    """Return what decides the rows; a flag at the value that banks had before there was the flag is left out."""
+    skipped = ("features", "bank", "pictures", "looks", "action", "face_ids", "species", "keep", "remember_unknown")
+    settings = cli.row_config(config, *skipped) | ({"looks": config.looks} if config.pictures else {})
+    codes = config.vectors == CODES
+    if config.alignment == "auto":
+        settings["alignment"] = "moments" if codes else "pooled"
+    if codes:
+        settings.pop("vectors")
+    removed = versions.removed(config.bank)
+    return settings | ({"removed": removed} if removed else {})
+
+
+def build(config: Config) -> TableRun:
     """Plan one part for each shard."""
-    check_flags(config)
-    features = manifest.require(config.features, "features")
-    model = features.extra["model_sha256"]
-    settings = cli.row_config(config, "features", "bank", "pictures", "looks", "action", "face_ids", "species", "keep")
-    old = manifest.read(config.bank)
-    removed = old.extra.get("removed", []) if old is not None and old.schema == "bank" else []
-    settings |= {"removed": removed} if removed else {}
-    inputs = {"features": features.content}
-    inputs |= {"pictures": manifest.require(config.pictures, "faces").content} if config.pictures else {}
-    settings |= {"looks": config.looks} if config.pictures else {}
-    recipe = RECIPE.of(settings, inputs, {"region_vae": model})
-    dim = parts.vector_dim(config.features, features, "regions_mu") // len(REGIONS)
-    alignment = align(config, dim)
-    by_hash = config.choose == "hash"
-    chosen = choose_animals(config if by_hash else replace(config, most=0), frozenset(removed))
-    if not by_hash:
-        chosen = characteristic(config.features, chosen, alignment, config.most, vivid=config.choose == "vivid")
+    features, settings = manifest.require(config.features, "features"), settings_of(config)
+    column, removed = config.vectors, settings.get("removed", [])
+    model, inputs = model_of(config.features, features, column), {"features": features.content}
+    if config.pictures:
+        inputs |= {"pictures": manifest.require(config.pictures, "faces").content}
+    recipe = RECIPE.of(settings, inputs, {made_by(column): model})
+    dim = plan.vector_dim(config.features, features, column) // len(REGIONS)
+    alignment = alignment_of(config.features, dim, settings["alignment"], column)
+    animals = choice.Animals(config.features, config.splits, config.most, config.seed, config.choose, column)
+    chosen = animals.chosen(alignment, removed)
     half = config.store == "float16"
     plan_index(len(chosen) // config.num_shards, dim, config.index, half=half)
-    spec = BankSpec(dim, model, alignment, half, config.index, config.target_recall)
-    prefix = recipe.fingerprint[:12]
-    make = partial(BuildShard, config.features, config.bank, prefix, config.num_shards, spec, frozenset(chosen))
-    plan = [parts.Part(i, rows=pa.table({"shard": [i]})) for i in range(config.num_shards)]
-    return recipe, plan, make, spec, dict(sorted(Counter(chosen.values()).items()))
-
-
-def held(bank: str, files: Sequence[versions.ShardFiles]) -> frozenset[str]:
-    """Return the faces that a bank's files hold."""
-    paths = [path for one in files for path in one.segments]
-    return frozenset(i for path in paths for i in tables.read_file(bank, path, ["face_id"])["face_id"].to_pylist())
-
-
-def run_build(config: Config) -> None:
-    """Build the bank whole."""
-    recipe, plan, make_stage, spec, species = build(config)
-    if config.dry_run:
-        print(config, f"\nfingerprint {recipe.fingerprint}\n{len(plan)} shards, faces by species {species}")
-        return
-    number = versions.next_number(config.bank)
-
-    def finish() -> dict[str, Any]:
-        files = list(written(config.bank, recipe.fingerprint, range(len(plan))).values())
-        index = index_summary(config.bank, files, spec)
-        if config.pictures:
-            codes = config.features if config.looks == "codes" else ""
-            count = donors.write(config.bank, config.pictures, held(config.bank, files), codes)
-            log.info("%d animals with %s", count, config.looks)
-        return {"version": number, "layout": [one.as_json() for one in files], "index": index}
-
-    complete = parts.run_parts(
-        config,
-        config.bank,
-        "bank",
-        recipe,
-        plan,
-        make_stage,
-        version=schema.version_of("bank"),
-        beside="index",
-        finish=finish,
+    spec = BankSpec(dim, model, alignment, half, config.index, config.target_recall, column)
+    species, prefix = dict(sorted(Counter(chosen.values()).items())), recipe.fingerprint[:12]
+    kept = {"model_sha256": model, "species": species, "alignment": alignment.as_json(), "region_dim": dim}
+    return TableRun(
+        output=config.bank,
+        schema="bank",
+        recipe=recipe,
+        plan=plan.of_rows([pa.table({"shard": [i]}) for i in range(config.num_shards)]),
+        make_stage=partial(
+            BuildShard, config.features, config.bank, prefix, config.num_shards, spec, frozenset(chosen)
+        ),
+        beside=("index",),
+        extra={**kept, "vectors": column, "removed": removed, "version": versions.next_number(config.bank)},
+        prepare=lambda: {"spaces": write_spaces(config.features, config.bank, prefix, spec)},
+        reduce=partial(finish, config, recipe.fingerprint, spec, frozenset(chosen)),
         keep_old=True,
-        model_sha256=recipe.models["region_vae"],
-        species=species,
-        alignment=spec.alignment.as_json(),
-        region_dim=spec.region_dim,
-        removed=recipe.config.get("removed", []),
+        told=f"shards, faces by species {species}",
     )
-    versions.keep_first(config.bank, complete)
-    log.info("features by species: %s", {s: n * len(REGIONS) for s, n in species.items()})
 
 
-def run_change(config: Config) -> None:
-    """Make the next version of a bank; shards that nothing concerns keep their files."""
-    check_flags(config)
-    base = versions.mend(config.bank)
-    change = PLANS[config.action](RECIPE, config, base)
-    if change is None:
-        log.info("nothing to do: version %d of %s", base.number, config.bank)
-    elif config.dry_run:
-        print(
-            config, f"\nfingerprint {change.recipe.fingerprint}\nshards {list(change.shards)}, faces {change.species}"
-        )
-        return
-    else:
-        base = make_version(config, base, change)
-        log.info("%s: version %d, features by species: %s", config.bank, base.number, base.species)
-    if config.keep:
-        log.info("pruned %d files", len(versions.prune(config.bank, config.keep)))
+def finish(config: Config, fingerprint: str, spec: BankSpec, chosen: frozenset[str]) -> Reduced:
+    """Write the animals' looks beside the bank where they are asked for, and describe its files."""
+    if config.pictures:
+        count = donors.write(config.bank, config.pictures, chosen, config.features if config.looks == "codes" else "")
+        log.info("%d animals with %s", count, config.looks)
+    return Reduced(changes.layout(config.bank, fingerprint, range(config.num_shards), spec))
 
 
-def run_verify(config: Config) -> None:
-    """Check the newest version and print what it is; UserError with all that is wrong."""
-    found = versions.mend(config.bank)
-    wrong = check(found)
-    print(versions.describe(found))
-    if wrong:
-        raise UserError(f"{config.bank} is damaged: {'; '.join(wrong)}")
-    log.info("%s: version %d is whole", config.bank, found.number)
+def plan_change(config: Config, base: versions.BankVersion) -> changes.Change | None:
+    """Plan the next version; None when nothing changes."""
+    if config.action == "add":
+        chosen = choice.choose_animals(config.features, config.splits, config.most, config.seed)
+        settings = {"splits": list(config.splits), "most": config.most, "seed": config.seed}
+        return changes.plan_add(RECIPE.of, base, config.features, chosen, settings)
+    if config.action == "compact":
+        return changes.plan_compact(RECIPE.of, base)
+    ids = [i for name in config.face_ids for i in id_lists.named(name)]
+    return changes.plan_remove(RECIPE.of, base, ids, config.species, remember_unknown=config.remember_unknown)
 
 
 def main(config: Config) -> None:
-    """Run the job."""
+    """Build, change or check."""
+    check_flags(config)
     if config.action == "build":
-        run_build(config)
-    elif config.action == "verify":
-        check_flags(config)
-        run_verify(config)
-    else:
-        run_change(config)
+        if complete := table_run.make(config, build(config)):
+            versions.keep_first(config.bank, complete)
+        return
+    base = versions.mend(config.bank)
+    if config.action == "verify":
+        print(versions.describe(base))
+        check.require_whole(base)
+        log.info("%s: version %d is whole", config.bank, base.number)
+        return
+    bank_version.make(config, base, plan_change(config, base), keep=config.keep)
 
 
 if __name__ == "__main__":

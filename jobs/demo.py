@@ -12,9 +12,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
-from jobs import augment, build_bank, curate, evaluate, extract, reverse_map, train_vae
-from jobs.generate import hybrid
+from jobs import augment, build_bank, curate, extract, reverse_map, train_vae
+from jobs.evaluate import config as evaluate
+from jobs.evaluate.run import main as run_evaluation
+from jobs.generate import child, hybrid
 from jobs.runtime import cli
+from rupantara.evaluation import affinity_report
 from rupantara.reports import evaluation, funnel, html, sections
 from rupantara.storage import manifest, uris
 from rupantara.synthetic import write_photographs
@@ -28,15 +31,15 @@ class Config(cli.Common):
 
     OUTPUT: ClassVar[str] = "run"
 
-    pretrained: str = str(Path(__file__).resolve().parents[1] / "pretrained")
+    pretrained: cli.Uri = str(Path(__file__).resolve().parents[1] / "pretrained")
     """Folder with region_vae/ and bank/, whose hybrids of sampled people are shown first ("" = none)."""
     sampled: int = 8
     """People to sample from the pretrained model."""
-    run: str = "runs/demo"
+    run: cli.Uri = "runs/demo"
     """Output folder: one subfolder a table or checkpoint, and report.html."""
-    photos: str = ""
+    photos: cli.Uri = ""
     """Photographs (empty = draw some)."""
-    weights: str = ""
+    weights: cli.Uri = ""
     """Folder with yunet_n_dynamic.onnx and pfld.onnx, needed for photographs without known keypoints."""
     drawn_humans: int = 160
     """People to draw, two pictures each."""
@@ -129,7 +132,9 @@ def steps(config: Config, photos: str) -> dict[str, Callable[[], None]]:
         "extract": lambda: extract.main(
             extract.Config(faces=at["faces"], checkpoint=at["checkpoint"], features=at["features"], **common)
         ),
-        "build_bank": lambda: build_bank.main(build_bank.Config(features=at["features"], bank=at["bank"], pictures=at["faces"], **common)),
+        "build_bank": lambda: build_bank.main(
+            build_bank.Config(features=at["features"], bank=at["bank"], pictures=at["faces"], **common)
+        ),
         "generate": lambda: hybrid.main(
             hybrid.Config(
                 faces=at["faces"],
@@ -146,10 +151,10 @@ def steps(config: Config, photos: str) -> dict[str, Callable[[], None]]:
                 features=at["features"], bank=at["bank"], affinity=at["affinity"], limit=config.mapped, **common
             )
         ),
-        "evaluate": lambda: evaluate.main(
+        "evaluate": lambda: run_evaluation(
             evaluate.Config(
                 faces=at["faces"],
-                checkpoint=at["checkpoint"],
+                checkpoint=(at["checkpoint"],),
                 metrics=at["metrics"],
                 weights=config.weights,
                 limit=config.held_out,
@@ -173,7 +178,28 @@ def shipped(config: Config, generated: str) -> dict[str, Callable[[], None]]:
         seed=config.seed,
         overwrite=config.overwrite,
     )
-    return {"pretrained": lambda: hybrid.main(wanted)}
+    return {"pretrained": lambda: hybrid.main(wanted), **families(config, f"{generated}_families")}
+
+
+def families(config: Config, generated: str) -> dict[str, Callable[[], None]]:
+    """Lay out parents of nobody, three siblings and the first of them at three ages, if the shipped networks are there."""
+    at = {name: uris.join(config.pretrained, name) for name in ("region_vae", "blender", "edits")}
+    if not all(uris.exists(uris.join(uri, manifest.NAME)) for uri in at.values()):
+        return {}
+    wanted = child.Config(
+        checkpoint=at["region_vae"],
+        blender=at["blender"],
+        edits_from=at["edits"],
+        generated=generated,
+        samples=config.sampled,
+        siblings=3,
+        ages=(5.0, 10.0, 20.0),
+        parents=True,
+        sheet_rows=config.sampled,
+        seed=config.seed,
+        overwrite=config.overwrite,
+    )
+    return {"families": lambda: child.main(wanted)}
 
 
 def report(run: str, seconds: dict[str, float]) -> str:
@@ -183,8 +209,9 @@ def report(run: str, seconds: dict[str, float]) -> str:
         "Rupantara: from photographs to hybrid faces",
         [
             *([sections.hybrids(uris.join(run, "sampled"))] if "pretrained" in seconds else []),
+            *([sections.families(uris.join(run, "sampled_families"))] if "families" in seconds else []),
             sections.hybrids(uris.join(run, "generated")),
-            sections.affinity(uris.join(run, "affinity")),
+            sections.affinity(affinity_report.results(uris.join(run, "affinity"))),
             sections.morphs(uris.join(run, "morphs")),
             evaluation.section(uris.join(run, "metrics")),
             sections.training(uris.join(run, "checkpoint")),

@@ -4,21 +4,21 @@
         --enhanced s3://bucket/enhanced
 """
 
-import logging
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, ClassVar, Literal
 
-from jobs.runtime import cli, parts
-from rupantara import schema
+from jobs.runtime import cli, table_run
+from jobs.runtime.table_run import TableRun
 from rupantara.errors import UserError
 from rupantara.faces.arrays import choose
 from rupantara.imaging import enhance as steps
 from rupantara.imaging.enhance import describe
 from rupantara.reports import enhanced, html
 from rupantara.stages.enhance import Chain, EnhancePictures
-from rupantara.storage import manifest, uris
-from rupantara.storage.recipe import Recipe, RecipeSpec
+from rupantara.storage import manifest, plan, uris
+from rupantara.storage.manifest import Manifest
+from rupantara.storage.recipe import RecipeSpec
 
 RECIPE = RecipeSpec("enhance", version=1)
 
@@ -29,11 +29,11 @@ class Config(cli.Common):
 
     OUTPUT: ClassVar[str] = "enhanced"
 
-    enhanced: str
+    enhanced: cli.Uri
     """Output: the rows of the input with their pictures enhanced, and report.html."""
-    generated: str = ""
+    generated: cli.Uri = ""
     """Generated table; empty = enhance --faces themselves."""
-    faces: str = ""
+    faces: cli.Uri = ""
     """Faces table, against which reconstructions are measured."""
     steps: tuple[str, ...] = ("tone", "dehaze", "bilateral", "unsharp")
     """tone, dehaze, bilateral, unsharp (and cast, blur) in any order, apart by spaces or commas; each may be followed by :OPTION=VALUE:
@@ -48,7 +48,7 @@ class Config(cli.Common):
     """Pictures that the report shows after each step."""
 
 
-def build(config: Config) -> tuple[Recipe, list[parts.Part], partial[EnhancePictures], Chain]:
+def build(config: Config) -> TableRun:
     """Plan one part for each file of the input."""
     chain = Chain(steps.parse(",".join(config.steps)), steps.parse(",".join(config.degrade)))
     if not chain.steps:
@@ -60,10 +60,16 @@ def build(config: Config) -> tuple[Recipe, list[parts.Part], partial[EnhancePict
     found = {name: manifest.require(uri, name) for name, uri in sources(config).items()}
     settings: dict[str, Any] = {"steps": [describe(s) for s in chain.steps], "split": config.split}
     settings |= {"degrade": [describe(s) for s in chain.degrade], "limit": config.limit, "seed": config.seed}
-    recipe = RECIPE.of(settings, {name: m.content for name, m in found.items()})
     kind, table = next(iter(found.items()))
-    make_stage = partial(EnhancePictures, chain, config.faces if kind == "generated" else "", chosen_faces(config))
-    return recipe, parts.parts_of(sources(config)[kind], table), make_stage, chain
+    return TableRun(
+        output=config.enhanced,
+        schema="enhanced",
+        recipe=RECIPE.of(settings, {name: m.content for name, m in found.items()}),
+        plan=plan.of_files(sources(config)[kind], table),
+        make_stage=partial(EnhancePictures, chain, config.faces if kind == "generated" else "", chosen_faces(config)),
+        report=partial(report, config, chain),
+        told=" -> ".join(chain.names),
+    )
 
 
 def sources(config: Config) -> dict[str, str]:
@@ -81,18 +87,17 @@ def chosen_faces(config: Config) -> frozenset[str] | None:
     return chosen
 
 
-def main(config: Config) -> None:
-    """Run the job."""
-    recipe, plan, make_stage, chain = build(config)
-    if config.dry_run:
-        print(config, f"\nfingerprint {recipe.fingerprint}\n{len(plan)} parts: {' -> '.join(chain.names)}")
-        return
-    parts.run_parts(config, config.enhanced, "enhanced", recipe, plan, make_stage, version=schema.VERSION)
+def report(config: Config, chain: Chain, done: Manifest) -> list[str]:
+    """Draw what each step does."""
     strips = enhanced.strips(config.enhanced, config.generated, config.faces, chain.degrade, chain.steps, config.strips)
     page = html.render("Post-processing", [enhanced.section(config.enhanced, chain.degrade, strips)])
-    report = uris.join(config.enhanced, "report.html")
-    uris.write_bytes(report, page)
-    logging.getLogger("jobs").info("report: %s", report)
+    uris.write_bytes(uris.join(config.enhanced, "report.html"), page)
+    return [f"report: {uris.join(config.enhanced, 'report.html')}"]
+
+
+def main(config: Config) -> None:
+    """Run the job."""
+    table_run.make(config, build(config))
 
 
 def presets() -> dict[str, Config]:

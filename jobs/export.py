@@ -3,18 +3,20 @@
 ray job submit --working-dir . -- python -m jobs.export --table s3://bucket/faces --format webdataset --export s3://bucket/tars
 """
 
-import logging
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from typing import ClassVar, Literal
 
 import pyarrow as pa
 
-from jobs.runtime import cli, parts
+from jobs.runtime import cli, table_run
+from jobs.runtime.table_run import TableRun
 from rupantara import schema
 from rupantara.stages import export
-from rupantara.storage import manifest, tables, uris
-from rupantara.storage.recipe import Recipe, RecipeSpec
+from rupantara.storage import manifest, plan, tables, uris
+from rupantara.storage.manifest import Manifest
+from rupantara.storage.recipe import RecipeSpec
 
 RECIPE = RecipeSpec("export", version=1)
 
@@ -25,9 +27,9 @@ class Config(cli.Common):
 
     OUTPUT: ClassVar[str] = "export"
 
-    table: str
+    table: cli.Uri
     """Table of faces, morphs, generated or enhanced pictures, or (clip_retrieval) features."""
-    export: str
+    export: cli.Uri
     """Output folder or s3:// prefix."""
     format: Literal["webdataset", "folder", "clip_retrieval"] = "webdataset"
     """webdataset: N.tar of ID.jpg and ID.json. folder: SPLIT/SPECIES/NNNNN/ID.jpg and metadata.parquet. clip_retrieval: img_emb/*.npy and
@@ -36,39 +38,47 @@ class Config(cli.Common):
     """The vector column that clip_retrieval exports."""
 
 
-def build(config: Config) -> tuple[Recipe, list[parts.Part], partial[export.ExportFiles]]:
+def build(config: Config) -> TableRun:
     """Plan one part for each file of the table."""
     found = manifest.require(config.table, "faces", "generated", "enhanced", "features")
     files = [file.path for file in found.data]
     export.check(tables.read_schema(config.table, files[0]), config.format, config.column)
     settings = {"format": config.format, "column": config.column}
+    rows = ({"index": [i], "source": [path]} for i, path in enumerate(files))
     recipe = RECIPE.of(settings, {"table": found.content})
-    planned = [
-        parts.Part(i, rows=pa.table({"index": [i], "source": [path]}, schema=schema.EXPORT_PLANNED))
-        for i, path in enumerate(files)
-    ]
-    return recipe, planned, partial(export.ExportFiles, config.table, config.export, config.format, config.column)
+    return TableRun(
+        output=config.export,
+        schema="exported",
+        recipe=recipe,
+        plan=plan.of_rows([pa.table(row, schema=schema.EXPORT_PLANNED) for row in rows]),
+        make_stage=partial(export.ExportFiles, config.table, config.export, config.format, config.column),
+        report=partial(cleared, config.export, replaced(config.export, recipe.fingerprint)),
+    )
+
+
+def replaced(output: str, fingerprint: str) -> frozenset[str]:
+    """Return the files of a complete export that another recipe replaces."""
+    old = manifest.read(output)
+    return frozenset() if old is None or old.fingerprint == fingerprint else frozenset(exported(output))
+
+
+def cleared(output: str, before: frozenset[str], done: Manifest) -> list[str]:
+    """Delete the files of the export that this one replaced."""
+    stale = before.difference(exported(output)) if before else ()
+    for file in stale:
+        uris.delete(uris.join(output, file))
+    return [f"{output}: {done.counts['accepted']} files"]
+
+
+def exported(output: str) -> Iterator[str]:
+    """Yield the files of a complete export."""
+    for part in tables.read_parts(output, ("file",)):
+        yield from part["file"].to_pylist()
 
 
 def main(config: Config) -> None:
     """Run the job."""
-    recipe, planned, make_stage = build(config)
-    if config.dry_run:
-        print(config, f"\nfingerprint {recipe.fingerprint}\n{len(planned)} parts")
-        return
-    before = exported(config.export)
-    parts.run_parts(config, config.export, "exported", recipe, planned, make_stage, version=schema.VERSION)
-    after = exported(config.export)
-    for stale in before - after:
-        uris.delete(uris.join(config.export, stale))
-    logging.getLogger("jobs").info("%s: %d files", config.export, len(after))
-
-
-def exported(output: str) -> set[str]:
-    """Return the files of a complete export."""
-    if manifest.read(output) is None:
-        return set()
-    return {file for part in tables.read_parts(output, ("file",)) for file in part["file"].to_pylist()}
+    table_run.make(config, build(config))
 
 
 if __name__ == "__main__":

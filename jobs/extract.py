@@ -4,24 +4,25 @@
         --weights s3://bucket/weights --extractors region_vae arcface --features s3://bucket/features
 """
 
-import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Any, ClassVar
 
-from jobs.mean_face import mean_landmarks
-from jobs.runtime import cli, parts
-from rupantara import schema
+from jobs.runtime import cli, table_run
+from jobs.runtime.table_run import TableRun
+from rupantara.compute import Compute
 from rupantara.errors import UserError
 from rupantara.features import extractors
 from rupantara.features.extractor import Source, Spec
 from rupantara.features.textures import MEAN, PARENTS
+from rupantara.metrics import faces_table
+from rupantara.metrics.faces_table import mean_landmarks, measure
 from rupantara.stages.extract import COLUMNS, ExtractFeatures
-from rupantara.storage import manifest
-from rupantara.storage.recipe import Recipe, RecipeSpec
+from rupantara.storage import manifest, plan, tables
+from rupantara.storage.recipe import RecipeSpec
 
-RECIPE = RecipeSpec("extract", version=2)
+RECIPE = RecipeSpec("extract", version=3)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,23 +31,24 @@ class Config(cli.Common):
 
     OUTPUT: ClassVar[str] = "features"
 
-    faces: str
+    faces: cli.Uri
     """Table of faces (or morphs)."""
-    features: str
+    features: cli.Uri
     """Output table."""
-    checkpoint: str = ""
+    checkpoint: cli.Uri = ""
     """Checkpoint of jobs.train_vae, for region_vae."""
-    weights: str = ""
-    """Folder or s3:// prefix of pretrained networks, for arcface and arcface_features (mobilefacenet.npz), vggface and e4e."""
+    weights: cli.Uri = ""
+    """Folder or s3:// prefix of pretrained networks, for arcface and arcface_features (mobilefacenet.npz), region_features (SqueezeNet,
+    VGG16), vggface and e4e."""
     extractors: tuple[str, ...] = ()
-    """region_vae, identity (ships), arcface, arcface_features, vggface, e4e, vggface_random, texture, crop; each may be followed by
-    :batch_size=N, :precision=bf16, :store=float16, :seed=N, :size=N (a picture's side). Empty = region_vae with --checkpoint, arcface
-    with --weights, identity without either."""
-    mean_of: str = ""
+    """region_vae, region_features, region_features_vgg16, identity (ships), arcface, arcface_features, vggface, e4e, vggface_random,
+    texture, crop; each may be followed by :batch_size=N, :precision=bf16, :store=float16, :seed=N, :size=N (a picture's side). Empty =
+    region_vae with --checkpoint, arcface with --weights, identity without either."""
+    mean_of: cli.Uri = ""
     """Features table whose mean landmarks textures are warped to (for morphs: that of their faces); empty = the mean of the
     train split of --faces."""
     threads: int = 0
-    """Torch threads of each worker (0 = the machine's CPUs over the workers of the machine)."""
+    """Torch threads of each worker (0 = as many as it has Ray CPUs)."""
 
 
 def specs_of(config: Config) -> list[Spec]:
@@ -57,7 +59,7 @@ def specs_of(config: Config) -> list[Spec]:
         or ["identity"]
     )
     specs = [extractors.parse(text) for text in chosen]
-    names = [spec.name.removesuffix("_random") for spec in specs]
+    names = [spec.name.removesuffix("_random").removesuffix("_vgg16") for spec in specs]
     if len(set(names)) < len(names):
         raise UserError(f"each extractor may be named once, got {', '.join(chosen)}")
     for spec in specs:
@@ -79,35 +81,47 @@ def mean_of(config: Config, specs: Sequence[Spec]) -> tuple[float, ...]:
         if not found:
             raise UserError(f"--mean-of must be a features table with textures, {config.mean_of} has none")
         return tuple(found)
-    return mean_landmarks(config.faces)
+    mean = mean_landmarks(tables.statistics_of(config.faces, measure, faces_table.COLUMNS))
+    if not mean:
+        raise UserError(f"{config.faces} must hold accepted train humans with 68 landmarks, got none")
+    return mean
 
 
-def build(config: Config) -> tuple[Recipe, list[parts.Part], partial[ExtractFeatures], dict[str, Any]]:
+def build(config: Config) -> TableRun:
     """Plan one part for each file of the faces."""
     faces, specs = manifest.require(config.faces, "faces"), specs_of(config)
     mean = mean_of(config, specs)
-    source = Source(config.checkpoint, config.weights, "cuda" if config.gpus_per_worker else "cpu", mean)
-    models = {spec.name: extractors.model_sha256(spec, source) for spec in specs}
+    models = {spec.name: extractors.model_sha256(spec, source_of(config, mean)) for spec in specs}
     # Batch size and worker decide how fast, not what; precision and stored type decide what.
     chosen = [{k: v for k, v in asdict(spec).items() if k != "batch_size"} for spec in specs]
-    recipe = RECIPE.of({"extractors": chosen}, {"faces": faces.content}, models)
-    cpus = os.cpu_count() or 1
-    workers = config.workers or (1 if config.gpus_per_worker >= 1 else cpus)
-    threads = config.threads or max(1, cpus // workers)
     extra: dict[str, Any] = {"model_sha256": models.get("region_vae", "")} | ({MEAN: list(mean)} if mean else {})
     # Of morphs: the faces that they were made from, whose splits they keep.
     extra |= {PARENTS: faces.recipe.inputs["faces"]} if "faces" in faces.recipe.inputs else {}
-    return recipe, parts.parts_of(config.faces, faces), partial(ExtractFeatures, specs, source, threads), extra
+    return TableRun(
+        output=config.features,
+        schema="features",
+        recipe=RECIPE.of({"extractors": chosen}, {"faces": faces.content}, models),
+        plan=plan.of_files(config.faces, faces),
+        make_stage=partial(stage, config, specs, mean),
+        computes=True,
+        columns=COLUMNS,
+        extra=extra,
+    )
+
+
+def source_of(config: Config, mean: tuple[float, ...], device: str = "cpu") -> Source:
+    """Say where the extractors find their networks, and on what they compute."""
+    return Source(config.checkpoint, config.weights, device, mean)
+
+
+def stage(config: Config, specs: Sequence[Spec], mean: tuple[float, ...], compute: Compute) -> ExtractFeatures:
+    """Build the stage on what Ray gave the worker."""
+    return ExtractFeatures(specs, source_of(config, mean, compute.device), config.threads or compute.threads)
 
 
 def main(config: Config) -> None:
     """Run the job."""
-    recipe, plan, make_stage, extra = build(config)
-    if config.dry_run:
-        print(config, f"\nfingerprint {recipe.fingerprint}\n{len(plan)} parts")
-        return
-    run = partial(parts.run_parts, config, config.features, "features", recipe, plan, make_stage)
-    run(version=schema.VERSION, columns=COLUMNS, **extra)
+    table_run.make(config, build(config))
 
 
 if __name__ == "__main__":

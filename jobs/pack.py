@@ -24,7 +24,7 @@ from rupantara.storage.manifest import DataFile
 from rupantara.storage.recipe import Recipe, RecipeSpec
 
 log = logging.getLogger("jobs")
-RECIPE = RecipeSpec("pack", version=1)
+RECIPE = RecipeSpec("pack", version=2)
 SAMPLES = "samples.jpg"
 NUM_SEEN = 256
 """Train faces of each domain that the mean variances are taken over."""
@@ -36,13 +36,13 @@ class Config(cli.Common):
 
     OUTPUT: ClassVar[str] = "packed"
 
-    faces: str
+    faces: cli.Uri
     """Faces table that it was trained on."""
-    features: str
+    features: cli.Uri
     """Features of those faces by this checkpoint: the codes of its train humans make the prior."""
-    checkpoint: str
+    checkpoint: cli.Uri
     """Checkpoint of jobs.train_vae."""
-    packed: str
+    packed: cli.Uri
     """Output: a checkpoint that takes half the room and less, with prior.safetensors."""
     prior_rank: int = 160
     """Directions of the prior."""

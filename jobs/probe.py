@@ -4,15 +4,14 @@
         --bank s3://bucket/bank --probe s3://bucket/probe
 """
 
-import logging
 from dataclasses import dataclass
 from functools import partial
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import pyarrow as pa
 
-from jobs.runtime import cli, parts
-from rupantara import schema
+from jobs.runtime import cli, table_run
+from jobs.runtime.table_run import TableRun
 from rupantara.bank.alignment import ANIMAL, HUMAN, Alignment
 from rupantara.errors import UserError
 from rupantara.faces.arrays import choose, choose_people
@@ -20,10 +19,11 @@ from rupantara.generation import loading
 from rupantara.reports import html
 from rupantara.reports import probe as report
 from rupantara.stages.probe import MEASURES, ProbeCodes
-from rupantara.storage import manifest, uris
-from rupantara.storage.recipe import Recipe, RecipeSpec
+from rupantara.storage import manifest, plan, uris
+from rupantara.storage.manifest import Manifest
+from rupantara.storage.recipe import RecipeSpec
 
-RECIPE = RecipeSpec("probe", version=1)
+RECIPE = RecipeSpec("probe", version=2)
 LEAST = 10
 
 
@@ -33,21 +33,21 @@ class Config(cli.Common):
 
     OUTPUT: ClassVar[str] = "probe"
 
-    faces: str
+    faces: cli.Uri
     """Faces table."""
-    checkpoint: str
+    checkpoint: cli.Uri
     """Checkpoint of jobs.train_vae."""
-    bank: str
+    bank: cli.Uri
     """Bank made with the same checkpoint: its alignment of the domains is what is probed."""
-    probe: str
+    probe: cli.Uri
     """Output: the table of measures and report.html."""
     limit: int = 500
     """Most faces of each domain, chosen by hash (0 = all)."""
-    gallery: int = 0
+    gallery: Annotated[int, cli.Range(-1)] = 0
     """Most train animals, chosen by hash, that lie beside the held-out ones in the bank that matches ask (0 = all, -1 = none)."""
 
 
-def build(config: Config) -> tuple[Recipe, list[parts.Part], partial[ProbeCodes], dict[str, int]]:
+def build(config: Config) -> TableRun:
     """Choose the held-out faces and the train animals of the gallery, and count it; plan one part for each measure."""
     faces, bank = manifest.require(config.faces, "faces"), manifest.require(config.bank, "bank")
     model = loading.model_sha256(config.checkpoint)
@@ -59,28 +59,32 @@ def build(config: Config) -> tuple[Recipe, list[parts.Part], partial[ProbeCodes]
     for domain, ids in held.items():
         if len(ids) < LEAST:
             raise UserError(f"{config.faces} must have at least {LEAST} held-out {domain} faces, got {len(ids)}")
-    if config.gallery < -1:
-        raise UserError(f"--gallery must be a number of train animals, 0 for all or -1 for none, got {config.gallery}")
     train = choose(config.faces, ANIMAL, "train", config.gallery, config.seed) if config.gallery >= 0 else {}
     settings = cli.row_config(config, "faces", "checkpoint", "bank", "probe")
     inputs = {"faces": faces.content, "bank": bank.content}
-    recipe = RECIPE.of(settings, inputs, {"region_vae": model})
     alignment = Alignment.from_json(bank.extra["alignment"])
-    plan = [parts.Part(i, rows=pa.table({"measure": [name]})) for i, name in enumerate(MEASURES)]
-    make_stage = partial(ProbeCodes, config.faces, config.checkpoint, alignment, held, config.seed, train)
-    return recipe, plan, make_stage, {"held_out": len(held[ANIMAL]), "train": len(train)}
+    return TableRun(
+        output=config.probe,
+        schema="probe",
+        recipe=RECIPE.of(settings, inputs, {"region_vae": model}),
+        plan=plan.of_rows([pa.table({"measure": [name]}) for name in MEASURES]),
+        make_stage=partial(ProbeCodes, config.faces, config.checkpoint, alignment, held, config.seed, train),
+        report=partial(write, config.probe),
+        extra={"gallery": {"held_out": len(held[ANIMAL]), "train": len(train)}},
+        told=f"measures {', '.join(MEASURES)}",
+    )
+
+
+def write(probe: str, done: Manifest) -> list[str]:
+    """Draw the report."""
+    uri = uris.join(probe, "report.html")
+    uris.write_bytes(uri, html.render("Region codes", [report.section(probe)]))
+    return [f"report: {uri}"]
 
 
 def main(config: Config) -> None:
     """Run the job."""
-    recipe, plan, make_stage, gallery = build(config)
-    if config.dry_run:
-        print(config, f"\nfingerprint {recipe.fingerprint}\nmeasures: {', '.join(MEASURES)}")
-        return
-    parts.run_parts(config, config.probe, "probe", recipe, plan, make_stage, version=schema.VERSION, gallery=gallery)
-    uri = uris.join(config.probe, "report.html")
-    uris.write_bytes(uri, html.render("Region codes", [report.section(config.probe)]))
-    logging.getLogger("jobs").info("report: %s", uri)
+    table_run.make(config, build(config))
 
 
 if __name__ == "__main__":

@@ -23,7 +23,7 @@ log = logging.getLogger("jobs")
 class Config(cli.Common):
     """Push a checkpoint to the Hugging Face hub."""
 
-    checkpoint: str
+    checkpoint: cli.Uri
     """Complete checkpoint of jobs.train_vae or jobs.train_zoo."""
     repo: str
     """Repository on the hub, user/name; made if it is not there. One with other weights is refused without --overwrite."""

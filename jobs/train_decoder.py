@@ -36,13 +36,13 @@ class Config(TrainingFlags, DecoderSettings):
 
     OUTPUT: ClassVar[str] = "checkpoint"
 
-    features: str
+    features: cli.Uri
     """Features table with vectors and textures (jobs.extract --extractors arcface arcface_features texture)."""
-    morphs: str = ""
+    morphs: cli.Uri = ""
     """Features table of morphs (extracted with --mean-of FEATURES), trained on too."""
-    checkpoint: str
+    checkpoint: cli.Uri
     """Output folder: a checkpoint PART/ for each part, with log.jsonl, tensorboard/ and grids/."""
-    weights: str = ""
+    weights: cli.Uri = ""
     """Folder or bucket of pretrained networks, for the perceptual and identity losses."""
     max_faces: int = 0
     """Train on at most this many faces, chosen by hash (0 = all)."""

@@ -10,11 +10,11 @@ import hashlib
 from dataclasses import dataclass, fields, replace
 from typing import ClassVar
 
-from jobs.photo_parts import photographs
 from jobs.runtime import cli
 from jobs.runtime.training import Network, TrainingFlags, TrainingRun, recipe_settings, train
 from rupantara import schema
 from rupantara.errors import UserError
+from rupantara.faces import photographs
 from rupantara.faces.animal_network import MODEL_TYPE, load_network, save_network
 from rupantara.faces.paths import is_animal
 from rupantara.models.animal_landmarks import AnimalLandmarks
@@ -27,7 +27,6 @@ from rupantara.training.marked_rows import InFolds, MarkedRows, marked_table, re
 from rupantara.training.streams import Stream
 
 RECIPE = RecipeSpec("train_landmarks", version=1)
-MARKS = RecipeSpec("marked_photographs", version=1)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,13 +35,13 @@ class Config(TrainingFlags, Objective):
 
     OUTPUT: ClassVar[str] = "checkpoint"
 
-    photos: str
+    photos: cli.Uri
     """Folder or s3:// prefix of the photographs that --points names."""
-    points: tuple[str, ...]
+    points: tuple[cli.Uri, ...]
     """JSON files of marks: [{"file", "points": {"left_eye": [x, y], …}, "yaw"}], null where hidden, or only eyes and nose as a list."""
-    checkpoint: str
+    checkpoint: cli.Uri
     """Output folder."""
-    weights: str = ""
+    weights: cli.Uri = ""
     """Folder of networks; SqueezeNet, whose features the training starts from, ships."""
     people: int = 190
     """Photographs of people in --photos that are shown as examples of no animal, at most."""
@@ -68,7 +67,7 @@ def marked(config: Config) -> tuple[str, int]:
     """Write the marked photographs as a table beside the checkpoint, unless it is there, and return where and how many."""
     files = {uri: uris.read_bytes(uri) for uri in config.points}
     marks = {n: m for n, m in read_marks(files).items() if not set(n.split("/")) & set(config.leave_out)}
-    listed = photographs(uris.list_files(config.photos))
+    listed = photographs.by_name(uris.list_files(config.photos))
     people = [entry.path for entry in listed if not is_animal(entry.path)]
     nothing = people[:: max(1, len(people) // max(config.people, 1))][: config.people]
     there = {entry.path for entry in listed}
@@ -83,8 +82,8 @@ def marked(config: Config) -> tuple[str, int]:
     chosen = {e.path: e for e in listed if e.path in marks or e.path in set(nothing)}
     inputs = {"photos": uris.fingerprint_files(list(chosen.values()))}
     inputs["points"] = hashlib.sha256(b"".join(files.values())).hexdigest()
-    settings = {"folds": config.folds, "leave_out": config.leave_out, "people": config.people}
-    recipe = MARKS.of(settings, inputs, {})
+    settings = {"table": "marked", "folds": config.folds, "leave_out": config.leave_out, "people": config.people}
+    recipe = RECIPE.of(settings, inputs, {})
     uri = f"{config.checkpoint.rstrip('/')}_marked/{recipe.fingerprint[:12]}"
     running = manifest.begin(uri, "marked", recipe, version=schema.VERSION, overwrite=True)
     if running is not None:

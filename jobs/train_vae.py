@@ -7,7 +7,7 @@
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from functools import partial
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from jobs.runtime import cli
 from jobs.runtime.training import Network, TrainingFlags, TrainingRun, recipe_settings, train
@@ -25,7 +25,7 @@ from rupantara.training.region_vae_task import DOMAINS
 from rupantara.training.streams import Laid
 from rupantara.training.warm_start import fit_pcas
 
-RECIPE = RecipeSpec("train_vae", version=1)
+RECIPE = RecipeSpec("train_vae", version=2)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,16 +34,16 @@ class Config(TrainingFlags, Objective):
 
     OUTPUT: ClassVar[str] = "checkpoint"
 
-    faces: str
+    faces: cli.Uri
     """Faces table (a complete output of jobs.curate)."""
-    morphs: str = ""
+    morphs: cli.Uri = ""
     """Morphs table (an output of jobs.augment on the same faces) whose faces are trained on too."""
-    init: str = ""
+    init: cli.Uri = ""
     """Checkpoint whose weights to start from: of the same sizes (fine-tuning), or of half the size and stem (growing); empty = PCAs
     of the faces."""
-    weights: str = ""
+    weights: cli.Uri = ""
     """Folder or bucket of pretrained networks, for the perceptual and identity losses."""
-    checkpoint: str
+    checkpoint: cli.Uri
     """Output folder: config.json, model.safetensors, README.md, log.jsonl, tensorboard/, grids/."""
     size: int = 128
     """Side of the pictures in pixels."""
@@ -65,11 +65,11 @@ class Config(TrainingFlags, Objective):
     """Train on at most this many faces of each domain, chosen by hash (0 = all)."""
     max_validation_faces: int = 192
     """Validate on at most this many faces of each domain."""
-    perceptual_weight: float = networks.AUTO
+    perceptual_weight: Annotated[float, cli.Signed] = networks.AUTO
     """Weight of the perceptual loss (-1 = 0.02 where --weights has its network, else off)."""
     perceptual_network: Literal["squeezenet", "vgg16"] = "squeezenet"
     """Network of the perceptual loss."""
-    identity_weight: float = networks.AUTO
+    identity_weight: Annotated[float, cli.Signed] = networks.AUTO
     """Weight of the ArcFace identity loss (-1 = 0.02 with --weights, else off)."""
     symmetry_weight: float = 0.1
     """Weight of the symmetry loss, for faces whose yaw is known to be frontal."""

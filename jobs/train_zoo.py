@@ -31,11 +31,11 @@ class Config(TrainingFlags):
 
     OUTPUT: ClassVar[str] = "checkpoints"
 
-    faces: str
+    faces: cli.Uri
     """Faces table (a complete output of jobs.curate); its humans are trained on."""
-    weights: str = ""
+    weights: cli.Uri = ""
     """Folder or bucket of pretrained networks: dfc's loss needs squeezenet."""
-    checkpoints: str
+    checkpoints: cli.Uri
     """Output folder: a checkpoint NAME/ for each model, with log.jsonl, tensorboard/ and grids/."""
     models: str = ",".join(zoo.NAMES)
     """Models to train, by comma, in this order: vanilla, beta, dfc, plain."""

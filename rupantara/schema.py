@@ -18,7 +18,7 @@ from rupantara.errors import UserError
 VERSION = 2
 """Version of the columns of tables that are not named in VERSIONS."""
 
-VERSIONS = {"bank": 3, "metrics": 3}
+VERSIONS = {"bank": 3, "metrics": 4, "affinity": 3}
 """Version of the columns and the layout of tables that changed since: the bank's vectors are aligned and its files have versions."""
 
 
@@ -153,15 +153,19 @@ EXPORT_PLANNED = pa.schema([("index", pa.int64()), ("source", pa.string())])
 AFFINITY = pa.schema(
     [
         ("face_id", pa.string()),
-        ("region", pa.string()),
-        ("species", pa.string()),
+        ("region", pa.dictionary(pa.int8(), pa.string())),
+        ("species", pa.dictionary(pa.int16(), pa.string())),
         ("mean", pa.float32()),
-        ("max", pa.float32()),
+        ("best", pa.float32()),
         ("percentile_95", pa.float32()),
-        ("top_ids", pa.list_(pa.string())),
-        ("top_scores", pa.list_(pa.float32())),
+        ("probability", pa.float32()),
+        ("person_probability", pa.float32()),
+        ("best_ids", pa.list_(pa.string())),
+        ("best_scores", pa.list_(pa.float32())),
     ]
 )
+"""How near a face's region is to a species, or to other people (`people`): cosines in the table's space; `probability` that a random
+feature of it is nearer than one of another species, `person_probability` that it is nearer than a random other person's."""
 
 PROBE = pa.schema(
     [
@@ -181,43 +185,10 @@ METRICS = pa.schema(
         ("face_id", pa.string()),
         ("domain", pa.string()),
         ("species", pa.string()),
-        ("method", pa.string()),
-        ("mse", pa.float64()),
-        ("psnr", pa.float64()),
-        ("ssim", pa.float64()),
-        ("lpips_caffe_squeezenet", pa.float64()),
-        ("identity", pa.float64()),
-        ("region_control", pa.list_(pa.float64())),
-        vector_field("squeezenet", 512, dtype=pa.float16()),
-    ]
-)
-"""`method` is `source` for the photograph itself, which has features and no errors; what was not measured is null."""
-
-COMPARISON = pa.schema(
-    [
-        ("face_id", pa.string()),
+        ("attributes", pa.list_(pa.struct([("name", pa.string()), ("value", pa.string())]))),
         ("method", pa.string()),
         ("kind", pa.string()),
         ("mode", pa.string()),
-        ("attributes", pa.list_(pa.struct([("name", pa.string()), ("value", pa.string())]))),
-        ("mse", pa.float64()),
-        ("psnr", pa.float64()),
-        ("ssim", pa.float64()),
-        ("lpips_caffe_squeezenet", pa.float64()),
-        ("diversity", pa.float64()),
-        ("features", pa.list_(pa.float32())),
-        ("image", pa.binary()),
-    ]
-)
-"""What each method makes of a held-out face. `kind` is `source`, `reconstruction`, `sample` (one from the prior a face, seeded
-by it) or `variation` (`mode` and `diversity`: the mean distance over pairs of several). `features` are what Fréchet and kernel
-distances compare; `image` is there for the faces that the report shows, of variations a strip of them."""
-
-
-INVERSIONS = pa.schema(
-    [
-        ("face_id", pa.string()),
-        ("method", pa.string()),
         ("mse", pa.float64()),
         ("psnr", pa.float64()),
         ("ssim", pa.float64()),
@@ -226,14 +197,20 @@ INVERSIONS = pa.schema(
         ("face_psnr", pa.float64()),
         ("nme", pa.float64()),
         vector_field("landmark_mse", 68),
+        ("region_control", pa.list_(pa.float64())),
+        ("diversity", pa.float64()),
         vector_field("mobilefacenet", 128, normalized=True),
         vector_field("squeezenet", 512, dtype=pa.float16()),
         ("image", pa.binary()),
     ]
 )
-"""What each method makes of a held-out face's vector; `source` is the face itself. `face_psnr` is inside the hull of its landmarks,
-`landmark_mse` px² of `landmarks.texture.SIDE` by point, null where a method tells no landmarks; `image` is there for the faces that
-the report shows."""
+"""What each method makes of a held-out face, and how it is measured; what was not measured is null.
+
+`method` is `source` for the face itself. `kind` is `source`, `reconstruction`, `inversion`, `sample` (a face of nobody, seeded by the
+face), `variation` (`mode` and `diversity`: the mean distance over pairs of several), or the kind of a generated picture, whose
+`species` is the one that was asked for. `face_psnr` is inside the hull of the landmarks, `landmark_mse` px² of
+`landmarks.texture.SIDE` by point; `region_control` by region. `image` is there for the faces that the report shows, of
+variations a strip of them."""
 
 
 def features(columns: Sequence[pa.Field]) -> pa.Schema:

@@ -18,7 +18,7 @@ from serve import auth
 from serve.auth import Tokens
 from serve.bank import is_small
 from serve.config import Config, Scale
-from serve.deployments import BankOwner, Faces, Hybrids, Pictures
+from serve.deployments import BankOwner, Faces, Hybrids, Likeness, Pictures
 from serve.ingress import Ingress, listening_host
 
 NAME = "rupantara"
@@ -64,6 +64,9 @@ def build(config: Config) -> serve.Application:
             owner = single(Scale(num_cpus=config.scale_of("bank").num_cpus), BankOwner, "bank", 64).bind(config)
             handles["bank"] = owner
         handles["hybrids"] = deployed(config.scale_of("hybrids"), Hybrids, "hybrids").bind(config, owner)
+    if config.likeness:
+        manifest.require(config.likeness, "bank")
+        handles["likeness"] = deployed(config.scale_of("likeness"), Likeness, "likeness").bind(config)
     if config.children:
         if not config.checkpoint:
             raise UserError("checkpoint must be given with children: its codes are blended, got none")

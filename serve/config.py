@@ -5,7 +5,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-DEPLOYMENTS = ("ingress", "faces", "bank", "hybrids", "variations", "inversions", "children")
+DEPLOYMENTS = ("ingress", "faces", "bank", "hybrids", "likeness", "variations", "inversions", "children")
 """What `scale` may name; a deployment of each checkpoint of variations and inversions goes by its kind."""
 
 
@@ -47,6 +47,7 @@ class Config(Strict):
 
     checkpoint: str = Field("", description="region VAE (jobs.train_vae): hybrids, search, affinities, faces")
     bank: str = Field("", description="bank (jobs.build_bank) made with that checkpoint")
+    likeness: str = Field("", description="bank of region_features: search and affinities by likeness, not by codes")
     weights: str = Field(
         "", description="folder of networks that find faces; empty = the shipped ones, or keypoints of callers"
     )
@@ -96,5 +97,5 @@ class Config(Strict):
 DEFAULT_SCALE = {
     "ingress": Scale(num_cpus=0.1, max_queued=1024),
     "bank": Scale(num_cpus=0),
-    "hybrids": Scale(num_cpus=0.5, threads=2),
+    "hybrids": Scale(num_cpus=0.5),
 }

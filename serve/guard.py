@@ -66,6 +66,11 @@ class Guard:
         except Problem as problem:
             if not answer.started:
                 await problem.response(answer.request_id)(scope, receive, answer.send)
+        except Exception:
+            # The application has answered with a problem; what failed is for the log.
+            log.exception("%s failed", answer.request_id)
+            if not answer.started:
+                raise
         finally:
             path = str(getattr(scope.get("route"), "path", "other"))
             spent = time.perf_counter() - answer.start

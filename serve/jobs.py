@@ -65,13 +65,17 @@ class Jobs:
         """Submit a job."""
         # Where the code is that is served, not where the cluster was started.
         code = {"PYTHONPATH": str(Path(__file__).resolve().parents[1])}
-        self._client.submit_job(entrypoint=command, submission_id=name, runtime_env={"env_vars": code})
+        try:
+            self._client.submit_job(entrypoint=command, submission_id=name, runtime_env={"env_vars": code})
+        except (RuntimeError, ConnectionError) as error:
+            said = " ".join(str(error).split())[:200]
+            raise Problem("not_ready", f"the cluster takes no jobs now: {said}") from error
 
     def status(self, name: str) -> dict[str, Any]:
         """Return a job's status, and where its results are once it has succeeded; raise the problem where there is none."""
         try:
             status = str(self._client.get_job_status(name))
-        except RuntimeError:
+        except (RuntimeError, ConnectionError):
             raise Problem("not_found", f"there is no job {name[:60]!r}") from None
         done = {"generated": f"{self.folder(name)}/generated", "faces": f"{self.folder(name)}/faces"}
         return {"job": name, "status": status.lower()} | (done if status == "SUCCEEDED" else {})

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from actors.sharded_bank import BankUnavailableError
-from rupantara.errors import Rejected, UserError
+from rupantara.errors import MissingError, Rejected, UserError
 from serve.problems import Problem
 
 Request = TypeVar("Request")
@@ -42,7 +42,7 @@ def timed(seconds: dict[str, float], stage: str) -> Generator[None]:
         seconds[stage] = seconds.get(stage, 0.0) + time.perf_counter() - start
 
 
-def problem_of(error: UserError | Rejected | ValueError) -> Problem:
+def problem_of(error: UserError | Rejected | ValueError | OSError) -> Problem:
     """Say what a generator refused as a problem."""
     if isinstance(error, Rejected):
         code = (
@@ -57,6 +57,9 @@ def problem_of(error: UserError | Rejected | ValueError) -> Problem:
         return Problem(code, detail, reason=error.reason, reject=error.as_row())
     if isinstance(error, BankUnavailableError):
         return Problem("not_ready", str(error), reason=BANK_LOST)
+    if isinstance(error, MissingError | OSError):
+        # A network's file, or the store that it is in: nothing that the caller could mend.
+        return Problem("not_ready", " ".join(str(error).split()))
     return Problem("wrong_parameter", str(error))
 
 
@@ -89,7 +92,7 @@ def each(make: Callable[[Sequence[Request]], Sequence[Any]], requests: Sequence[
     try:
         with timed(seconds, stage):
             values = list(make(requests))
-    except (UserError, Rejected, ValueError) as error:
+    except (UserError, Rejected, ValueError, OSError) as error:
         if len(requests) == 1:
             return [Outcome(problem=problem_of(error), seconds=seconds)]
         return [outcome for request in requests for outcome in each(make, [request], stage)]

@@ -93,6 +93,10 @@ def install(app: fastapi.FastAPI) -> None:
         made = Problem(code.get(error.status_code, "wrong_parameter"), str(error.detail), headers=error.headers)
         return await problem(request, made)
 
+    async def fault(request: fastapi.Request, error: Exception) -> JSONResponse:
+        return await problem(request, Problem("internal", f"the server failed: {type(error).__name__}"))
+
     app.add_exception_handler(Problem, problem)
+    app.add_exception_handler(Exception, fault)
     app.add_exception_handler(RequestValidationError, invalid)
     app.add_exception_handler(HTTPException, refused)

@@ -111,6 +111,17 @@ class Services:
         ((coded, _, picture),) = await self.call(work, "hybrids", "faces", [face], True)
         return Face(coded.face_id, coded.boxes, picture, coded.codes)
 
+    async def about(self, name: str) -> dict[str, Any]:
+        """Return what a deployment serves; nothing while no replica of it answers."""
+
+        async def ask() -> dict[str, Any]:
+            return await self.handles[name].about.remote()
+
+        try:
+            return await asyncio.wait_for(ask(), STATE_S)
+        except (TimeoutError, BackPressureError, RayActorError, DeploymentUnavailableError):
+            return {}
+
     async def states(self) -> dict[str, str]:
         """Return for each deployment "" when it is ready, else why not; those that sleep while nobody asks are ready."""
         asked = [name for name in self.handles if self.config.scale_of(name.partition(":")[0]).min_replicas > 0]

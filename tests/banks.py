@@ -10,7 +10,7 @@ import pytest
 
 from jobs import build_bank
 from jobs.build_bank import Config
-from jobs.runtime import cli, parts
+from jobs.runtime import workers
 from rupantara import schema
 from rupantara.bank import versions
 from rupantara.bank.hits import Hits, merge_hits
@@ -56,17 +56,14 @@ def write_features(uri: Path, rows: pa.Table) -> str:
 def in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
     """Run the parts of build_bank one after the other, without Ray."""
 
-    def stream(
-        config: Any, pending: Any, make_stage: Any, output: str, job: str, fingerprint: str, columns: Any
-    ) -> list[Any]:
-        stage = make_stage()
+    def run(config: Any, pending: Any, work: workers.Work) -> list[Any]:
+        stage = work.make_stage()
         for part in pending:
-            made = stage(part.rows)
-            tables.write_part(output, fingerprint, part.index, made, made.num_rows)
+            made = stage(part.read(work.columns))
+            tables.write_part(work.output, work.tag, part.index, made, made.num_rows)
         return []
 
-    monkeypatch.setattr(parts, "stream", stream)
-    monkeypatch.setattr(cli, "connect", lambda: None)
+    monkeypatch.setattr(workers, "run", run)
 
 
 def bank_job(bank: Path | str, action: str = "build", **flags: Any) -> versions.BankVersion:

@@ -1,12 +1,16 @@
 """A small region VAE with a linear path of grey pixels, and a network of children over its codes."""
 
+import numpy as np
 import torch
 
 from rupantara.generation.child_loading import LoadedBlender
+from rupantara.landmarks.regions import CANONICAL
 from rupantara.models.blenders import ChildNet, ChildNetConfig
 from rupantara.models.codecs.region_vae import RegionVAECodec, join
 from rupantara.models.linear_path import Components
 from rupantara.models.region_vae import RegionVAE, RegionVAEConfig
+
+BOXES = np.array(CANONICAL["human"], np.float32)
 
 SIZES = RegionVAEConfig(
     size=64,

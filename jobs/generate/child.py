@@ -2,16 +2,16 @@
 
 import json
 from collections.abc import Sequence
-from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import pyarrow as pa
 
 from jobs.generate import kind
-from jobs.generate.kind import Plan
-from jobs.runtime import cli, parts
+from jobs.runtime import cli
+from jobs.runtime.table_run import TableRun
+from rupantara.compute import Compute
 from rupantara.errors import UserError
 from rupantara.faces import couples
 from rupantara.faces.couples import People
@@ -21,7 +21,7 @@ from rupantara.models import pretrained
 from rupantara.reports.generated import Sources
 from rupantara.stages.children import MakeChildren
 from rupantara.stages.generate import SAMPLE
-from rupantara.storage import checkpoints, manifest, tables, uris, weights
+from rupantara.storage import checkpoints, manifest, plan, tables, uris, weights
 from rupantara.storage.recipe import RecipeSpec
 
 RECIPE = RecipeSpec("generate_child", version=1)
@@ -33,13 +33,13 @@ PATHS = ("faces", "pairs", "checkpoint", "blender", "edits_from", "weights", "ge
 class Config(kind.Config):
     """Make children."""
 
-    checkpoint: str
+    checkpoint: cli.Uri
     """Checkpoint of jobs.train_vae whose codes are blended."""
-    blender: str
+    blender: cli.Uri
     """Checkpoint of jobs.train_blender."""
-    faces: str = ""
+    faces: cli.Uri = ""
     """Faces table that holds the parents."""
-    pairs: str = ""
+    pairs: cli.Uri = ""
     """CSV, or table with columns first and second, of two face ids or photographs (URI or file name, as in --faces) a row; without it pairs
     are drawn."""
     count: int = 100
@@ -56,7 +56,7 @@ class Config(kind.Config):
     """Children of each pair."""
     variation: float = ChildRequest.variation
     """How far siblings differ, 0 (one child) to 1 (as siblings' codes would)."""
-    dominance: float = 0.0
+    dominance: Annotated[float, cli.Range(-1.0, 1.0)] = 0.0
     """1 = the first parent alone, -1 = the second, 0 = both alike."""
     dominance_of: tuple[str, ...] = ()
     """Dominance of a region alone, as mouth=0.8, in place of --dominance."""
@@ -64,13 +64,15 @@ class Config(kind.Config):
     """Whose hair, clothes, background and light a child has: the first's, the second's or the mean of people."""
     age: float | None = None
     """Age that children are shown at, years (needs --edits-from)."""
+    ages: tuple[float, ...] = ()
+    """Ages that the first child of each pair is shown at beside, years (needs --edits-from)."""
     edit: tuple[str, ...] = ()
     """Edits, as age=-20 or smile=1 (needs --edits-from)."""
-    edits_from: str = ""
+    edits_from: cli.Uri = ""
     """Checkpoint of jobs.train_edits."""
     parents: bool = False
     """Generate each parent's own reconstruction too."""
-    weights: str = ""
+    weights: cli.Uri = ""
     """Folder or bucket of pretrained networks: with mobilefacenet each child's identity cosine to both parents is its score."""
 
 
@@ -79,13 +81,13 @@ DEFAULT = Config(checkpoint=cli.REQUIRED, blender=cli.REQUIRED, generated=cli.RE
 
 def asked(config: Config) -> dict[str, Any]:
     """Return what each pair's request says; UserError for flags that contradict each other."""
-    if (config.age is not None or config.edit) and not config.edits_from:
-        raise UserError("--age and --edit need --edits-from, a checkpoint of jobs.train_edits")
+    if (config.age is not None or config.ages or config.edit) and not config.edits_from:
+        raise UserError("--age, --ages and --edit need --edits-from, a checkpoint of jobs.train_edits")
     dominance: float | dict[str, float] = config.dominance
     if config.dominance_of:
         dominance = dict(edits.parse(text) for text in config.dominance_of)
     wanted: dict[str, Any] = {"siblings": config.siblings, "seed": config.seed, "dominance": dominance}
-    wanted |= {"variation": config.variation, "edits": config.edit, "age": config.age}
+    wanted |= {"variation": config.variation, "edits": config.edit, "age": config.age, "ages": config.ages}
     return wanted | {"surroundings": config.surroundings, "parents": config.parents}
 
 
@@ -137,7 +139,7 @@ def planned(config: Config) -> list[dict[str, str]]:
     return list(people.drawn(config.count, config.rule, config.split, config.seed))
 
 
-def build(config: Config) -> Plan:
+def build(config: Config) -> TableRun:
     """Check that all fits, list or draw the pairs, plan a part for each PAIRS_A_PART of them."""
     if bool(config.faces) == bool(config.samples):
         raise UserError("give either --faces or --samples, whose children are made")
@@ -165,22 +167,27 @@ def build(config: Config) -> Plan:
         tables_of = [pa.table({SAMPLE: list(block)}) for block in kind.blocks(config.samples, PAIRS_A_PART)]
         said = f"{config.samples} pairs of people of the prior"
     stage = partial(
-        MakeChildren,
+        make_stage,
         Make(config.checkpoint, config.blender, config.edits_from, config.weights),
         Ask(wanted),
         config.faces,
         sampling=partial(loading.load, config.checkpoint) if config.samples else None,
         seed=config.seed,
         truncation=config.truncation,
-        threads=kind.threads(config),
     )
-    return Plan(
+    return kind.run_of(
+        config,
         RECIPE.of(json.loads(json.dumps(settings)), inputs, models),
-        [parts.Part(i, rows=table) for i, table in enumerate(tables_of)],
-        partial(nullcontext, stage),
+        plan.of_rows(tables_of),
+        stage,
         sources=Sources(faces=config.faces),
         said=f"{said}; {config.siblings} children each",
     )
+
+
+def make_stage(*arguments: Any, compute: Compute, **named: Any) -> MakeChildren:
+    """Build the stage on a worker."""
+    return MakeChildren(*arguments, **named, threads=compute.threads)
 
 
 def main(config: Config) -> None:

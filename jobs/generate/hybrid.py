@@ -1,30 +1,28 @@
 """Hybrids of people and animals: each region is mixed with those that the bank finds."""
 
-from collections.abc import Generator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal
 
 import pyarrow as pa
 
-from actors.sharded_bank import ShardedBank
 from jobs.generate import kind
-from jobs.generate.kind import MakeStage, Plan
-from jobs.runtime import cli, parts
+from jobs.runtime import cli
+from jobs.runtime.table_run import TableRun
 from rupantara.bank import donors
+from rupantara.compute import Compute
 from rupantara.errors import UserError
 from rupantara.faces.arrays import COLUMNS
-from rupantara.faces.choice import Chosen, choose_rows
+from rupantara.faces.choice import Choice, choose_rows
 from rupantara.generation import loading, prior
 from rupantara.generation.donors import NEAREST
 from rupantara.generation.hybrid import HybridGenerator, HybridRequest, Renderer, check
 from rupantara.generation.mixing import Path
-from rupantara.generation.retrieval import DonorRule
+from rupantara.generation.retrieval import Bank, DonorRule
 from rupantara.landmarks.regions import REGIONS
 from rupantara.reports.generated import Sources
 from rupantara.stages.generate import SAMPLE, GenerateHybrids
-from rupantara.storage import manifest
+from rupantara.storage import manifest, plan
 from rupantara.storage.recipe import RecipeSpec
 
 RECIPE = RecipeSpec("generate_hybrid", version=1)
@@ -36,15 +34,15 @@ SAMPLES_A_PART = 16
 class Config(kind.Config):
     """Make hybrids of people and animals."""
 
-    faces: str = ""
+    faces: cli.Uri = ""
     """Faces table; its accepted humans are the sources."""
     samples: int = 0
     """Instead of --faces: so many people drawn from the prior of a packed checkpoint."""
     truncation: float = 0.8
     """How far samples go from the mean face: 1 = as people do."""
-    checkpoint: str
+    checkpoint: cli.Uri
     """Checkpoint of jobs.train_vae."""
-    bank: str
+    bank: cli.Uri
     """Bank of jobs.build_bank, made with the same checkpoint."""
     species: tuple[str, ...] = (EACH, NEAREST)
     """Species to mix with: names, `each` (one hybrid for every species of the bank), `nearest` (by region, by the bank)."""
@@ -89,7 +87,7 @@ def asked(config: Config, known: tuple[str, ...]) -> dict[str, Any]:
     return {**wanted, "seed": config.seed, "unmixed": True}
 
 
-def build(config: Config) -> Plan:
+def build(config: Config) -> TableRun:
     """Check that the bank fits the model, choose the sources, plan one part for each file of the faces."""
     if bool(config.faces) == bool(config.samples):
         raise UserError("give either --faces or --samples, the sources of hybrids")
@@ -104,41 +102,39 @@ def build(config: Config) -> Plan:
     inputs, models, chosen = {"bank": bank.content}, {"region_vae": model}, None
     if config.faces:
         faces = manifest.require(config.faces, "faces")
-        inputs, plan = inputs | {"faces": faces.content}, parts.parts_of(config.faces, faces)
+        inputs, parts = inputs | {"faces": faces.content}, plan.of_files(config.faces, faces)
         chosen = choose_rows(config.faces, "faces", config.split, config.limit, config.seed)
         if not chosen.count:
             raise UserError(f"{config.faces} must have accepted humans of split {config.split!r}, got none")
     else:
         models |= {"prior": prior.sha256(config.checkpoint)}
-        numbers = enumerate(kind.blocks(config.samples, SAMPLES_A_PART))
-        plan = [parts.Part(i, rows=pa.table({SAMPLE: list(part)})) for i, part in numbers]
+        parts = plan.of_rows([pa.table({SAMPLE: list(part)}) for part in kind.blocks(config.samples, SAMPLES_A_PART)])
     said = chosen.said() if chosen else f"{config.samples} people of the prior"
-    return Plan(
+    return kind.run_of(
+        config,
         RECIPE.of(settings, inputs, models),
-        plan,
-        partial(with_bank, config, wanted, chosen),
+        parts,
+        partial(make_stage, config, wanted, chosen.choice if chosen else None),
+        said=f"{said}; {len(wanted['species'])} hybrids each",
         columns=COLUMNS,
         sources=Sources(faces=config.faces),
-        said=f"{said}; {len(wanted['species'])} hybrids each",
         left_out=chosen.left_out if chosen else {},
+        bank=config.bank,
     )
 
 
-@contextmanager
-def with_bank(config: Config, wanted: dict[str, Any], chosen: Chosen | None) -> Generator[MakeStage]:
-    """Keep the bank's actors up while hybrids are made; give the stage."""
-    cli.connect()
-    bank = ShardedBank.start(config.bank)
-    yield partial(
-        GenerateHybrids,
-        partial(HybridGenerator, config.checkpoint, bank, donors=donors.read(config.bank)),
+def make_stage(
+    config: Config, wanted: dict[str, Any], choice: Choice | None, *, bank: Bank, compute: Compute
+) -> GenerateHybrids:
+    """Build the stage on a worker."""
+    return GenerateHybrids(
+        partial(HybridGenerator, config.checkpoint, bank, compute.device, donors.read(config.bank)),
         partial(HybridRequest, **wanted),
-        chosen.choice if chosen else None,
+        choice,
         seed=config.seed,
         truncation=config.truncation,
-        threads=kind.threads(config),
+        threads=compute.threads,
     )
-    bank.close()
 
 
 def main(config: Config) -> None:

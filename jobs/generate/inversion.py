@@ -1,7 +1,5 @@
 """Faces out of vectors: of a features table, of a .npy file, or of photographs whose faces are found and embedded first."""
 
-from collections.abc import Callable
-from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal
@@ -9,12 +7,13 @@ from typing import Any, Literal
 import pyarrow as pa
 
 from jobs.generate import kind
-from jobs.generate.kind import Plan
-from jobs.photo_parts import EXTENSIONS, photo_part, photographs
-from jobs.runtime import cli, parts
+from jobs.runtime import cli
+from jobs.runtime.table_run import TableRun
 from rupantara import schema
+from rupantara.compute import Compute
 from rupantara.errors import UserError
-from rupantara.faces.choice import choose_rows
+from rupantara.faces import photographs
+from rupantara.faces.choice import Choice, choose_rows
 from rupantara.features import extractors
 from rupantara.features.extractor import Source as Embedding
 from rupantara.features.extractor import Spec
@@ -25,7 +24,8 @@ from rupantara.reports.generated import Sources
 from rupantara.stages.curate import CuratePhotos, CurateRules
 from rupantara.stages.extract import ExtractFeatures
 from rupantara.stages.invert import InvertPhotos, InvertVectors
-from rupantara.storage import arrays, manifest, uris, weights
+from rupantara.storage import arrays, manifest, plan, uris, weights
+from rupantara.storage.listing import as_rows
 from rupantara.storage.recipe import RecipeSpec
 from rupantara.training.decoder_rows import decoders_field
 
@@ -37,17 +37,17 @@ PART_ROWS = 256
 class Config(kind.Config):
     """Make faces out of vectors; give one of --features, --vectors and --photos."""
 
-    checkpoint: str
+    checkpoint: cli.Uri
     """Folder of jobs.train_decoder."""
-    features: str = ""
+    features: cli.Uri = ""
     """Features table; the vectors of its humans."""
-    faces: str = ""
+    faces: cli.Uri = ""
     """Faces table of --features, for the contact sheet."""
-    vectors: str = ""
+    vectors: cli.Uri = ""
     """A .npy file of vectors, [n, dim]."""
-    photos: str = ""
+    photos: cli.Uri = ""
     """Photographs: their faces are found, embedded, and made again from the vectors alone (needs --weights)."""
-    weights: str = ""
+    weights: cli.Uri = ""
     """Folder or bucket of pretrained networks, for --photos."""
     split: Literal["train", "val", "test", ""] = ""
     """Split of the features ("" = all)."""
@@ -58,7 +58,7 @@ class Config(kind.Config):
 DEFAULT = Config(checkpoint=cli.REQUIRED, generated=cli.REQUIRED)
 
 
-def build(config: Config) -> Plan:
+def build(config: Config) -> TableRun:
     """Plan by where the vectors come from."""
     given = [name for name in SOURCES if getattr(config, name)]
     if len(given) != 1:
@@ -68,17 +68,18 @@ def build(config: Config) -> Plan:
     return SOURCES[given[0]](config, decoder_loading.load_face(config.checkpoint))
 
 
-def of_features(config: Config, loaded: LoadedFaceDecoder) -> Plan:
+def of_features(config: Config, loaded: LoadedFaceDecoder) -> TableRun:
     """Plan the humans of a features table."""
     found, column = manifest.require(config.features, "features"), loaded.config.vector
     theirs = decoders_field(config.features, found.data[0].path, loaded.config)
     chosen = choose_rows(config.features, "features", config.split, config.limit, config.seed)
     if not chosen.count:
         raise UserError(f"{config.features} must have humans of split {config.split!r}, got none")
-    return Plan(
+    return kind.run_of(
+        config,
         _recipe(config, loaded, "features", found.content, {}),
-        parts.parts_of(config.features, found),
-        partial(nullcontext, partial(_stage(config), chosen.choice)),
+        plan.of_files(config.features, found),
+        partial(make_stage, config, chosen.choice),
         columns=["face_id", "domain", "split", column],
         sources=Sources(config.faces, config.features if "crop" in theirs.columns else ""),
         said=chosen.said(),
@@ -86,53 +87,57 @@ def of_features(config: Config, loaded: LoadedFaceDecoder) -> Plan:
     )
 
 
-def of_vectors(config: Config, loaded: LoadedFaceDecoder) -> Plan:
+def of_vectors(config: Config, loaded: LoadedFaceDecoder) -> TableRun:
     """Plan the rows of a .npy file: row i is the face `row-i`."""
     vectors, digest = arrays.read_rows(config.vectors, "--vectors")
     check_length(loaded, vectors.shape[1], f" in {config.vectors!r}")
     count = min(len(vectors), config.limit or len(vectors))
-    planned = []
-    for i, block in enumerate(kind.blocks(count, PART_ROWS)):
+    rows = []
+    for block in kind.blocks(count, PART_ROWS):
         column = schema.vector_array(vectors[block.start : block.stop])
-        rows = pa.table({"face_id": [f"row-{n:08d}" for n in block], loaded.config.vector: column})
-        planned.append(parts.Part(i, rows=rows))
+        rows.append(pa.table({"face_id": [f"row-{n:08d}" for n in block], loaded.config.vector: column}))
     recipe = _recipe(config, loaded, "vectors", digest, {})
     said = f"{count} of {len(vectors)} vectors, which have no source to show"
-    return Plan(recipe, planned, partial(nullcontext, _stage(config)), said=said)
+    return kind.run_of(config, recipe, plan.of_rows(rows), partial(make_stage, config, None), said=said)
 
 
-def of_photos(config: Config, loaded: LoadedFaceDecoder) -> Plan:
+def of_photos(config: Config, loaded: LoadedFaceDecoder) -> TableRun:
     """Plan the photographs of a folder: curated, embedded by the decoder's own network, inverted."""
     column = loaded.config.vector
     if not config.weights:
         raise UserError(f"--photos needs --weights, a folder with yunet, pfld and the network of {column}")
     uris.require_folder(config.photos, "--photos")
-    entries = photographs(uris.list_files(config.photos))
+    entries = photographs.by_name(uris.list_files(config.photos))
     if not entries:
-        raise UserError(f"--photos holds no file named *.{'/'.join(EXTENSIONS)}, got {config.photos!r}")
+        raise UserError(f"--photos holds no file named *.{'/'.join(photographs.EXTENSIONS)}, got {config.photos!r}")
     taken = entries[: config.limit or None]
     embedder, networks = Embedding("", config.weights), ("yunet", "pfld")
     digest = extractors.require(column, loaded.config.vector_sha256, embedder)
-    stage = partial(
-        InvertPhotos,
-        partial(CuratePhotos, config.photos, CurateRules(), config.weights, {}),
-        partial(ExtractFeatures, [Spec(column)], embedder, kind.threads(config)),
-        _stage(config),
-    )
     models = {name: weights.sha256(config.weights, name) for name in networks} | {column: digest}
-    blocks = enumerate(kind.blocks(len(taken), PART_ROWS))
-    return Plan(
+    blocks = kind.blocks(len(taken), PART_ROWS)
+    return kind.run_of(
+        config,
         _recipe(config, loaded, "photos", uris.fingerprint_files(taken), models),
-        [photo_part(i, taken[block.start : block.stop]) for i, block in blocks],
-        partial(nullcontext, stage),
+        plan.of_rows([as_rows(taken[block.start : block.stop]) for block in blocks]),
+        partial(make_photo_stage, config, column),
         sources=Sources(photographs=True),
         said=f"{len(taken)} of {len(entries)} photographs",
     )
 
 
-def _stage(config: Config) -> Any:
-    make = partial(InversionGenerator, config.checkpoint)
-    return partial(InvertVectors, make, seed=config.seed, threads=kind.threads(config))
+def make_stage(config: Config, choice: Choice | None, *, compute: Compute) -> InvertVectors:
+    """Build the stage on a worker."""
+    make = partial(InversionGenerator, config.checkpoint, compute.device)
+    return InvertVectors(make, choice, seed=config.seed, threads=compute.threads)
+
+
+def make_photo_stage(config: Config, column: str, *, compute: Compute) -> InvertPhotos:
+    """Build the stages from photographs to inversions on a worker."""
+    return InvertPhotos(
+        partial(CuratePhotos, config.photos, CurateRules(), config.weights, {}),
+        partial(ExtractFeatures, [Spec(column)], Embedding("", config.weights, compute.device), compute.threads),
+        partial(make_stage, config, None, compute=compute),
+    )
 
 
 def _recipe(config: Config, loaded: LoadedFaceDecoder, source: str, content: str, models: dict[str, str]) -> Any:
@@ -142,11 +147,7 @@ def _recipe(config: Config, loaded: LoadedFaceDecoder, source: str, content: str
     return RECIPE.of(settings, {source: content}, models | dict(decoders))
 
 
-SOURCES: dict[str, Callable[[Config, LoadedFaceDecoder], Plan]] = {
-    "features": of_features,
-    "vectors": of_vectors,
-    "photos": of_photos,
-}
+SOURCES = {"features": of_features, "vectors": of_vectors, "photos": of_photos}
 
 
 def main(config: Config) -> None:

@@ -1,6 +1,5 @@
 """Variations of faces by a VAE of the zoo: draws of the posterior, noise on the input, or faces from the prior."""
 
-from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
 from typing import Literal
@@ -8,16 +7,17 @@ from typing import Literal
 import pyarrow as pa
 
 from jobs.generate import kind
-from jobs.generate.kind import Plan
-from jobs.runtime import cli, parts
+from jobs.runtime import cli
+from jobs.runtime.table_run import TableRun
+from rupantara.compute import Compute
 from rupantara.errors import UserError
 from rupantara.faces.arrays import COLUMNS
-from rupantara.faces.choice import choose_rows
+from rupantara.faces.choice import Choice, choose_rows
 from rupantara.generation import variation, zoo_loading
 from rupantara.generation.variation import Mode, VariationGenerator, VariationRequest
 from rupantara.reports.generated import Sources
 from rupantara.stages.vary import SAMPLES, VaryFaces
-from rupantara.storage import checkpoints, manifest
+from rupantara.storage import checkpoints, manifest, plan
 from rupantara.storage.recipe import RecipeSpec
 
 RECIPE = RecipeSpec("generate_variation", version=1)
@@ -28,9 +28,9 @@ SAMPLES_A_PART = 256
 class Config(kind.Config):
     """Vary faces."""
 
-    checkpoint: str
+    checkpoint: cli.Uri
     """Checkpoint of jobs.train_zoo (CHECKPOINTS/NAME), or a folder of one downloaded from the hub."""
-    faces: str = ""
+    faces: cli.Uri = ""
     """Faces table; its accepted humans are varied. Not needed in mode prior."""
     count: int = 10
     """Variations of each face; in mode prior, faces in all."""
@@ -47,7 +47,7 @@ class Config(kind.Config):
 DEFAULT = Config(checkpoint=cli.REQUIRED, generated=cli.REQUIRED)
 
 
-def build(config: Config) -> Plan:
+def build(config: Config) -> TableRun:
     """Plan one part for each file of the faces, or for each block of numbers."""
     if config.count < 1:
         raise UserError(f"--count must be at least 1, got {config.count}")
@@ -55,7 +55,7 @@ def build(config: Config) -> Plan:
     return of_prior(config) if config.mode == "prior" else of_faces(config)
 
 
-def of_faces(config: Config) -> Plan:
+def of_faces(config: Config) -> TableRun:
     """Plan variations of a table's humans."""
     if not config.faces:
         raise UserError(f"--mode {config.mode} needs --faces")
@@ -64,33 +64,36 @@ def of_faces(config: Config) -> Plan:
     if not chosen.count:
         raise UserError(f"{config.faces} must have accepted humans of split {config.split!r}, got none")
     settings = cli.row_config(config, "faces", "checkpoint", "generated", "export", "sheet_rows")
-    return Plan(
+    return kind.run_of(
+        config,
         RECIPE.of(settings, {"faces": faces.content}, _models(config)),
-        parts.parts_of(config.faces, faces),
-        partial(nullcontext, partial(_stage(config), chosen.choice)),
+        plan.of_files(config.faces, faces),
+        partial(make_stage, config, chosen.choice),
+        said=f"{chosen.said()}; {config.count} variations each",
         columns=COLUMNS,
         sources=Sources(faces=config.faces),
-        said=f"{chosen.said()}; {config.count} variations each",
         left_out=chosen.left_out,
     )
 
 
-def of_prior(config: Config) -> Plan:
+def of_prior(config: Config) -> TableRun:
     """Plan faces of nobody."""
     settings = {"mode": "prior", "count": config.count, "seed": config.seed}
-    blocks = enumerate(kind.blocks(config.count, SAMPLES_A_PART))
-    plan = [parts.Part(i, pa.table([list(block)], schema=SAMPLES)) for i, block in blocks]
+    blocks = [pa.table([list(block)], schema=SAMPLES) for block in kind.blocks(config.count, SAMPLES_A_PART)]
+    recipe = RECIPE.of(settings, {}, _models(config))
     said = f"{config.count} faces of nobody"
-    return Plan(RECIPE.of(settings, {}, _models(config)), plan, partial(nullcontext, _stage(config)), said=said)
+    return kind.run_of(config, recipe, plan.of_rows(blocks), partial(make_stage, config, None), said=said)
 
 
 def _models(config: Config) -> dict[str, str]:
     return {"zoo_vae": checkpoints.model_sha256(config.checkpoint, zoo_loading.MODEL_TYPE)}
 
 
-def _stage(config: Config) -> partial[VaryFaces]:
+def make_stage(config: Config, choice: Choice | None, *, compute: Compute) -> VaryFaces:
+    """Build the stage on a worker."""
     ask = VariationRequest(count=config.count, mode=config.mode, noise=config.noise, seed=config.seed)
-    return partial(VaryFaces, partial(VariationGenerator, config.checkpoint), ask, threads=kind.threads(config))
+    make = partial(VariationGenerator, config.checkpoint, compute.device)
+    return VaryFaces(make, ask, choice, threads=compute.threads)
 
 
 def main(config: Config) -> None:

@@ -1,105 +1,37 @@
-"""What every job shares at the command line: common flags, presets, exit codes, errors in one line."""
+"""The command line of every job: presets, exit codes, errors in one line."""
 
 import contextlib
 import io
 import logging
-import os
 import re
 import sys
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields, replace
-from typing import Any, ClassVar, NoReturn, TypeVar
+from typing import Any, TypeVar
 
 import tyro
 
+from jobs.runtime.cluster import connect, disconnect, quieten
+from jobs.runtime.flags import REQUIRED, Common, Range, Signed, Uri, absolute, check_ranges, places, row_config
 from rupantara.errors import UserError
-from rupantara.storage import uris
 
-REQUIRED: Any = tyro.MISSING
-"""Stands for a flag that has no default."""
+__all__ = [
+    "REQUIRED",
+    "Common",
+    "Range",
+    "Signed",
+    "Uri",
+    "connect",
+    "disconnect",
+    "execute",
+    "places",
+    "quieten",
+    "row_config",
+    "run",
+    "run_kinds",
+]
 
-PATH_FIELDS = frozenset(
-    {
-        "photos",
-        "faces",
-        "morphs",
-        "table",
-        "export",
-        "weights",
-        "keypoints",
-        "checkpoint",
-        "checkpoints",
-        "features",
-        "vectors",
-        "networks",
-        "mean_of",
-        "bank",
-        "generated",
-        "enhanced",
-        "affinity",
-        "metrics",
-        "probe",
-        "packed",
-        "comparison",
-        "run",
-        "init",
-        "pretrained",
-        "report",
-    }
-)
-"""Fields that hold a path or URI."""
-
-RUNTIME_FIELDS = frozenset({"preset", "overwrite", "dry_run", "workers", "cpus_per_worker", "gpus_per_worker"})
-"""Fields that never change a row, so that they are no part of a fingerprint."""
-
-
-SIGNED = frozenset({"seed", "perceptual_weight", "identity_weight"})
-"""Numbers that may be negative."""
-
-MALLOC = {
-    "MALLOC_ARENA_MAX": "1",
-    "MALLOC_MMAP_MAX_": "0",
-    "MALLOC_TRIM_THRESHOLD_": "17179869184",
-    "MALLOC_TOP_PAD_": "268435456",
-}
-"""Environment by which workers keep freed buffers: on a CPU page faults of fresh mappings cost a quarter of a training step."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Common:
-    """Flags of every job."""
-
-    OUTPUT: ClassVar[str] = ""
-    """Field that names where the job writes."""
-
-    preset: str = "default"
-    """Named set of values that the other flags then change."""
-    seed: int = 0
-    """Seed of every random choice."""
-    overwrite: bool = False
-    """Replace an output that another recipe made (the old one stays whole until the new one is complete)."""
-    dry_run: bool = False
-    """Print the resolved config and the plan, and stop."""
-    workers: int = 0
-    """Worker actors; 0 = as many as fit on one machine, or as the autoscaler finds room for. Training: 0 = 1."""
-    cpus_per_worker: float = 1.0
-    """Ray CPUs that each worker asks for."""
-    gpus_per_worker: float = 0.0
-    """Ray GPUs that each worker asks for; training and extract compute on them."""
-
-
-C = TypeVar("C", bound="Common")
-
-
-def row_config(config: Common, *exclude: str) -> dict[str, Any]:
-    """Return the part of a config that changes rows, as JSON values; `exclude` names URIs and other run-time fields."""
-    skip = RUNTIME_FIELDS | set(exclude)
-    return {f.name: _json(getattr(config, f.name)) for f in fields(config) if f.name not in skip}
-
-
-def _json(value: Any) -> Any:
-    return list(value) if isinstance(value, tuple) else value
+C = TypeVar("C", bound=Common)
 
 
 def run(main: Callable[[C], None], presets: Mapping[str, C], description: str) -> None:
@@ -139,8 +71,8 @@ def _program() -> str | None:
 
 def execute(main: Callable[[C], None], config: C) -> None:
     """Run a job with a config from the command line: exit 0 = complete, 1 = not and why in one line."""
-    config = _absolute(config)
-    _check_counts(config)
+    config = absolute(config)
+    check_ranges(config)
     started = time.monotonic()
     try:
         main(config)
@@ -160,57 +92,6 @@ def execute(main: Callable[[C], None], config: C) -> None:
     finally:
         disconnect()
     logging.getLogger("jobs").info("done in %.1f s", time.monotonic() - started)
-
-
-def _absolute(config: C) -> C:
-    """Make local paths absolute: a worker's current folder need not be the driver's."""
-    given = {f.name: getattr(config, f.name) for f in fields(config) if f.name in PATH_FIELDS and f.type is str}
-    found = {name: uris.absolute(value) for name, value in given.items() if value}
-    check_output(config.OUTPUT, found, given)
-    return replace(config, **found)
-
-
-SUBMITTED = "_ray_pkg_"
-"""In the name of the folder that a submitted job's working directory is unpacked in."""
-
-
-def check_output(output: str, found: Mapping[str, str], given: Mapping[str, str]) -> None:
-    """Exit with a usage error for an output over what the job reads, or in Ray's copy of the working directory, which goes with the job."""
-    if output not in found:
-        return
-    same = [name for name in sorted(found) if name != output and _place(found[name]) == _place(found[output])]
-    if same:
-        _refuse(f"--{_flag(output)} must be another place than --{_flag(same[0])}, got {given[output]} for both")
-    if SUBMITTED in os.getcwd() and found[output] != given[output] and SUBMITTED in found[output]:
-        _refuse(
-            f"--{_flag(output)} must be a URI or an absolute path in a submitted job, whose working directory is a copy that goes;"
-            f" got {given[output]}"
-        )
-
-
-def _place(uri: str) -> str:
-    """Return one spelling of a place."""
-    if uris.is_local(uri):
-        return os.path.realpath(uri)
-    scheme, _, path = uri.partition("://")
-    return f"{scheme}://{re.sub('/+', '/', path).strip('/')}"
-
-
-def _refuse(message: str) -> NoReturn:
-    print(f"error: {message}", file=sys.stderr)
-    sys.exit(2)
-
-
-def _flag(name: str) -> str:
-    return name.replace("_", "-")
-
-
-def _check_counts(config: Common) -> None:
-    """Exit with a usage error for a negative number where a number counts or weighs something."""
-    for f in fields(config):
-        value = getattr(config, f.name)
-        if f.name not in SIGNED and isinstance(value, int | float) and value < 0:
-            _refuse(f"--{_flag(f.name)} must not be negative, got {value}")
 
 
 def _parse(form: Any, default: Any, program: str | None, description: str) -> Any:
@@ -233,39 +114,3 @@ def _preset_name(arguments: list[str]) -> str:
         if argument == "--preset" and i + 1 < len(arguments):
             return arguments[i + 1]
     return "default"
-
-
-def disconnect() -> None:
-    """Leave Ray, if this process joined or started one."""
-    ray = sys.modules.get("ray")
-    if ray is not None and ray.is_initialized():
-        ray.shutdown()
-
-
-def quieten() -> None:
-    """Keep Ray's own progress lines out of the job's."""
-    for name in ("ray.data", "ray.train", "ray.serve"):
-        logging.getLogger(name).setLevel(logging.WARNING)
-
-
-def connect() -> None:
-    """Join the cluster that `RAY_ADDRESS` or `ray job submit` names, else start one on this machine."""
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    # Ray's own log of its workers' start has an alarming line for each actor pool; what fails comes as an exception all the same.
-    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
-    os.environ.setdefault("RAY_TRAIN_HEALTH_CHECK_INTERVAL_S", "0.5")
-    os.environ.setdefault("RAY_DATA_DISABLE_PROGRESS_BARS", "1")
-    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-    import ray
-
-    if ray.is_initialized():
-        return
-    level = logging.WARNING
-    quieten()
-    if os.environ.get("RAY_ADDRESS"):
-        ray.init(logging_level=level)
-        return
-    # A private cluster on loopback needs no token, and none should be left in the user's home.
-    os.environ.setdefault("RAY_AUTH_MODE", "disabled")
-    cpus = max(4, os.cpu_count() or 1)
-    ray.init(address="local", num_cpus=cpus, include_dashboard=False, logging_level=level, log_to_driver=False)

@@ -72,10 +72,11 @@ class CodeSums:
         return CodeSums(self.count + other.count, self.total + other.total, self.squares + other.squares)
 
 
-def fit(groups: Iterable[tuple[str, Vectors]]) -> Alignment | None:
+def fit(groups: Iterable[tuple[str, Vectors]], *, pooled: bool = False) -> Alignment | None:
     """Fit on (species, codes [n, 5, dim]) groups, humans being one species; None when a domain has fewer than two codes.
 
-    Every animal species counts alike, however many faces it has.
+    Every animal species counts alike, however many faces it has. With `pooled` both domains have one mean, half-way between
+    theirs, and no spread is taken out.
     """
     sums: dict[str, CodeSums] = {}
     for species, every in groups:
@@ -91,5 +92,8 @@ def fit(groups: Iterable[tuple[str, Vectors]]) -> Alignment | None:
         mean[domain] = np.mean([m.total / m.count for m in chosen], axis=0)
         squares = np.mean([m.squares / m.count for m in chosen], axis=0)
         std[domain] = np.sqrt(np.maximum(squares - mean[domain] ** 2, LEAST_STD**2))
+    if pooled:
+        middle = (mean[HUMAN] + mean[ANIMAL]) / 2
+        mean, std = dict.fromkeys(mean, middle), dict.fromkeys(std, np.ones_like(middle))
     as_float = [{d: v.astype(np.float32) for d, v in part.items()} for part in (mean, std)]
     return Alignment(*as_float)

@@ -12,7 +12,7 @@ from rupantara.bank.rows import shard_of
 from rupantara.bank.versions import BankVersion, files_of
 from rupantara.errors import UserError
 from rupantara.landmarks.regions import REGIONS
-from rupantara.storage import uris
+from rupantara.storage import parquet, uris
 
 UNIT_TOLERANCE = {"float": 1e-4, "halffloat": 2e-3}
 """How far from 1 the length of a stored vector may be."""
@@ -23,9 +23,16 @@ def check(found: BankVersion) -> list[str]:
     return list(_wrong(found))
 
 
+def require_whole(found: BankVersion) -> None:
+    """Raise UserError with all that is wrong with a version."""
+    wrong = check(found)
+    if wrong:
+        raise UserError(f"{found.uri} is damaged: {'; '.join(wrong)}")
+
+
 def _wrong(found: BankVersion) -> Iterator[str]:
     listed = {file.path: file.bytes for file in found.manifest.files}
-    missing = [path for path in sorted(files_of(found)) if not uris.exists(uris.join(found.uri, path))]
+    missing = [path for path in sorted(files_of(found)) if not parquet.exists(found.uri, path)]
     yield from (f"{path} is missing" for path in missing)
     yield from (f"{path} is not in the manifest" for path in sorted(files_of(found) - listed.keys()))
     if missing:

@@ -79,6 +79,19 @@ def write(bank: str, faces: str, chosen: Collection[str], features: str = "") ->
     return table.num_rows
 
 
+def forget(bank: str, face_ids: Collection[str]) -> None:
+    """Write the looks of some animals out of a bank; nothing happens where it carries none of theirs."""
+    place = uris.join(bank, FILE)
+    if not face_ids or not uris.exists(place):
+        return
+    table = pq.read_table(pa.BufferReader(uris.read_bytes(place)))
+    kept = table.filter(pa.array([i not in face_ids for i in table["face_id"].to_pylist()], pa.bool_()))
+    if kept.num_rows < table.num_rows:
+        sink = pa.BufferOutputStream()
+        pq.write_table(kept, sink, compression="zstd")
+        uris.write_bytes(place, sink.getvalue().to_pybytes())
+
+
 def read_codes(features: str, chosen: Collection[str]) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     """Read the global and region codes of some faces of a features table."""
     out: dict[str, tuple[np.ndarray, np.ndarray]] = {}

@@ -18,20 +18,20 @@ def shard_of(face_id: str, num_shards: int) -> int:
     return int.from_bytes(hashlib.sha256(face_id.encode()).digest()[:8], "big") % num_shards
 
 
-def bank_rows(features: pa.Table, columns: pa.Schema, alignment: Alignment) -> pa.Table:
+def bank_rows(features: pa.Table, columns: pa.Schema, alignment: Alignment, column: str = "regions_mu") -> pa.Table:
     """Turn rows of the features table into rows of the bank, five a face, sorted by species and feature id.
 
     `vector` and `norm` are of the aligned code; `mean` and `std`, over the dimensions, of the code as it is.
     """
     dim = schema.bank_dim(columns)
-    odd = np.flatnonzero(~schema.is_whole(features["regions_mu"]))
+    odd = np.flatnonzero(~schema.is_whole(features[column]))
     if len(odd):
         first = features["face_id"][int(odd[0])].as_py()
         raise UserError(
             f"a bank's faces must have a finite vector each, got none of {len(odd)} of {features.num_rows}, first {first}:"
             " run jobs.extract again, which rejects such faces"
         )
-    codes = schema.dense(features["regions_mu"], len(REGIONS), dim)
+    codes = schema.dense(features[column], len(REGIONS), dim).astype(np.float32, copy=False)
     vectors, norms = unit(alignment.align(codes, ANIMAL))
     faces, species = features["face_id"].to_pylist(), features["species"].to_pylist()
     n = len(faces)

@@ -2,7 +2,7 @@
 
     manifest.json             the newest version: what a reader of the bank opens
     versions/000002.json      each version as it was committed; creating it, once, is the commit
-    data/ index/              files, shared between versions, that are never changed
+    data/ index/              files, shared between versions, that are never changed; rows of older versions alone lie in _parts/
 
 A commit is a conditional create of the next version's file, so of two writers one wins; manifest.json follows. A writer that
 dies between the two has committed: whoever writes next puts manifest.json right first.
@@ -16,8 +16,9 @@ from typing import Any
 import pyarrow as pa
 
 from rupantara.bank.alignment import Alignment
+from rupantara.bank.spaces import Spaces
 from rupantara.errors import MissingError, RefusedError, UserError
-from rupantara.storage import manifest, tables, uris
+from rupantara.storage import manifest, parquet, tables, uris
 from rupantara.storage.manifest import Manifest
 
 
@@ -57,6 +58,17 @@ class BankVersion:
     def model_sha256(self) -> str:
         """Return the SHA-256 of the weights that made its codes."""
         return self.manifest.extra["model_sha256"]
+
+    @property
+    def vectors(self) -> str:
+        """Return the column of a features table that it holds."""
+        return self.manifest.extra.get("vectors", "regions_mu")
+
+    @property
+    def spaces(self) -> Spaces | None:
+        """Read the named spaces that were fitted with it; None for a bank of before there were any."""
+        path = self.manifest.extra.get("spaces", "")
+        return Spaces.from_bytes(uris.read_bytes(uris.join(self.uri, path))) if path else None
 
     @property
     def alignment(self) -> Alignment:
@@ -131,6 +143,12 @@ def keep_first(uri: str, first: Manifest) -> Manifest:
             return first
 
 
+def removed(uri: str) -> list[str]:
+    """Return the faces that were removed by id from what is there; none where there is no bank."""
+    found = manifest.read(uri)
+    return list(found.extra.get("removed", [])) if found is not None and found.schema == "bank" else []
+
+
 def next_number(uri: str) -> int:
     """Return the number of the version that a writer would make now."""
     found = manifest.read(uri)
@@ -146,6 +164,7 @@ def mend(uri: str) -> BankVersion:
     newest = latest(uri)
     if newest.number > named.number:
         _replace(uri, newest.manifest, named.manifest)
+    tables.settle(uri, newest.manifest)
     return newest
 
 
@@ -180,6 +199,7 @@ def _replace(uri: str, made: Manifest, old: Manifest) -> None:
     if found is not None and found.fingerprint not in (old.fingerprint, made.fingerprint):
         raise RefusedError(f"{uri} was replaced meanwhile ({found.fingerprint[:12]}): run the same command again")
     uris.write_bytes(uris.join(uri, manifest.NAME), made.to_json())
+    tables.settle(uri, made)
 
 
 def files_of(found: BankVersion) -> set[str]:
@@ -202,7 +222,7 @@ def prune(uri: str, keep: int) -> list[str]:
     for number in known[:-keep]:
         uris.delete(uris.join(uri, version_path(number)))
     for path in stale:
-        uris.delete(uris.join(uri, path))
+        parquet.delete(uri, path)
     return stale
 
 

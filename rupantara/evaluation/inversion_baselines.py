@@ -26,7 +26,7 @@ MOST_RANK, MOST_VALIDATION = 512, 512
 COLUMNS = ("face_id", "domain", "split", schema.LANDMARKS, "texture", "crop")
 
 
-class Face(NamedTuple):
+class FaceFromVector(NamedTuple):
     """Pictures, and where their landmarks are (px of SIDE; None where the method does not tell)."""
 
     images: Images
@@ -123,36 +123,36 @@ def _flat(pictures: np.ndarray) -> np.ndarray:
 
 
 @dataclass(frozen=True)
-class Baselines:
+class InversionBaselines:
     """What `fit_baselines` wrote; `order` is the row of each held-out face's nearest."""
 
     stored: Mapping[str, Tensor]
     order: Mapping[str, int]
 
     @staticmethod
-    def load(uri: str) -> "Baselines":
+    def load(uri: str) -> "InversionBaselines":
         """Read it."""
         stored = {name: torch.from_numpy(v) for name, v in safetensors.numpy.load(uris.read_bytes(uri)).items()}
         held = stored.pop("held").numpy().tobytes().decode().split(",")
-        return Baselines(stored, {name: i for i, name in enumerate(held)})
+        return InversionBaselines(stored, {name: i for i, name in enumerate(held)})
 
-    def mean_face(self, vectors: Tensor, face_ids: list[str]) -> Face:
+    def mean_face(self, vectors: Tensor, face_ids: list[str]) -> FaceFromVector:
         """Return the mean of the train faces, whatever the vector."""
         image = to_images(self.stored["mean_face"].numpy()[None])
         points = self.stored["mean_points"].view(1, 68, 2)
-        return Face(image.expand(len(vectors), -1, -1, -1), points.expand(len(vectors), -1, -1))
+        return FaceFromVector(image.expand(len(vectors), -1, -1, -1), points.expand(len(vectors), -1, -1))
 
-    def nearest(self, vectors: Tensor, face_ids: list[str]) -> Face:
+    def nearest(self, vectors: Tensor, face_ids: list[str]) -> FaceFromVector:
         """Return the train face whose vector is nearest."""
         rows = [self.order[face_id] for face_id in face_ids]
-        return Face(to_images(self.stored["nearest"].numpy()[rows]), self.stored["nearest_points"][rows])
+        return FaceFromVector(to_images(self.stored["nearest"].numpy()[rows]), self.stored["nearest_points"][rows])
 
-    def ridge(self, vectors: Tensor, face_ids: list[str]) -> Face:
+    def ridge(self, vectors: Tensor, face_ids: list[str]) -> FaceFromVector:
         """Return the texture and the landmarks that ridge regressions predict, joined by the warp."""
         side = self.stored["mean_face"].shape[0]
         points = self._predict("points", vectors).view(-1, 68, 2)
         textures = self._predict("texture", vectors).view(-1, 3, side, side).clamp(-1, 1)
-        return Face(lay(textures, points, self.stored["mean_points"].view(68, 2)), points)
+        return FaceFromVector(lay(textures, points, self.stored["mean_points"].view(68, 2)), points)
 
     def _predict(self, name: str, vectors: Tensor) -> Tensor:
         down, up, mean, goal = (self.stored[f"{name}.{key}"] for key in ("down", "up", "mean_vector", "mean_target"))

@@ -23,6 +23,11 @@ class Judges:
         self._heads = load_heads(weights.load(folder, "lpips_squeeze")) if heads else None
         self._embed = pretrained.load_embed(folder) if identity else None
 
+    @property
+    def knows_identity(self) -> bool:
+        """Tell whether the network of identity was loaded."""
+        return self._embed is not None
+
     @torch.inference_mode()
     def features(self, images: Images) -> Tensor:
         """Return SqueezeNet's pooled features [n, 512]."""
@@ -38,10 +43,3 @@ class Judges:
     def distance(self, outputs: Images, sources: Images) -> Tensor:
         """Return the perceptual distance of each picture from its source [n]."""
         return lpips_caffe_squeezenet(self._features.features, outputs.clamp(-1, 1), sources, self._heads)
-
-    @torch.inference_mode()
-    def identity(self, outputs: Images, sources: Images, points: Tensor) -> Tensor:
-        """Return the cosine of the identities of each picture and its source [n]; `points` are keypoints in pixels."""
-        assert self._embed is not None
-        pair = [mobilefacenet_rows(self._embed, images.clamp(-1, 1), points) for images in (outputs, sources)]
-        return (pair[0] * pair[1]).sum(1)

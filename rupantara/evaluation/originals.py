@@ -1,6 +1,7 @@
 """The photographs' crops that generated pictures are measured against, found in the faces table by id."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -8,7 +9,19 @@ import pyarrow as pa
 from rupantara import schema
 from rupantara.imaging import codec
 from rupantara.storage import manifest, tables
-from rupantara.types import Picture
+from rupantara.types import Keypoints, Picture
+
+
+class Original(NamedTuple):
+    """The crop of a face, and its five keypoints in pixels of it."""
+
+    picture: Picture
+    keypoints: Keypoints
+
+    def keypoints_at(self, side: int) -> Keypoints:
+        """Return the keypoints in pixels of the crop at another side."""
+        scale = side / self.picture.shape[0]
+        return ((self.keypoints + 0.5) * scale - 0.5).astype(np.float32)
 
 
 class Originals:
@@ -24,10 +37,21 @@ class Originals:
 
     def __call__(self, face_ids: Collection[str]) -> dict[str, Picture]:
         """Return the crops of these faces; those that the table has not, or rejected, are left out."""
+        rows = self._rows(face_ids, ("face_id", "image", "reject"))
+        return {row["face_id"]: codec.decode_jpeg(row["image"]) for row in rows}
+
+    def with_keypoints(self, face_ids: Collection[str]) -> dict[str, Original]:
+        """Return the same with their keypoints."""
+        rows = self._rows(face_ids, ("face_id", "image", "keypoints", "reject"))
+        return {
+            row["face_id"]: Original(
+                codec.decode_jpeg(row["image"]), np.array(row["keypoints"], np.float32).reshape(5, 2)
+            )
+            for row in rows
+        }
+
+    def _rows(self, face_ids: Collection[str], columns: Sequence[str]) -> Iterator[dict[str, Any]]:
         wanted = self._places.filter(schema.is_one_of("face_id", face_ids))
-        found: dict[str, Picture] = {}
         for number in wanted["file"].unique().to_pylist():
-            part = tables.read_file(self._uri, self._files[number], ("face_id", "image", "reject"))
-            rows = schema.where_id(part, face_ids)
-            found |= {row["face_id"]: codec.decode_jpeg(row["image"]) for row in rows.to_pylist()}
-        return found
+            part = tables.read_file(self._uri, self._files[number], columns)
+            yield from schema.where_id(part, face_ids).to_pylist()

@@ -1,21 +1,18 @@
 """Balanced species: how often each row is shown in one pass, so that every class counts alike."""
 
-import hashlib
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+
+from rupantara.storage.draws import draw
+
+__all__ = ["draw", "repeats", "show_times"]
 
 
 def repeats(counts: Mapping[str, int]) -> dict[str, float]:
     """Return how often a row of each class is shown in a pass: the mean class size over its own."""
     mean = sum(counts.values()) / max(len(counts), 1)
     return {name: mean / count for name, count in counts.items() if count}
-
-
-def draw(row_id: str, seed: int) -> float:
-    """Return a number in [0, 1) that depends on the id and the seed alone."""
-    digest = hashlib.blake2b(f"{seed}/{row_id}".encode(), digest_size=8).digest()
-    return int.from_bytes(digest, "big") / 2**64
 
 
 def show_times(ids: Sequence[str], classes: Sequence[str], factors: Mapping[str, float], seed: int) -> np.ndarray:

@@ -1,42 +1,102 @@
 """Photographs that are there twice, byte for byte: one of each stays, the others are rejected by name.
 
 A face's id is of its photograph's bytes, so two of a name would be one face to all that comes after; and of two paths, two rules
-may make two people, two species, a train and a test face.
+may make two people, two species, a train and a test face. Which photograph of equal ones stays: the first with an accepted face.
+What is rejected anyway keeps its own reason.
 """
 
+import hashlib
+import json
+import logging
+from collections import defaultdict
+from collections.abc import Collection, Iterator, Sequence
+
+import numpy as np
 import pyarrow as pa
 
 from rupantara import schema
+from rupantara.metrics import faces_table as of_faces
+from rupantara.storage import commits, parquet, parts, statistics
 
 COLUMNS = ("uri", "sha256", "reject")
 REASON = "duplicate"
+log = logging.getLogger(__name__)
+
+Place = tuple[int, int]
+"""A part, and a row of it."""
 
 
-class Duplicates:
-    """Which photograph of equal ones stays: the first with an accepted face. What is rejected anyway keeps its own reason."""
+def suspects(prints: Iterator[statistics.Arrays]) -> dict[Place, Place]:
+    """Return which accepted rows look like those of another photograph: place -> that of the first of the same bytes.
 
-    def __init__(self) -> None:
-        """Know of none."""
-        self._kept: dict[str, str] = {}
-
-    def add(self, rows: pa.Table) -> None:
-        """Take note of the next rows of a faces table, in the order of the photographs."""
-        for row in rows.select(COLUMNS).to_pylist():
-            if row["reject"] is None:
-                self._kept.setdefault(row["sha256"], row["uri"])
-
-    def of(self, rows: pa.Table) -> dict[int, str]:
-        """Return which accepted rows, of those that were added, are of another's bytes: row number -> the other's URI."""
-        listed = enumerate(rows.select(COLUMNS).to_pylist())
-        kept = {i: (row["uri"], self._kept[row["sha256"]]) for i, row in listed if row["reject"] is None}
-        return {i: first for i, (uri, first) in kept.items() if first != uri}
+    `prints` are those of `metrics.faces_table.prints`, in the order of the parts; some 20 bytes a face are held.
+    """
+    kept = [(number, one) for number, one in enumerate(prints) if of_faces.SHA in one and len(one[of_faces.SHA])]
+    if not kept:
+        return {}
+    shas, names, rows = (
+        np.concatenate([one[n] for _, one in kept]) for n in (of_faces.SHA, of_faces.URI, of_faces.ROW)
+    )
+    part = np.repeat([n for n, _ in kept], [len(one[of_faces.SHA]) for _, one in kept])
+    order = np.argsort(shas, kind="stable")
+    starts = np.flatnonzero(np.append(True, np.diff(shas[order]) != 0))
+    first = order[starts][np.searchsorted(starts, np.arange(len(order)), side="right") - 1]
+    other = names[order] != names[first]
+    pairs = sorted(zip(order[other].tolist(), first[other].tolist(), strict=True))
+    return {(int(part[i]), int(rows[i])): (int(part[j]), int(rows[j])) for i, j in pairs}
 
 
 def rejected(rows: pa.Table, duplicates: dict[int, str]) -> pa.Table:
-    """Return the table with these rows rejected."""
+    """Return the table with these rows rejected: row number -> the URI of the photograph that stays."""
     rejects = rows["reject"].to_pylist()
     for i, kept in duplicates.items():
         rejects[i] = {"stage": "read", "reason": REASON, "detail": f"the same bytes as {kept}"}
     at = rows.schema.get_field_index("reject")
     column = pa.array(rejects, schema.FACES.field("reject").type)
     return rows.set_column(at, rows.schema.field(at), column)
+
+
+def reject_duplicates(faces: str, paths: Sequence[str], tag: str, keep: Collection[str] = ()) -> dict[int, str]:
+    """Write the parts that hold duplicates anew, and return them: place among `paths` -> file.
+
+    A part keeps one content under one name, whoever writes it and when: the new ones are named after `tag`, and those that they
+    stand for are deleted, unless they are among those to `keep`, which readers still see.
+    """
+    marked: dict[int, dict[int, Place]] = defaultdict(dict)
+    for (part, row), first in suspects(_prints(faces, paths)).items():
+        marked[part][row] = first
+    name, found, out = hashlib.sha256(f"{tag} duplicates".encode()).hexdigest(), 0, {}
+    for part, rows in sorted(marked.items()):
+        table = parquet.read_file(faces, paths[part])
+        twice = _confirmed(faces, paths, table, rows)
+        if twice:
+            rows_in = json.loads(parquet.read_footer(faces, paths[part]).metadata[parts.COUNTS])["in"]
+            made = rejected(table, twice)
+            parts.write_part(faces, name, part, statistics.attach(made, of_faces.measure(made)), rows_in)
+            out[part] = parts.part_path(name, part)
+            found += len(twice)
+    for part in out.keys() - {i for i, path in enumerate(paths) if path in keep}:
+        parquet.delete(faces, paths[part])
+    if found:
+        log.info(
+            "%d faces are of photographs that are there under another name as well (duplicate); the rejects name it",
+            found,
+        )
+    return out
+
+
+def _prints(faces: str, paths: Sequence[str]) -> Iterator[statistics.Arrays]:
+    """Yield the prints that each part left, or takes them of its rows where it left none."""
+    for path, footer in zip(paths, commits.footers(faces, paths), strict=True):
+        left = statistics.attached(footer.metadata)
+        yield left.lists if left else of_faces.prints(parquet.read_file(faces, path, COLUMNS))
+
+
+def _confirmed(faces: str, paths: Sequence[str], table: pa.Table, rows: dict[int, Place]) -> dict[int, str]:
+    """Compare whole hashes with those of the first ones; return row number -> the first one's URI."""
+    firsts = {part: parquet.read_file(faces, paths[part], ("uri", "sha256")) for part in {p for p, _ in rows.values()}}
+    out = {}
+    for row, (part, first) in rows.items():
+        if table["sha256"][row] == firsts[part]["sha256"][first]:
+            out[row] = firsts[part]["uri"][first].as_py()
+    return out

@@ -10,10 +10,11 @@ from rupantara.faces.squares import cut, square_around
 from rupantara.models import age_sex, dense_face
 from rupantara.schema import EXPRESSIONS
 from rupantara.storage import weights
-from rupantara.types import Landmarks, Picture
+from rupantara.types import Picture
 
-MARGIN = 1.1
-"""Side of the square over the longer side of the box of the 68 points; at 1.5 the age is half as far off again."""
+MARGIN = 1.0
+"""Side of the square over the longer side of the detector's box. On 240 people of UTKFace the age is 4.9 years off with it, 5.6 at 1.1 and
+8.1 at 1.2; with the box of the 68 points, which are less steady, 5.4 at best. Expressions hardly depend on it."""
 
 
 @dataclass(frozen=True)
@@ -34,16 +35,16 @@ class Look:
 
 
 class Looks:
-    """Photograph and the 68 points of a face -> `Look`."""
+    """Photograph and the box (x, y, width, height) of a face -> `Look`."""
 
     def __init__(self, folder: str) -> None:
         """Load the networks from a folder, or the shipped ones."""
         self._expression = dense_face.expression_from(weights.arrays(folder, "face_expression"))
         self._age_sex = age_sex.from_published(weights.arrays(folder, "age_gender"))
 
-    def __call__(self, picture: Picture, landmarks: Landmarks) -> Look:
+    def __call__(self, picture: Picture, box: np.ndarray) -> Look:
         """Look at one face."""
-        shown = cut(picture, *square_around(landmarks, MARGIN), dense_face.SIDE)
+        shown = cut(picture, *square_around(np.stack([box[:2], box[:2] + box[2:]]), MARGIN), dense_face.SIDE)
         images = torch.from_numpy(shown)[None].permute(0, 3, 1, 2).float()
         with torch.inference_mode():
             expressions = self._expression(images).softmax(1)[0].numpy()

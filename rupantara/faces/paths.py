@@ -1,6 +1,7 @@
 """Domain, species, identity and attributes of a photograph from its path, by rules that a config can replace."""
 
 import re
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -46,13 +47,16 @@ def compile_rules(rules: tuple[str, ...]) -> tuple[re.Pattern[str], ...]:
     return tuple(compiled)
 
 
+def rule_of(path: str, rules: tuple[str, ...]) -> str:
+    """Return the rule that decides a path, "none" where none does."""
+    path = composed(path)
+    return next((rule.pattern for rule in compile_rules(rules) if rule.search(path)), "none")
+
+
 def count_by_rule(paths: Iterable[str], rules: tuple[str, ...]) -> dict[str, int]:
     """Count the paths that each rule decides: many under the last, catch-all rule hint at a wrong root folder."""
-    compiled = compile_rules(rules)
-    counts = dict.fromkeys((*rules, "none"), 0)
-    for path in paths:
-        counts[next((rule.pattern for rule in compiled if rule.search(composed(path))), "none")] += 1
-    return {rule: n for rule, n in counts.items() if n}
+    found = Counter(rule_of(path, rules) for path in paths)
+    return {rule: found[rule] for rule in (*rules, "none") if found[rule]}
 
 
 def is_animal(path: str, rules: tuple[str, ...] = DEFAULT_RULES) -> bool:

@@ -94,7 +94,7 @@ class FaceReader:
         measured = measure(aligned, found.keypoints, found.landmarks, found.points)
         measured |= {"num_faces": float(num_faces), "sureness": found.sureness}
         estimates = self._estimates and domain == "human" and found.landmarks is not None
-        look = self._looks(picture, found.landmarks) if estimates else None
+        look = self._looks(picture, found.box) if estimates else None
         return Face(found, domain, aligned, keypoints, carried[0], carried[1], measured, look)
 
     @cached_property

@@ -8,8 +8,8 @@ import numpy as np
 
 from rupantara import schema
 from rupantara.errors import Rejected
+from rupantara.faces.bounds import Bounds
 from rupantara.faces.paths import DEFAULT_RULES
-from rupantara.imaging import codec
 
 SEVERAL_FACES = ("subject", "all", "reject")
 """What becomes of a photograph with several faces: its subject is kept, or each face that passes, or none."""
@@ -18,24 +18,12 @@ PLAIN = ("happy", "angry", "surprised", "sad")
 """Expressions that a neutral face very unlikely has: joy, anger, surprise and sorrow (`001_…`, section 5.2)."""
 
 
-@dataclass(frozen=True)
-class CurateRules:
+@dataclass(frozen=True, kw_only=True)
+class CurateRules(Bounds):
     """Everything about curation that decides rows."""
 
     rules: tuple[str, ...] = DEFAULT_RULES
     size: int = 256
-    max_pixels: int = codec.MAX_PIXELS
-    min_interocular_px: float = 16.0
-    min_coverage: float = 0.35
-    min_sharpness: float = 0.0
-    min_brightness: float = 15.0
-    max_brightness: float = 245.0
-    min_chroma: float = 0.0
-    max_yaw: float = 60.0
-    max_pitch: float = 60.0
-    max_roll: float = 180.0
-    max_expression: float = 100.0
-    max_emotion: float = 1.0
     several_faces: str = "subject"
     people_among_animals: str = "keep"
     license: str = "unknown"

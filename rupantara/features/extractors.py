@@ -15,7 +15,7 @@ from rupantara import schema
 from rupantara.errors import UserError
 from rupantara.faces.arrays import to_images
 from rupantara.faces.chips import arcface_chip, ffhq_chip
-from rupantara.features import identity
+from rupantara.features import identity, region_features
 from rupantara.features.extractor import Decoded, Extractor, Source, Spec, decode
 from rupantara.features.textures import Crops, Textures, mean_sha256
 from rupantara.features.vggface_files import find_vggface, load_vggface, random_vggface
@@ -184,6 +184,7 @@ EXTRACTORS: dict[str, Callable[[Spec, Source], Extractor]] = {
     "vggface": VGGFaceEmbedding,
     "e4e": E4E,
     "vggface_random": VGGFaceEmbedding,
+    **dict.fromkeys(region_features.NETWORKS, region_features.RegionFeatures),
     "texture": Textures,
     "crop": Crops,
 }
@@ -216,6 +217,8 @@ def model_sha256(spec: Spec, source: Source) -> str:
         return hashlib.sha256(weights.load(source.weights, find_vggface(source.weights))).hexdigest()
     if spec.name == "e4e":
         return hashlib.sha256(weights.load(source.weights, "e4e")).hexdigest()
+    if spec.name in region_features.NETWORKS:
+        return region_features.model_sha256(spec, source)
     if spec.name == "texture":
         return mean_sha256(source.mean_landmarks)
     if spec.name == "crop":

@@ -26,7 +26,7 @@ class IdentityVectors:
         self._model = load_dlib_identity(source.weights).to(source.device, self._dtype)
         digest = model_sha256(source)
         field = schema.vector_field(NAME, dlib_identity.DIM, model_sha256=digest, normalized=True, dtype=stored)
-        self.columns = [field]
+        self.columns: list[pa.Field] = [field]
 
     def __call__(self, faces: Decoded) -> list[np.ndarray]:
         """Align each face to dlib's template and embed it."""

@@ -4,7 +4,6 @@ import hashlib
 from collections.abc import Sequence
 
 import numpy as np
-import pyarrow as pa
 
 from rupantara import schema
 from rupantara.errors import UserError
@@ -14,10 +13,9 @@ from rupantara.landmarks.spline import DegenerateError
 from rupantara.landmarks.texture import SIDE, rescale, texture_of
 from rupantara.types import Landmarks, Picture
 
-MEAN_COLUMNS = ("face_id", "domain", "split", "image", "landmarks", "reject")
 JPEG_QUALITY = 95
 MEAN = "mean_landmarks"
-"""Entry of a features table's manifest: 68 x 2 numbers, px of `landmarks.texture.SIDE`."""
+"""Entry of a features table's manifest: the mean landmarks that its textures are warped to."""
 PARENTS = "parents_of"
 """Entry of the manifest of morphs' features: the faces table that the morphs were made from."""
 
@@ -25,15 +23,6 @@ PARENTS = "parents_of"
 def mean_sha256(mean_landmarks: Sequence[float]) -> str:
     """Return what identifies a mean face; textures of another do not mix with its own."""
     return hashlib.sha256(np.asarray(mean_landmarks, np.float64).tobytes()).hexdigest()
-
-
-def scaled_landmarks(rows: pa.Table) -> np.ndarray:
-    """Return the landmarks of the train split's accepted humans in px of SIDE: float64 [n, 68, 2]."""
-    rows = schema.where(schema.accepted(rows), domain="human", split="train")
-    rows = rows.filter(rows["landmarks"].is_valid())
-    sides = np.array([codec.read_size(image)[0] for image in rows["image"].to_pylist()], np.float64)
-    points = schema.dense(rows["landmarks"], 68, 2).astype(np.float64)
-    return rescale(points, sides[:, None, None], SIDE) if len(points) else np.zeros((0, 68, 2))
 
 
 class Textures:

@@ -7,7 +7,7 @@ much as among people (the infinitesimal model; Barton et al., 2017). v is the va
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -52,8 +52,9 @@ class ChildRequest:
     """Two parents, and what children of theirs are wanted: `siblings` of them, from number `sibling` on.
 
     `dominance` in [-1, 1], 1 = the first parent alone: one number or numbers by the codec's groups. `edits` are as `age=-20`;
-    `age` is an age to be shown at. `surroundings` (hair, clothes, background, light) come from one parent, or from the mean of
-    people ("neutral"). With `parents` the parents' own reconstructions come first.
+    `age` is an age that all are shown at, `ages` are ages that the first of them is shown at beside. `surroundings` (hair, clothes,
+    background, light) come from one parent, or from the mean of people ("neutral"). With `parents` the parents' own
+    reconstructions come first.
     """
 
     first: Face
@@ -65,6 +66,7 @@ class ChildRequest:
     variation: float = 0.5
     edits: tuple[str, ...] = ()
     age: float | None = None
+    ages: tuple[float, ...] = ()
     surroundings: Place = "first"
     parents: bool = False
 
@@ -130,7 +132,8 @@ class ChildGenerator:
     def _check(self, request: ChildRequest) -> None:
         request.check()
         self._codec.layout.weigh(request.dominance)
-        names = [editing.parse(text)[0] for text in request.edits] + (["age"] if request.age is not None else [])
+        names = [editing.parse(text)[0] for text in request.edits]
+        names += ["age"] if request.age is not None or request.ages else []
         if names and self._edits is None:
             raise UserError("edits need a checkpoint of jobs.train_edits, none was given")
         for name in names:
@@ -180,23 +183,33 @@ class ChildGenerator:
         both = (request.first, request.second)
         out = []
         if request.parents:
-            out = [_Wanted("reconstruction", (f.face_id,), *known[f.face_id], {}, request.seed) for f in both]
-        for number in range(request.sibling, request.sibling + request.siblings):
-            tokens, boxes, drawn = self._child(request, number, known)
-            about = {
-                "sibling": number,
-                "dominance": request.dominance
-                if isinstance(request.dominance, int | float)
-                else dict(request.dominance),
-                "variation": request.variation,
-                "surroundings": request.surroundings,
-                "edits": list(request.edits),
-                **({"age": request.age} if request.age is not None else {}),
-                "dominance_drawn": drawn,
-            }
-            ids = (request.first.face_id, request.second.face_id)
-            out.append(_Wanted("child", ids, tokens, boxes, about, request.seed, both))
+            ids = [face.face_id for face in both]
+            for n, face in enumerate(both, 1):
+                about = {"parent_of": ids, "parent": n}
+                out.append(_Wanted("reconstruction", (face.face_id,), *known[face.face_id], about, request.seed))
+        numbers = range(request.sibling, request.sibling + request.siblings)
+        shown = [(request, number) for number in numbers]
+        shown += [(replace(request, age=age), request.sibling) for age in request.ages]
+        for asked, number in shown:
+            out.append(self._laid(asked, number, known))
         return out
+
+    def _laid(self, request: ChildRequest, number: int, known: Mapping[str, tuple[Tensor, Tensor]]) -> _Wanted:
+        """Lay out one child."""
+        tokens, boxes, drawn = self._child(request, number, known)
+        by_group = not isinstance(request.dominance, int | float)
+        about = {
+            "sibling": number,
+            "dominance": dict(request.dominance) if by_group else request.dominance,
+            "variation": request.variation,
+            "surroundings": request.surroundings,
+            "edits": list(request.edits),
+            **({"age": request.age} if request.age is not None else {}),
+            "dominance_drawn": drawn,
+        }
+        both = (request.first, request.second)
+        ids = (request.first.face_id, request.second.face_id)
+        return _Wanted("child", ids, tokens, boxes, about, request.seed, both)
 
     def _child(
         self, request: ChildRequest, number: int, known: Mapping[str, tuple[Tensor, Tensor]]

@@ -4,10 +4,9 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from rupantara.errors import UserError
-from rupantara.generation import loading
+from rupantara.generation import codecs
 from rupantara.models.blenders import ChildNet, ChildNetConfig
 from rupantara.models.codecs import LatentCodec
-from rupantara.models.codecs import region_vae as region_codec
 from rupantara.storage import checkpoints
 
 MODEL_TYPE = "blender"
@@ -29,21 +28,18 @@ def config_dict(config: ChildNetConfig, codec: str, codec_sha256: str) -> dict[s
 
 
 def load(uri: str, codec_uri: str) -> LoadedBlender:
-    """Load a complete checkpoint and the region VAE that its codes are of; UserError where it is another."""
+    """Load a complete checkpoint and the codec that its codes are of; UserError where it is another."""
     raw = checkpoints.read_config(uri, MODEL_TYPE)
     known = {f.name for f in fields(ChildNetConfig)}
     config = checkpoints.parse(uri, lambda: ChildNetConfig(**{k: v for k, v in raw["net"].items() if k in known}))
     net, sha256 = checkpoints.restore(uri, MODEL_TYPE, lambda: ChildNet(config))
-    if raw.get("codec") != region_codec.NAME:
+    name, found = codecs.name_of(codec_uri), codecs.sha256(codec_uri)
+    if (raw.get("codec"), raw.get("codec_sha256")) != (name, found):
         raise UserError(
-            f"{uri} must be of codes of {region_codec.NAME} to be loaded with one, got {raw.get('codec')!r}"
+            f"{uri} must be trained on codes of {codec_uri}, {name} {found[:12]}, got {raw.get('codec')}"
+            f" {str(raw.get('codec_sha256'))[:12]}"
         )
-    loaded = loading.load(codec_uri)
-    if raw.get("codec_sha256") != loaded.sha256:
-        raise UserError(
-            f"{uri} must be trained on codes of {codec_uri}, {loaded.sha256[:12]}, got {str(raw.get('codec_sha256'))[:12]}"
-        )
-    return LoadedBlender(net, region_codec.RegionVAECodec(loaded.model, net.moments, loaded.sha256), sha256)
+    return LoadedBlender(net, codecs.load(codec_uri, net.moments), sha256)
 
 
 def untrained(kind: str, codec: LatentCodec) -> LoadedBlender:

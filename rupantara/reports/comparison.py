@@ -55,7 +55,7 @@ def shown(values: Sequence[float], digits: int) -> str:
 
 def distances(real: pa.Table, made: pa.Table) -> list[str]:
     """Return the Fréchet and the kernel distance of two sets of feature rows, or empty strings where there are none."""
-    sets = [np.array([r for r in t["features"].to_pylist() if r], np.float64) for t in (real, made)]
+    sets = [schema.dense(t["squeezenet"].drop_null(), 512).astype(np.float64) for t in (real, made)]
     if min(len(s) for s in sets) < 2:
         return ["", ""]
     stats = [GaussianStats.update(s) for s in sets]
@@ -72,8 +72,8 @@ HEADER = (
 
 def table_rows(uri: str) -> list[list[str]]:
     """Return the rows of the main table, one a method, under HEADER."""
-    found, rows = manifest.require(uri, "comparison"), Rows(tables.read(uri, schema="comparison"))
-    source, out = rows.of("", "source"), []
+    found, rows = manifest.require(uri, "metrics"), Rows(tables.read(uri, schema="metrics"))
+    source, out = rows.of("source", "source"), []
     for name, about in found.extra["methods"].items():
         made = rows.of(name, "reconstruction")
         numbers = [shown(made[measure].to_pylist(), digits) for measure, (_, digits) in MEASURES.items()]
@@ -94,7 +94,7 @@ def attribute(table: pa.Table, name: str) -> list[str]:
 
 def group_tables(uri: str) -> list[Table]:
     """Tell each group's errors by method, with the group's share of the train faces (`003_…`, 5.3)."""
-    found, rows = manifest.require(uri, "comparison"), Rows(tables.read(uri, schema="comparison"))
+    found, rows = manifest.require(uri, "metrics"), Rows(tables.read(uri, schema="metrics"))
     names, out = list(found.extra["methods"]), []
     for name, trained in sorted(found.extra["train_attributes"].items()):
         if not 1 < len(trained) <= MOST_VALUES:
@@ -126,10 +126,10 @@ def strip(data: bytes) -> list[Picture]:
 
 def sheets(uri: str) -> list[Figure]:
     """Show reconstructions side by side, variations of one face, and samples."""
-    found, table = manifest.require(uri, "comparison"), tables.read(uri, schema="comparison")
+    found, table = manifest.require(uri, "metrics"), tables.read(uri, schema="metrics")
     rows = Rows(table.filter(pc.field("image").is_valid()))
     names = list(found.extra["methods"])
-    source = [strip(image)[0] for image in rows.of("", "source")["image"].to_pylist()]
+    source = [strip(image)[0] for image in rows.of("source", "source")["image"].to_pylist()]
 
     def pictures(method: str, kind: str, mode: str = "") -> list[list[Picture]]:
         return [strip(image) for image in rows.of(method, kind, mode)["image"].to_pylist()]
@@ -156,7 +156,7 @@ def _png(lines: Sequence[Sequence[Picture]], titles: Sequence[str] = ()) -> byte
 
 def section(uri: str) -> Section:
     """Build the report's section."""
-    found = manifest.require(uri, "comparison")
+    found = manifest.require(uri, "metrics")
     config: dict[str, Any] = found.recipe.config
     extra = found.extra
     judged = (

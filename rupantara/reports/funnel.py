@@ -1,72 +1,51 @@
 """Where photographs fell: counts by species and group, what was not judged, and what the rejects of each reason look like."""
 
 from collections import Counter, defaultdict
-from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from rupantara import schema
 from rupantara.errors import Rejected
 from rupantara.imaging import codec
+from rupantara.metrics.faces_table import ACCEPTED, COLUMNS, Fallen, fallen, measure
+from rupantara.reports import html
 from rupantara.reports.grids import grid
 from rupantara.reports.html import Figure, Section, Table
 from rupantara.storage import manifest, tables, uris
 from rupantara.storage.manifest import Manifest
 from rupantara.types import Picture
 
-ACCEPTED = "accepted"
-MOST_VALUES = 12
-"""Attributes with more values than this (ages, say) get no table."""
-
 TILES, TILES_ACROSS, SIDE = 24, 12, 104
 
 
-@dataclass
-class Counts:
-    """What one pass over the table counts, and the first rejects of each reason."""
+@dataclass(frozen=True)
+class Example:
+    """A reject that is shown, and the file that its row is in."""
 
-    by_species: dict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
-    by_attribute: dict[str, dict[str, Counter[str]]] = field(
-        default_factory=lambda: defaultdict(lambda: defaultdict(Counter))
-    )
-    splits: Counter[tuple[str, str]] = field(default_factory=Counter)
-    unjudged: Counter[str] = field(default_factory=Counter)
-    examples: dict[str, list[dict[str, Any]]] = field(default_factory=lambda: defaultdict(list))
-
-    @property
-    def reasons(self) -> list[str]:
-        """Return the reasons, the commonest first."""
-        total = sum(self.by_species.values(), Counter[str]())
-        return [reason for reason, _ in total.most_common() if reason != ACCEPTED]
-
-    def add(self, row: dict[str, Any]) -> None:
-        """Count one row."""
-        outcome = row["reject"]["reason"] if row["reject"] else ACCEPTED
-        self.by_species[row["species"] or "unknown"][outcome] += 1
-        for pair in row["attributes"] or ():
-            name, value = pair["name"], pair["value"]
-            if len(self.by_attribute[name]) <= MOST_VALUES:
-                self.by_attribute[name][value][outcome] += 1
-        if outcome == ACCEPTED:
-            self.splits[row["domain"], row["split"]] += 1
-            self.unjudged.update(name for name, value in (row["quality"] or {}).items() if value is None)
-        elif len(self.examples[outcome]) < TILES:
-            self.examples[outcome].append(row)
+    file: str
+    face_id: str
+    uri: str
+    detail: str
 
 
-COLUMNS = ("face_id", "uri", "domain", "species", "attributes", "quality", "split", "reject")
-
-
-def count(faces: str) -> Counts:
-    """Read a faces table file by file."""
-    counts = Counts()
+def examples(faces: str, reasons: Collection[str]) -> dict[str, list[Example]]:
+    """Find the first rejects of each reason, reading files only until there are enough."""
+    found: dict[str, list[Example]] = {reason: [] for reason in reasons}
     for file in manifest.require(faces, "faces").data:
-        for row in tables.read_file(faces, file.path, COLUMNS).to_pylist():
-            counts.add(row | {"file": file.path})
-    return counts
+        wanted = [reason for reason, rows in found.items() if len(rows) < TILES]
+        if not wanted:
+            break
+        rows = tables.read_file(faces, file.path, ("face_id", "uri", "reject"))
+        for row in rows.filter(pc.field("reject", "reason").isin(pa.array(wanted))).to_pylist():
+            of_reason = found[row["reject"]["reason"]]
+            if len(of_reason) < TILES:
+                of_reason.append(Example(file.path, row["face_id"], row["uri"], row["reject"]["detail"]))
+    return found
 
 
 def _table(caption: str, name: str, groups: dict[str, Counter[str]], reasons: Sequence[str]) -> Table:
@@ -82,9 +61,18 @@ def mark(found: Manifest) -> str:
     return f"{found.fingerprint[:16]}-{len(found.extra.get('retried', []))}"
 
 
+def write(faces: str, found: Manifest) -> list[str]:
+    """Write report.html beside the table, unless it is there already; return what to say of it."""
+    uri = uris.join(faces, "report.html")
+    if not uris.exists(uri) or mark(found).encode() not in uris.read_bytes(uri):
+        uris.write_bytes(uri, html.render("Curation", [section(faces)]))
+    return [f"report: {uri}"]
+
+
 def section(faces: str) -> Section:
     """Build the report's section; in = accepted + rejected in every row of every table."""
-    found, counts = manifest.require(faces, "faces"), count(faces)
+    found = manifest.require(faces, "faces")
+    counts = fallen(tables.statistics_of(faces, measure, COLUMNS))
     rejected = sum(found.counts["rejected"].values())
     summary = f"{found.counts['in']} in = {found.counts['accepted']} accepted + {rejected} rejected."
     note = (
@@ -93,32 +81,34 @@ def section(faces: str) -> Section:
     )
     unjudged = [[name, n, found.counts["accepted"]] for name, n in sorted(counts.unjudged.items())]
     split_rows = [[d, *(counts.splits[d, s] for s in schema.SPLITS)] for d in sorted({d for d, _ in counts.splits})]
-    groups = {k: v for k, v in sorted(counts.by_attribute.items()) if 1 < len(v) <= MOST_VALUES}
     shown = [
         _table("By species", "species", counts.by_species, counts.reasons),
-        *(_table(f"By {name} (as the path says)", name, by, counts.reasons) for name, by in groups.items()),
+        *(
+            _table(f"By {name} (as the path says)", name, by, counts.reasons)
+            for name, by in sorted(counts.by_attribute.items())
+        ),
         Table("Accepted faces by split (no identity is in two)", ["domain", *schema.SPLITS], split_rows),
         Table("Not judged: accepted without this measure", ["measure", "faces", "of"], unjudged),
     ]
     return Section("Photographs", [summary, note], shown, sheets(faces, counts))
 
 
-def sheets(faces: str, counts: Counts) -> list[Figure]:
+def sheets(faces: str, counts: Fallen) -> list[Figure]:
     """Show the first rejects of each reason: the aligned crop where there is one, else the photograph."""
+    found = examples(faces, counts.reasons)
     wanted: dict[str, list[str]] = defaultdict(list)
-    for row in (row for rows in counts.examples.values() for row in rows):
-        wanted[row["file"]].append(row["face_id"])
+    for row in (row for rows in found.values() for row in rows):
+        wanted[row.file].append(row.face_id)
     crops: dict[str, Picture] = {}
     for file, ids in wanted.items():
         chosen = tables.read_file(faces, file, ("face_id", "image")).filter(schema.is_one_of("face_id", ids))
         crops |= {r["face_id"]: codec.decode_jpeg(r["image"]) for r in chosen.to_pylist() if r["image"]}
     figures = []
-    for reason in counts.reasons:
-        rows = counts.examples[reason]
-        tiles = [crops[r["face_id"]] if r["face_id"] in crops else photograph(r["uri"]) for r in rows]
+    for reason, rows in found.items():
+        tiles = [crops[r.face_id] if r.face_id in crops else photograph(r.uri) for r in rows]
         lines = [tiles[i : i + TILES_ACROSS] for i in range(0, len(tiles), TILES_ACROSS)]
         total = sum(by[reason] for by in counts.by_species.values())
-        example = f"; for example: {rows[0]['reject']['detail']}" if rows[0]["reject"]["detail"] else ""
+        example = f"; for example: {rows[0].detail}" if rows[0].detail else ""
         caption = f"{reason}: {len(rows)} of {total}{example}"
         figures.append(Figure(caption, codec.encode_jpeg(grid(lines, side=SIDE), 88)))
     return figures

@@ -56,11 +56,21 @@ def _photograph(uri: str) -> Picture | None:
 
 
 def title_of(row: Mapping[str, Any]) -> str:
-    """Return what a picture is called beside others of its face: the species of a hybrid, the number of a variation, else its kind."""
+    """Return what a picture is called beside others of its face: a hybrid's species, a variation's number, a child's, else its kind."""
     if row["kind"] == "hybrid":
         return str(row["species"])
-    number = json.loads(row["parameters"]).get("number")
+    told = json.loads(row["parameters"])
+    if row["kind"] == "child":
+        return f"child-{told.get('sibling', 0):03d}" + (f"-age-{told['age']:g}" if "age" in told else "")
+    if "parent" in told:
+        return f"parent-{told['parent']}"
+    number = told.get("number")
     return str(row["kind"]) if number is None else f"{row['kind']}-{number:03d}"
+
+
+def family_of(row: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the faces that a picture is shown with: its own, or of a parent's reconstruction both parents."""
+    return tuple(json.loads(row["parameters"]).get("parent_of") or row["face_ids"])
 
 
 def write_sheet(generated: str, sources: Sources, most: int, side: int = 128) -> str:
@@ -70,7 +80,7 @@ def write_sheet(generated: str, sources: Sources, most: int, side: int = 128) ->
     pictures = sources.of(told)
     made: dict[tuple[str, ...], dict[str, Picture]] = {}
     for row in rows:
-        made.setdefault(tuple(row["face_ids"]), {})[title_of(row)] = codec.decode_jpeg(row["image"])
+        made.setdefault(family_of(row), {})[title_of(row)] = codec.decode_jpeg(row["image"])
     nobody = list(made.pop((), {}).values())
     lines = [nobody[i : i + ACROSS] for i in range(0, len(nobody), ACROSS)]
     titles: list[str] = []
@@ -95,7 +105,7 @@ def first_faces(generated: str, most: int) -> list[dict[str, Any]]:
     faces: set[tuple[str, ...]] = set()
     for part in tables.read_parts(generated, columns, schema="generated"):
         for row in schema.accepted(part).to_pylist():
-            key = tuple(row["face_ids"])
+            key = family_of(row)
             if (key in faces or len(faces) < most) and (key or len(found) < most * ACROSS):
                 faces.add(key)
                 found.append(row)

@@ -73,7 +73,7 @@ def shown(values: Sequence[float | None], digits: int) -> str:
 
 def by_method(uri: str) -> dict[str, pa.Table]:
     """Return the rows of each method, in the order of the faces; `source` among them."""
-    table = tables.read(uri, schema="inversions").sort_by("face_id")
+    table = tables.read(uri, schema="metrics").sort_by("face_id")
     there = set(table["method"].to_pylist())
     names = ["source", *(name for name in TITLES if name in there)]
     return {name: schema.where(table, method=name) for name in names}
@@ -241,7 +241,7 @@ def judged_text(about: dict[str, Any], group: int) -> list[str]:
 
 def section(uri: str) -> Section:
     """Build the report's section."""
-    found, rows = manifest.require(uri, "inversions"), by_method(uri)
+    found, rows = manifest.require(uri, "metrics"), by_method(uri)
     about: dict[str, Any] = found.extra
     count, baselines = rows["source"].num_rows, about["baselines"]
     text = [

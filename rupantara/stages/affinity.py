@@ -1,78 +1,122 @@
-"""Features to affinity: how near each region of each face is to each species."""
+"""Features to affinity: how near each region of each face is to each species, and the sums that reports are made of."""
 
-from typing import Protocol
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
 
 from rupantara import schema
-from rupantara.bank.affinity import EXACT_ROWS, mean_affinity, percentile_of_counts, percentile_of_top, top_needed
-from rupantara.bank.alignment import HUMAN, Alignment
-from rupantara.bank.hits import Hits
+from rupantara.bank.face_groups import Groups
+from rupantara.bank.measures import Best, compare
+from rupantara.bank.reference import Reference
+from rupantara.bank.spaces import Space
 from rupantara.landmarks.regions import REGIONS
-from rupantara.metrics.cosine import unit
+from rupantara.metrics import hashed_weights
+from rupantara.metrics.affinity_sums import ALL, MEASURES, REPLICATES, AffinitySums
+from rupantara.metrics.hashed_weights import poisson_weights
 from rupantara.types import Vectors
 
+FACE = "face"
+"""Factor of the bootstrap's weights of faces; the reference's members are the other factor."""
 
-class AffinityBank(Protocol):
-    """What affinity needs of a bank."""
 
-    @property
-    def alignment(self) -> Alignment:
-        """Return how codes of the two domains are brought into one space."""
-        ...
+@dataclass(frozen=True)
+class MapOptions:
+    """Best members kept of each group; bootstrap draws; share of faces whose placements are summed; seed of the weights."""
 
-    def search(self, queries: Vectors, region: str, k: int, species: str = "", *, vectors: bool = True) -> Hits:
-        """Find the k best features."""
-        ...
-
-    def histogram(self, queries: Vectors, region: str, species: str) -> np.ndarray:
-        """Count cosines with all features of a species."""
-        ...
-
-    def species_means(self, region: str) -> tuple[list[str], Vectors, np.ndarray]:
-        """Return species, mean unit vectors and counts."""
-        ...
+    top: int = 3
+    replicates: int = REPLICATES
+    placed_share: float = 1.0
+    seed: int = 0
 
 
 class MapAffinity:
-    """Batch of features -> batch of `schema.AFFINITY`: one row a face, region and species."""
+    """Batch of features -> batch of `schema.AFFINITY`, a row for each face, region and group of the reference, and its sums."""
 
-    def __init__(self, bank: AffinityBank, chosen: frozenset[str], region_dim: int, top: int = 5) -> None:
-        """Map the chosen face ids, keeping the `top` nearest features of each species."""
-        self._bank, self._dim, self._top, self._chosen = bank, region_dim, top, chosen
+    def __init__(
+        self,
+        reference: Reference,
+        space: Space,
+        column: str,
+        groups: Groups,
+        options: MapOptions = MapOptions(),
+        wanted: Mapping[str, str] | None = None,
+        chosen: frozenset[str] | None = None,
+    ) -> None:
+        """Map the faces whose columns have the `wanted` values (`domain`, `split`), of these only the `chosen` ids where some are named."""
+        self._reference, self._space, self._column = reference, space, column
+        self._groups, self._options, self._wanted = groups, options, dict(wanted or {})
+        self._chosen = chosen
 
     def __call__(self, batch: pa.Table) -> pa.Table:
-        """Map the chosen faces of the batch that have a vector."""
-        rows = schema.whole(schema.where_id(batch, self._chosen), "regions_mu")
-        codes = schema.dense(rows["regions_mu"], len(REGIONS), self._dim)
-        ids = rows["face_id"].to_pylist()
-        parts = [self._region(ids, codes[:, i], region) for i, region in enumerate(REGIONS)] if ids else []
-        return pa.concat_tables(parts) if parts else schema.AFFINITY.empty_table()
+        """Map the wanted faces of the batch."""
+        return self.map(batch)[0]
 
-    def _region(self, ids: list[str], codes: np.ndarray, region: str) -> pa.Table:
-        queries, _ = unit(self._bank.alignment.align(codes, HUMAN, region))
-        names, means, counts = self._bank.species_means(region)
-        mean = mean_affinity(queries, means)
-        tables = []
-        for i, (species, count) in enumerate(zip(names, counts, strict=True)):
-            few = count <= EXACT_ROWS
-            most = max(top_needed(int(count)) if few else 1, self._top)
-            hits = self._bank.search(queries, region, most, species, vectors=False)
-            high = percentile_of_top(hits.scores, int(count)) if few else self._percentile(queries, region, species)
-            found = np.isfinite(hits.scores[:, : self._top])
-            columns = {
-                "face_id": ids,
-                "region": [region] * len(ids),
-                "species": [species] * len(ids),
-                "mean": mean[:, i].astype(np.float32),
-                "max": hits.scores[:, 0],
-                "percentile_95": high.astype(np.float32),
-                "top_ids": [row[ok].tolist() for row, ok in zip(hits.ids[:, : self._top], found, strict=True)],
-                "top_scores": [row[ok].tolist() for row, ok in zip(hits.scores[:, : self._top], found, strict=True)],
-            }
-            tables.append(pa.table(columns, schema=schema.AFFINITY))
-        return pa.concat_tables(tables)
+    def map(self, batch: pa.Table) -> tuple[pa.Table, AffinitySums]:
+        """Return rows and sums of the wanted faces; those without a vector are left out."""
+        rows = schema.where(batch, **self._wanted)
+        rows = rows if self._chosen is None else schema.where_id(rows, self._chosen)
+        rows = schema.whole(rows, self._column)
+        dim = rows.schema.field(self._column).type.list_size // len(REGIONS)
+        codes = schema.dense(rows[self._column], len(REGIONS), dim)
+        domains = np.array(rows["domain"].to_pylist(), object)
+        return self.map_codes(rows["face_id"].to_pylist(), codes, domains)
 
-    def _percentile(self, queries: Vectors, region: str, species: str) -> np.ndarray:
-        return percentile_of_counts(self._bank.histogram(queries, region, species))
+    def map_codes(self, ids: Sequence[str], codes: Vectors, domains: np.ndarray) -> tuple[pa.Table, AffinitySums]:
+        """Return rows and sums of faces by their codes [n, 5, dim] and domains [n]."""
+        units = np.zeros((len(ids), len(REGIONS), self._reference.vectors.shape[2]), np.float32)
+        for domain in sorted(set(domains.tolist())):
+            units[domains == domain] = self._space.units(codes[domains == domain], domain)
+        return self.map_units(ids, units)
+
+    def map_units(self, ids: Sequence[str], units: Vectors) -> tuple[pa.Table, AffinitySums]:
+        """Return rows and sums of faces by their unit vectors [n, 5, dim] in the space."""
+        ref = self._reference
+        owners = [self._groups.owner.get(name, name) for name in ids]
+        own = [o if o in ref.place else i for i, o in zip(ids, owners, strict=True)]
+        placed = hashed_weights.chosen(ids, self._options.placed_share, "placed")
+        found = compare(units, ref, own, self._options.top, placed)
+        weights = poisson_weights(owners, self._options.replicates, FACE, self._options.seed)
+        members = self._members(ids)
+        sums = AffinitySums.update(found.cells, weights, members, found.scores, found.places, int(placed.sum()))
+        return affinity_rows(ids, ref, found.cells, found.best), sums
+
+    def _members(self, ids: Sequence[str]) -> dict[str, np.ndarray]:
+        found = [frozenset(self._groups.groups.get(name, ())) for name in ids]
+        names = sorted(set().union(*found) - {ALL}) if found else []
+        return {name: np.array([name in one for one in found]) for name in names}
+
+
+OWN_FACES = 60
+"""Animals of each species whose nearness to their own species is measured, as calibration."""
+
+
+def own_species(ref: Reference, space: Space) -> AffinitySums:
+    """Measure the reference's animals against their own and other species, each without itself; groups `species=NAME`."""
+    animals = range(len(ref.species))
+    groups = {ref.ids[i]: (f"species={ref.groups[g]}",) for i, g in enumerate(ref.group.tolist()) if g in animals}
+    chosen = [i for low, high in ref.ranges[: len(animals)] for i in range(low, min(high, low + OWN_FACES))]
+    mapping = MapAffinity(ref, space, "", Groups({}, groups), MapOptions(top=1, placed_share=0))
+    return mapping.map_units([ref.ids[i] for i in chosen], ref.vectors[:, chosen].transpose(1, 0, 2))[1]
+
+
+def affinity_rows(ids: Sequence[str], ref: Reference, cells: np.ndarray, best: Best) -> pa.Table:
+    """Lay out the table: faces, then regions, then groups."""
+    n, regions, groups, _ = cells.shape
+    at = np.arange(n * regions * groups)
+    names = np.array(ids, object)
+    region = pa.DictionaryArray.from_arrays(pa.array(at // groups % regions, pa.int8()), pa.array(REGIONS))
+    species = pa.DictionaryArray.from_arrays(pa.array(at % groups, pa.int16()), pa.array(ref.groups))
+    flat = cells.reshape(-1, len(MEASURES))
+    columns = [pa.array(names[at // (regions * groups)], pa.string()), region, species]
+    columns += [pa.array(flat[:, i], pa.float32(), from_pandas=True) for i in range(len(MEASURES))]
+    there = best.positions.reshape(len(at), best.positions.shape[-1]) >= 0
+    offsets = pa.array(np.concatenate([[0], there.sum(1).cumsum()]), pa.int32())
+    members = pa.array(np.array(ref.ids, object), pa.string())
+    found = members.take(pa.array(best.positions.reshape(len(at), best.positions.shape[-1])[there]))
+    columns.append(pa.ListArray.from_arrays(offsets, found))
+    columns.append(
+        pa.ListArray.from_arrays(offsets, pa.array(best.scores.reshape(len(at), best.scores.shape[-1])[there]))
+    )
+    return pa.table(columns, schema=schema.AFFINITY)

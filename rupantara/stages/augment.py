@@ -7,11 +7,11 @@ from dataclasses import dataclass
 import faiss
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from rupantara import schema
 from rupantara.errors import Rejected, UserError
 from rupantara.faces.measure import measure
+from rupantara.faces.morph_pools import SPLIT, PoolFile, parents
 from rupantara.imaging import codec
 from rupantara.landmarks import align
 from rupantara.landmarks.morph import Morph, morph
@@ -20,7 +20,6 @@ from rupantara.storage import tables
 from rupantara.training.choice import distinct
 
 PARENT_COLUMNS = ("face_id", "license", "domain", "identity", "attributes", "landmarks", "quality", "split", "reject")
-SPLIT = "train"
 """Only faces of this split are parents, so that no held-out face leaks into training."""
 
 
@@ -36,24 +35,6 @@ class AugmentRules:
     size: int = 256
     jpeg_quality: int = 95
     seed: int = 0
-
-
-@dataclass(frozen=True)
-class PoolFile:
-    """A file of the faces table, and the file of the features table with its faces' vectors ("" without)."""
-
-    faces: str
-    features: str = ""
-
-
-def parents(table: pa.Table, max_yaw: float) -> pa.Table:
-    """Keep the rows that may be parents: accepted humans of the train split with 68 points, turned by at most `max_yaw`.
-
-    Landmarks of faces turned further drift, and their morphs show it.
-    """
-    table = schema.where(schema.accepted(table), domain="human", split=SPLIT)
-    yaw = pc.field("quality", "yaw")
-    return table.filter(pc.field("landmarks").is_valid() & (yaw >= -max_yaw) & (yaw <= max_yaw))
 
 
 class Pool:

@@ -72,7 +72,9 @@ class CuratePhotos:
 
     def _read(self, path: str) -> bytes | Rejected:
         try:
-            return uris.read_bytes(uris.join(self._photos, path))
+            return uris.read_bytes(uris.join(self._photos, path), self._rules.max_bytes)
+        except uris.TooLargeError:
+            return Rejected("read", "too_large", f"the file is over {self._rules.max_bytes} bytes")
         except (OSError, ValueError) as error:
             gone = isinstance(error, FileNotFoundError | PermissionError | IsADirectoryError | ValueError)
             if not gone and not uris.is_local(self._photos):
@@ -93,7 +95,9 @@ class CuratePhotos:
             if source is None:
                 raise Rejected("path", "no_rule", shown)
             row |= self._origin_columns(source, digest)
-            picture = codec.decode(data, self._rules.max_pixels)
+            picture, remark = codec.read(data, self._rules.max_pixels)
+            if remark:
+                row["attributes"] = [*row["attributes"], {"name": "remark", "value": remark}]
             found = self._reader.find(picture, source.domain, self._known.get(path) if points is None else points)
         except Rejected as reason:
             return [row | {"reject": reason.as_row()}]

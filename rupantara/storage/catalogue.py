@@ -98,7 +98,7 @@ CATALOGUE = {
             "rupantara.faces.animal_network.load_network",
             (),
             "animal_landmarks.safetensors",
-            "8855ee8045183d57304e7e0c6658981a32438cbe4f69cc443d3208ccf325aeb7",
+            "5bf8b2cc2a44217fc4a91f32af28e5a718c5afd1d9119a917cb1bb803945aed5",
         ),
         *(
             Entry(

@@ -5,6 +5,7 @@ import csv
 import io
 
 from rupantara.errors import UserError
+from rupantara.storage import uris
 
 MARKS = ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be"))
 """Byte-order marks and what they say; without one a file is UTF-8."""
@@ -40,3 +41,8 @@ def _first_cell(line: str) -> str:
     delimiter = next((d for d in DELIMITERS if d in line), ",")
     row = next(csv.reader(io.StringIO(line.strip()), delimiter=delimiter, skipinitialspace=True), [])
     return row[0].strip().strip("'\"").strip() if row else ""
+
+
+def named(flag: str) -> list[str]:
+    """Return the ids that a flag names: itself, or those of the list @PATH."""
+    return parse(uris.read_bytes(flag[1:]), flag[1:]) if flag.startswith("@") else [flag]

@@ -7,7 +7,7 @@ from typing import Any
 
 from rupantara.errors import MissingError, RefusedError, UserError
 from rupantara.schema import version_of
-from rupantara.storage import uris
+from rupantara.storage import parquet, uris
 from rupantara.storage.recipe import Recipe
 
 NAME = "manifest.json"
@@ -166,4 +166,4 @@ def commit(uri: str, manifest: Manifest, running: Manifest | None = None, *, kee
         kept = {f.path for f in manifest.files}
         for stale in old.files:
             if stale.path not in kept:
-                uris.delete(uris.join(uri, stale.path))
+                parquet.delete(uri, stale.path)

@@ -13,6 +13,7 @@ from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import pyarrow.fs as pafs
 
@@ -97,16 +98,27 @@ def read_bytes(uri: str, max_bytes: int | None = None) -> bytes:
     Raise OSError for a local pipe, socket or device, whose reading might never end, and TooLargeError for a file of more
     than `max_bytes`, of which no more than that is ever held.
     """
-    fs, path = resolve(uri)
-    if is_local(uri):
-        kind = os.stat(path).st_mode
-        if not stat.S_ISREG(kind) and not stat.S_ISDIR(kind):
-            raise OSError(f"{path} is a pipe, socket or device, not a file")
-    with Path(path).open("rb") if is_local(uri) else fs.open_input_stream(path) as stream:
+    with _opened(uri) as stream:
         data = stream.read() if max_bytes is None else stream.read(max_bytes + 1)
     if max_bytes is not None and len(data) > max_bytes:
         raise TooLargeError(f"{uri} is over {max_bytes} bytes")
     return data
+
+
+def read_head(uri: str, num_bytes: int) -> bytes:
+    """Read at most the first `num_bytes` bytes of a file; raise OSError for a local pipe, socket or device."""
+    with _opened(uri) as stream:
+        return stream.read(num_bytes)
+
+
+def _opened(uri: str) -> Any:
+    fs, path = resolve(uri)
+    if not is_local(uri):
+        return fs.open_input_stream(path)
+    kind = os.stat(path).st_mode
+    if not stat.S_ISREG(kind) and not stat.S_ISDIR(kind):
+        raise OSError(f"{path} is a pipe, socket or device, not a file")
+    return Path(path).open("rb")
 
 
 def write_bytes(uri: str, data: bytes, *, if_absent: bool = False) -> None:
@@ -157,6 +169,19 @@ def delete(uri: str) -> None:
         fs.delete_file(path)
 
 
+def move(uri: str, to: str) -> None:
+    """Move one file within a place; nothing happens when it is there already and here no more."""
+    fs, path = resolve(uri)
+    target = resolve(to)[1]
+    if is_local(to):
+        Path(target).parent.mkdir(parents=True, exist_ok=True)
+    try:
+        fs.move(path, target)
+    except FileNotFoundError:
+        if not exists(to):
+            raise
+
+
 def list_files(uri: str, *, recursive: bool = True) -> list[FileEntry]:
     """List the files below a folder, sorted by path; an absent folder has none. Links that lead nowhere are listed."""
     fs, root = resolve(uri)
@@ -169,13 +194,34 @@ def list_files(uri: str, *, recursive: bool = True) -> list[FileEntry]:
     return sorted(entries, key=lambda entry: entry.path)
 
 
+def walk(uri: str) -> Iterator[FileEntry]:
+    """Yield the files below a folder, sorted by path, as they are listed: of a million no list is held."""
+    root = resolve(uri)[1]
+    yield from _walk_local(Path(root), True) if is_local(uri) else _walk_s3(root)
+
+
+def _walk_s3(root: str) -> Iterator[FileEntry]:
+    import boto3
+
+    bucket, _, prefix = root.partition("/")
+    prefix = f"{prefix}/" if prefix else ""
+    pages = boto3.client("s3").get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
+    for page in pages:
+        for found in page.get("Contents", ()):
+            if not found["Key"].endswith("/"):
+                time = found["LastModified"]
+                mtime_ns = int(time.replace(microsecond=0).timestamp()) * 10**9 + time.microsecond * 1000
+                yield FileEntry(found["Key"].removeprefix(prefix), found["Size"], mtime_ns)
+
+
 def _walk_local(
     folder: Path, recursive: bool, prefix: str = "", above: frozenset[str] = frozenset()
 ) -> Iterator[FileEntry]:
-    """Follow links to folders, but not into a folder that is already open above (a loop)."""
+    """Follow links to folders, but not into a folder that is already open above (a loop); sorted by path."""
     here = above | {os.path.realpath(folder)}
     with os.scandir(folder) if folder.is_dir() else contextlib.nullcontext([]) as entries:
-        for entry in entries:
+        # A folder stands where its files' paths do: after `a.jpg` comes what is in `a`, because "." is before "/".
+        for entry in sorted(entries, key=_place_of):
             path = prefix + entry.name
             try:
                 found = entry.stat()
@@ -188,11 +234,33 @@ def _walk_local(
                 yield from _walk_local(Path(entry.path), recursive, f"{path}/", here)
 
 
+def _place_of(entry: os.DirEntry[str]) -> str:
+    with contextlib.suppress(OSError):
+        return f"{entry.name}/" if entry.is_dir() else entry.name
+    return entry.name
+
+
+class FilesHash:
+    """Hash of names, sizes and times of listed files: the identity of a folder that nobody wrote a manifest for."""
+
+    def __init__(self) -> None:
+        """Begin with no file."""
+        self._digest = hashlib.sha256()
+
+    def add(self, entry: FileEntry) -> None:
+        """Take the next file, in the order of paths."""
+        self._digest.update(f"{entry.path}\0{entry.size}\0{entry.mtime_ns}\n".encode("utf-8", "surrogateescape"))
+
+    def hexdigest(self) -> str:
+        """Return the hash of those so far."""
+        return self._digest.hexdigest()
+
+
 def fingerprint_files(entries: list[FileEntry]) -> str:
-    """Hash names, sizes and times of listed files: the identity of a folder that nobody wrote a manifest for."""
-    digest = hashlib.sha256()
+    """Hash listed files (`FilesHash`)."""
+    digest = FilesHash()
     for entry in entries:
-        digest.update(f"{entry.path}\0{entry.size}\0{entry.mtime_ns}\n".encode("utf-8", "surrogateescape"))
+        digest.add(entry)
     return digest.hexdigest()
 
 

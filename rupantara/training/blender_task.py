@@ -12,13 +12,13 @@ from torch import Tensor, nn
 from rupantara.losses.identity import Embed
 from rupantara.metrics.class_score import ClassStats
 from rupantara.metrics.frechet import GaussianStats, frechet_distance
-from rupantara.models.blenders import ChildNet, ChildNetConfig
+from rupantara.models.blenders import ChildNet
 from rupantara.models.codecs import LatentCodec
 from rupantara.models.feature_nets import squeezenet_rows
 from rupantara.models.squeezenet import SqueezeNet
 from rupantara.tensors import to_pictures
 from rupantara.training import blender as steps
-from rupantara.training.blender import BlenderLosses, BlenderObjective, Parents, picture_vectors
+from rupantara.training.blender import BlenderLosses, BlenderObjective, CodeReader, Parents, picture_vectors
 from rupantara.training.pairs import Rule, allowed, draw_pairs
 from rupantara.training.task import Rows, Validation
 
@@ -36,6 +36,7 @@ class Judging:
 
     embed: Embed | None = None
     squeezenet: SqueezeNet | None = None
+    reader: CodeReader | None = None
 
 
 class BlenderTask:
@@ -43,22 +44,24 @@ class BlenderTask:
 
     def __init__(
         self,
-        config: ChildNetConfig,
+        model: ChildNet,
         objective: BlenderObjective,
         codec: LatentCodec,
         judging: Judging,
         rule: Rule,
         device: torch.device,
     ) -> None:
-        """Build the network from torch's seed."""
-        self.state: steps.TrainState[Any] = steps.start(ChildNet(config).to(device), objective)
+        """Take a network at its start."""
+        self.state: steps.TrainState[Any] = steps.start(model.to(device), objective)
         self._objective, self._codec, self._judging = objective, codec, judging
         self._rule: Rule = rule
         self._device = device
 
     def modules(self) -> dict[str, nn.Module]:
         """Return the losses."""
-        return {"losses": BlenderLosses(self.state.model, self._codec, self._objective, self._judging.embed)}
+        judging = self._judging
+        losses = BlenderLosses(self.state.model, self._codec, self._objective, judging.embed, judging.reader)
+        return {"losses": losses}
 
     def step(
         self, modules: Mapping[str, nn.Module], batches: Mapping[str, Rows], total_images: int

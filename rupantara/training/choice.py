@@ -46,7 +46,9 @@ class Choice:
         for column in self.present:
             rows = rows.filter(pa.array(schema.is_whole(rows[column])))
         if self.below < 1:
-            rows = rows.filter(pa.array([draw(i, self.seed) < self.below for i in rows["face_id"].to_pylist()]))
+            rows = rows.filter(
+                pa.array([draw(i, self.seed) < self.below for i in rows["face_id"].to_pylist()], pa.bool_())
+            )
         return distinct(rows)
 
 

@@ -34,13 +34,14 @@ MARKED = pa.schema(
 
 
 def read_marks(files: Mapping[str, bytes]) -> dict[str, dict[str, Any]]:
-    """Read marks by photograph: six points by name (null where hidden) and a view, or only eyes and nose as a list; the first counts."""
+    """Read marks by photograph: six points by name (null where hidden) and a view, or a list of 3 or 5; the first counts."""
     found: dict[str, dict[str, Any]] = {}
     for name, data in files.items():
         try:
             for row in json.loads(data):
-                points = row["points"]
-                named = points if isinstance(points, dict) else dict(zip(POINTS, points, strict=False))
+                named = _named(row["points"])
+                if named is None:
+                    continue
                 unknown = [point not in named for point in POINTS]
                 place = [named.get(point) or (np.nan, np.nan) for point in POINTS]
                 mark = {"points": np.array(place, np.float32), "known": ~np.array(unknown), "view": row.get("yaw", "")}
@@ -48,6 +49,16 @@ def read_marks(files: Mapping[str, bytes]) -> dict[str, dict[str, Any]]:
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise UserError(f"{name} must be a JSON list of {{file, points}}: {error!r}") from error
     return found
+
+
+def _named(points: Any) -> dict[str, Any] | None:
+    """Name points: of a list the first three are eyes and nose, of five the last two the mouth's corners; 68 are a person's."""
+    if isinstance(points, dict):
+        return points
+    if len(points) not in (3, 5):
+        return None
+    mouth = {"mouth": [(a + b) / 2 for a, b in zip(*points[3:], strict=True)]} if len(points) == 5 else {}
+    return {**dict(zip(POINTS, points[:3], strict=False)), **mouth}
 
 
 def marked_table(

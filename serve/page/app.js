@@ -164,6 +164,7 @@ async function look() {
     ]);
     if (mine !== looks) return;
     state.affinities = affinities.regions;
+    state.measure = affinities.measure;
     showNearest(near.regions);
     showRadar();
   });
@@ -206,7 +207,7 @@ function showRadar() {
   const names = Object.keys(all[0]);
   const mean = Object.fromEntries(names.map((n) => [n, all.reduce((s, one) => s + one[n], 0) / all.length]));
   const values = region === "all" ? mean : state.affinities[region];
-  $("radar-note").textContent = draw($("radar"), values);
+  $("radar-note").textContent = `${draw($("radar"), values)} Measured as ${state.measure}.`;
   const table = document.createElement("table");
   const head = table.createTHead().insertRow();
   for (const title of ["Species", ...Object.keys(state.affinities)]) {
@@ -351,7 +352,19 @@ function wire() {
   });
 }
 
+// While models are loaded the page says what is waited for.
+async function ready() {
+  for (;;) {
+    const answer = await fetch("readyz");
+    if (answer.ok) return;
+    const problem = await answer.json();
+    say(`The server is not ready yet: ${problem.detail}`);
+    await new Promise((done) => setTimeout(done, 2000));
+  }
+}
+
 async function begin() {
+  await ready();
   const about = await get("v1/models");
   Object.assign(state, { models: about.models, regions: about.regions });
   const species = about.models.hybrids?.species || [];

@@ -1,5 +1,6 @@
 """GET /v1/models and /v1/species: what is served."""
 
+import asyncio
 from typing import Any
 
 import fastapi
@@ -17,10 +18,8 @@ ROUTES = {"hybrids": "hybrids", "faces": "hybrids", "search": "hybrids", "affini
 @router.get("/v1/models", responses=ERRORS)
 async def models(services: ServicesDep) -> dict[str, Any]:
     """Return each deployment's models by name, and the routes that this server was started for."""
-    found = {}
-    for name, handle in services.handles.items():
-        if name not in ("faces", "bank"):
-            found[name] = await handle.about.remote()
+    names = [name for name in services.handles if name not in ("faces", "bank")]
+    found = dict(zip(names, await asyncio.gather(*(services.about(name) for name in names)), strict=True))
     named = {name.partition(":")[0] for name in services.handles}
     routes = sorted(route for route, needs in ROUTES.items() if needs in named)
     routes += sorted(name for name in named if name in ("variations", "inversions", "children"))
@@ -32,7 +31,7 @@ async def species(services: ServicesDep) -> dict[str, Any]:
     """Return the species of the bank."""
     if "hybrids" not in services.handles or not services.config.bank:
         raise Problem("not_configured", "this server was started without a bank")
-    about = await services.handles["hybrids"].about.remote()
+    about = await services.about("hybrids")
     if "species" not in about:
         raise Problem("not_ready", "the bank is not ready")
     return {"species": about["species"], "bank": about["bank"]}

@@ -6,10 +6,12 @@ import fastapi
 from fastapi.responses import Response
 from pydantic import Field
 
+from serve import likeness
 from serve.bodies import FaceBody, by_region, read_as
 from serve.routes.answers import ERRORS, ServicesDep, WorkDep, documented, json_answer
 
 router = fastapi.APIRouter()
+CODES = "cosine of aligned codes"
 
 
 class SearchBody(FaceBody):
@@ -29,7 +31,13 @@ async def search(
     """Find the k nearest features of the bank for each region, best first, by cosine."""
     regions = list(by_region("", body.regions, "regions"))
     face = await services.face(work, body)
+    if "likeness" in services.handles:
+        face = await services.picture(work, face)
+        measure, model, near = await services.call(work, "likeness", "compare", face)
+        told = {"face": face.place.as_json(), "model_sha256": model, "measure": measure}
+        return json_answer(work, {**told, "regions": likeness.nearest(near, regions, body.k, body.species)})
     coded, found = await services.call(work, "hybrids", "search", face, regions, body.k, body.species)
     return json_answer(
-        work, {"face": coded.place.as_json(), "model_sha256": coded.codes.model_sha256, "regions": found}
+        work,
+        {"face": coded.place.as_json(), "model_sha256": coded.codes.model_sha256, "measure": CODES, "regions": found},
     )

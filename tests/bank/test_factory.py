@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from rupantara.bank import factory
+from rupantara.bank.indexes import build_index
 from rupantara.bank.store import VectorStore
 from rupantara.metrics.cosine import unit
-from rupantara.stages.bank import build_index
 
 DIM = 32
 

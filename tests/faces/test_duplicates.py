@@ -1,25 +1,30 @@
 """Of photographs that are there twice, one stays; the others are rejected and name it."""
 
 import pyarrow as pa
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from rupantara import schema
-from rupantara.faces.duplicates import Duplicates, rejected
+from rupantara.faces.duplicates import rejected, suspects
+from rupantara.metrics.faces_table import prints
 
 SMALL = {"stage": "quality", "reason": "too_small", "detail": ""}
 
 
 def faces(*rows: tuple[str, str | None, dict | None]) -> pa.Table:
     named = [
-        {"face_id": f"{sha}-{i}", "uri": uri, "sha256": sha, "reject": no} for i, (uri, sha, no) in enumerate(rows)
+        {"face_id": f"{sha}-{i}", "uri": uri, "sha256": sha and sha * 64, "reject": no}
+        for i, (uri, sha, no) in enumerate(rows)
     ]
     return pa.Table.from_pylist(named, schema=schema.FACES)
 
 
 def marked(*parts: pa.Table) -> list[dict[int, str]]:
-    found = Duplicates()
-    for part in parts:
-        found.add(part)
-    return [found.of(part) for part in parts]
+    """Return for each part which rows are of another's bytes: row number -> the other's URI."""
+    out: list[dict[int, str]] = [{} for _ in parts]
+    for (part, row), (first, at) in suspects(iter(map(prints, parts))).items():
+        out[part][row] = parts[first]["uri"][at].as_py()
+    return out
 
 
 def test_the_first_stays_over_all_parts() -> None:
@@ -48,3 +53,27 @@ def test_rejects_name_the_other() -> None:
         {"stage": "read", "reason": "duplicate", "detail": "the same bytes as a"},
         SMALL,
     ]
+
+
+def test_tables_without_accepted_faces_have_no_duplicates() -> None:
+    assert marked(faces(("a", None, SMALL)), faces()) == [{}, {}]
+    assert suspects(iter(())) == {}
+
+
+@settings(deadline=None)
+@given(
+    st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from("12345"), st.booleans()), max_size=30), st.integers(1, 5)
+)
+def test_found_by_prints_as_by_comparing_every_row(rows: list[tuple[str, str, bool]], size: int) -> None:
+    """The same as a dictionary of the first accepted photograph of each content, however the rows are cut into parts."""
+    named = [(uri, sha, SMALL if no else None) for uri, sha, no in rows]
+    parts = [faces(*named[i : i + size]) for i in range(0, len(named), size)]
+    kept: dict[str, str] = {}
+    for uri, sha, no in named:
+        if no is None:
+            kept.setdefault(sha, uri)
+    wanted = [
+        {j: kept[sha] for j, (uri, sha, no) in enumerate(named[i : i + size]) if no is None and kept[sha] != uri}
+        for i in range(0, len(named), size)
+    ]
+    assert marked(*parts) == wanted

@@ -10,9 +10,12 @@ import torch
 from rupantara.errors import UserError
 from rupantara.generation import rows
 from rupantara.generation.child import ChildGenerator, ChildRequest, FaceTokens
+from rupantara.generation.child_loading import LoadedBlender
 from rupantara.generation.edits import EditPath, Edits
 from rupantara.generation.face import FaceCodes, FaceCrop
 from rupantara.landmarks.regions import CANONICAL
+from rupantara.models.blenders import ChildNet, ChildNetConfig
+from rupantara.models.codecs import e4e_stylegan2
 from rupantara.synthetic import draw_face
 from tests import small_codecs
 
@@ -107,6 +110,13 @@ def test_ages_and_edits_move_a_child_and_are_recorded(generator: ChildGenerator)
     assert np.abs(young - plain).mean() > 0.1
     assert np.abs(old - young).mean() > np.abs(young - plain).mean()
     assert family[0].record.parameters["age"] == 20.0
+    (shown,) = generator.generate([_ask(siblings=2, ages=(20.0, 60.0))])
+    assert [(one.record.parameters["sibling"], one.record.parameters.get("age")) for one in shown] == [
+        (0, None),
+        (1, None),
+        (0, 20.0),
+        (0, 60.0),
+    ]
     with pytest.raises(UserError, match="age must be from 0 to 80, got 99"):
         generator.generate([_ask(age=99.0)])
 
@@ -166,3 +176,17 @@ def test_tokens_of_another_codec_are_refused(generator: ChildGenerator) -> None:
         ChildGenerator(small_codecs.blender(sha256="another"), _edits())
     with pytest.raises(UserError, match="edits need a checkpoint of jobs"):
         ChildGenerator(small_codecs.blender()).generate([_ask(age=5.0)])
+
+
+def test_e4e_and_stylegan2_run_whole_from_photograph_to_child() -> None:
+    codec = e4e_stylegan2.random(size=16, seed=2)
+    torch.manual_seed(3)
+    net = ChildNet(ChildNetConfig("linear", 6, 512, feedforward=32, spread=4)).eval().requires_grad_(False)
+    generator = ChildGenerator(LoadedBlender(net, codec, "net"))
+    request = ChildRequest(_face(1), _face(2), siblings=2, variation=0.3, dominance={"coarse": 0.5}, parents=True)
+    (family,) = generator.generate([request])
+    assert [made.record.kind for made in family] == ["reconstruction", "reconstruction", "child", "child"]
+    assert all(made.picture is not None and made.picture.shape == (16, 16, 3) for made in family)
+    assert family[2].record.model_sha256 == ("net", "random-2")
+    assert set(family[2].record.parameters["dominance_drawn"]) == {"coarse", "middle"}
+    assert np.abs(family[2].picture.astype(int) - family[3].picture).max() > 0  # ty: ignore[unresolved-attribute]

@@ -27,7 +27,7 @@ JOBS = (
     "evaluate",
     "demo",
 )
-JOBS += ("train_zoo", "compare_vaes", "push_to_hub", "train_decoder", "evaluate_inversion")
+JOBS += ("train_zoo", "push_to_hub", "train_decoder")
 
 
 def job(*arguments: str, timeout: int = 300) -> subprocess.CompletedProcess[str]:
@@ -49,7 +49,7 @@ def test_help_explains_every_option(name):
 
 def test_help_names_the_presets_where_there_are_several():
     assert "Presets: default, 112, 112_features, smoke." in job("jobs.train_decoder", "--help").stdout
-    assert "Presets:" not in job("jobs.evaluate_inversion", "--help").stdout
+    assert "Presets:" not in job("jobs.evaluate", "--help").stdout
 
 
 def test_wrong_options_are_usage_errors_without_a_traceback():
@@ -88,7 +88,7 @@ def test_a_job_killed_in_the_middle_ends_with_the_same_rows(tmp_path):
         [sys.executable, "-m", *command, "--faces", str(killed)], cwd=REPOSITORY, stderr=subprocess.DEVNULL
     )
     deadline = time.monotonic() + 60
-    while not list(killed.glob("data/part-*")) and time.monotonic() < deadline:
+    while not list(killed.glob("_parts/part-*")) and time.monotonic() < deadline:
         time.sleep(0.02)
     os.kill(process.pid, signal.SIGKILL)
     process.wait()

@@ -12,7 +12,9 @@ import pytest
 import torch
 from PIL import Image
 
-from jobs import augment, curate, evaluate_inversion, extract, train_decoder
+from jobs import augment, curate, extract, train_decoder
+from jobs.evaluate.config import Config as Evaluation
+from jobs.evaluate.run import main as evaluate
 from jobs.generate import inversion as inversions
 from rupantara import schema
 from rupantara.errors import RefusedError, UserError
@@ -72,13 +74,13 @@ def made(ray_cluster: None, tmp_path_factory: pytest.TempPathFactory) -> Made:
     extract.main(extracted(out))
     extract.main(extracted(out, faces=out.morphs, features=out.morph_features, mean_of=out.features))
     train_decoder.main(trained(out, landmark_epochs=6, epochs=2))
-    evaluate_inversion.main(evaluated(out))
+    evaluate(evaluated(out))
     return out
 
 
-def evaluated(made: Made) -> evaluate_inversion.Config:
-    return evaluate_inversion.Config(
-        faces=made.faces, features=made.features, checkpoint=made.decoder, metrics=made.metrics, shown=4
+def evaluated(made: Made) -> Evaluation:
+    return Evaluation(
+        faces=made.faces, features=made.features, checkpoint=(made.decoder,), metrics=made.metrics, shown=4
     )
 
 
@@ -242,7 +244,7 @@ def test_every_method_meets_every_held_out_person_and_the_report_tells(made: Mad
     assert measured["full"] > measured["mean_face"]
     assert {pc.max(made["face_psnr"]).as_py() > 10 for name, made in rows.items() if name != "source"} == {True}
     assert rows["single"]["landmark_mse"].null_count == held
-    evaluate_inversion.main(evaluated(made))
+    evaluate(evaluated(made))
     printed = capsys.readouterr().out
     assert printed.count("\n") == 1 + len(inversion.TITLES)
     report = Path(made.metrics, "report.html").read_text()
@@ -252,7 +254,7 @@ def test_every_method_meets_every_held_out_person_and_the_report_tells(made: Mad
 
 @pytest.mark.skipif(not (WEIGHTS / "mobilefacenet.npz").exists(), reason=f"the published networks are not in {WEIGHTS}")
 def test_identity_is_measured_where_the_networks_are(made: Made, tmp_path: Path) -> None:
-    evaluate_inversion.main(replace(evaluated(made), metrics=str(tmp_path / "metrics"), weights=str(WEIGHTS)))
+    evaluate(replace(evaluated(made), metrics=str(tmp_path / "metrics"), weights=str(WEIGHTS)))
     rows = inversion.by_method(str(tmp_path / "metrics"))
     source = schema.dense(rows["source"]["mobilefacenet"], 128)
     for name, table in rows.items():
@@ -271,4 +273,4 @@ def test_decoders_of_other_splits_are_not_evaluated(made: Made, tmp_path: Path) 
     curate.main(curate.Config(photos=made.photos, faces=other.faces, split_percent=(60, 20, 20), seed=1))
     extract.main(extracted(other))
     with pytest.raises(UserError, match="may have been trained on"):
-        evaluate_inversion.main(replace(evaluated(other), checkpoint=made.decoder))
+        evaluate(replace(evaluated(other), checkpoint=(made.decoder,)))

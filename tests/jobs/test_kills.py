@@ -72,7 +72,7 @@ def test_killed_and_started_again_it_ends_with_the_same_rows(inputs, tmp_path, n
     out = tmp_path / "killed"
     process = subprocess.Popen(command(name, inputs, out), cwd=REPOSITORY, stderr=subprocess.DEVNULL)
     trains = name.startswith("train")
-    middle = "**/_train/*/epoch_0001" if trains else "data/part-*"
+    middle = "**/_train/*/epoch_0001" if trains else "_parts/part-*"
     deadline = time.monotonic() + 300
     while process.poll() is None and not list(out.glob(middle)) and time.monotonic() < deadline:
         time.sleep(0.01)

@@ -1,34 +1,34 @@
 """Where a job may write: not over what it reads, and not where the working directory of a submitted job goes."""
 
-import dataclasses
 import importlib
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from jobs import build_bank, probe
+from jobs.evaluate import config as evaluate
 from jobs.generate import hybrid
-from jobs.runtime import cli
+from jobs.runtime import flags
 from rupantara.errors import UserError
 
 JOBS = (
     "augment",
     "bank_report",
     "build_bank",
-    "compare_vaes",
     "curate",
     "demo",
     "enhance",
-    "evaluate",
-    "evaluate_inversion",
+    "evaluate.config",
     "export",
 )
 JOBS += ("extract", "pack", "probe", "reverse_map", "train_decoder", "train_vae", "train_zoo")
-JOBS += ("generate.hybrid", "generate.inversion", "generate.variation")
+JOBS += ("generate.hybrid", "generate.inversion", "generate.variation", "generate.child")
+JOBS += ("train_blender", "train_edits", "train_landmarks")
 
 
 def check(output: str, **paths: str) -> None:
-    cli.check_output(output, paths, paths)
+    flags.check_output(output, paths, paths)
 
 
 @pytest.mark.parametrize(
@@ -49,24 +49,24 @@ def test_an_output_over_an_input_is_refused(output, other, capsys, tmp_path: Pat
 def test_every_job_names_its_output() -> None:
     configs = [getattr(importlib.import_module(f"jobs.{name}"), "Config", None) for name in JOBS]
     for config in configs:
-        assert config.OUTPUT in {f.name for f in dataclasses.fields(config)} & cli.PATH_FIELDS, config
+        assert config.OUTPUT in flags.places(config), config
 
 
 def test_relative_outputs_of_a_submitted_job_are_refused(tmp_path: Path, monkeypatch, capsys) -> None:
     """Inputs that came along with the working directory are read there; what is written there would be lost, also over what came along."""
-    folder = tmp_path / f"working_dir_files/{cli.SUBMITTED}0ba7965aec4c317f"
+    folder = tmp_path / f"working_dir_files/{flags.SUBMITTED}0ba7965aec4c317f"
     (folder / "out").mkdir(parents=True)
     monkeypatch.chdir(folder)
     for output in ("/d/out", "s3://bucket/out"):
-        cli.check_output(
+        flags.check_output(
             "generated", {"bank": str(folder / "b"), "generated": output}, {"bank": "b", "generated": output}
         )
     for output in ("out", "new"):
         with pytest.raises(SystemExit):
-            cli.check_output("generated", {"generated": str(folder / output)}, {"generated": output})
+            flags.check_output("generated", {"generated": str(folder / output)}, {"generated": output})
         assert "--generated must be a URI or an absolute path in a submitted job" in capsys.readouterr().err
     monkeypatch.chdir(tmp_path)
-    cli.check_output("generated", {"generated": str(tmp_path / "out")}, {"generated": "out"})
+    flags.check_output("generated", {"generated": str(tmp_path / "out")}, {"generated": "out"})
 
 
 def test_flags_that_would_count_for_nothing_are_refused() -> None:
@@ -84,3 +84,36 @@ def test_amounts_are_one_or_one_for_each_region() -> None:
     for wrong in ((), (0.1, 0.2, 0.3), (2.0,)):
         with pytest.raises(UserError, match="amount"):
             hybrid.asked(replace(config, amount=wrong), ("cat",))
+
+
+def test_places_are_absolute_one_by_one_and_in_lists(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    config = evaluate.Config(faces="faces", checkpoint=("a", "s3://bucket/b"), metrics="out")
+    found = flags.absolute(config)
+    assert (found.faces, found.metrics) == (f"{tmp_path}/faces", f"{tmp_path}/out")
+    assert found.checkpoint == (f"{tmp_path}/a", "s3://bucket/b")
+
+
+@pytest.mark.parametrize(
+    ("config", "said"),
+    [
+        (
+            probe.Config(faces="f", checkpoint="c", bank="b", probe="p", gallery=-2),
+            "--gallery must be at least -1, got -2",
+        ),
+        (
+            probe.Config(faces="f", checkpoint="c", bank="b", probe="p", limit=-1),
+            "--limit must not be negative, got -1",
+        ),
+        (build_bank.Config(bank="b", num_shards=0), "--num-shards must be at least 1, got 0"),
+    ],
+)
+def test_a_number_outside_its_field_s_range_is_a_usage_error(config, said: str, capsys) -> None:
+    with pytest.raises(SystemExit) as left:
+        flags.check_ranges(config)
+    assert left.value.code == 2
+    assert capsys.readouterr().err == f"error: {said}\n"
+
+
+def test_documented_negative_numbers_pass() -> None:
+    flags.check_ranges(probe.Config(faces="f", checkpoint="c", bank="b", probe="p", gallery=-1, seed=-3))

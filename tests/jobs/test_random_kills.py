@@ -70,7 +70,7 @@ def cluster() -> Iterator[Cluster]:
 def started(faces: Path, parts: int, process: subprocess.Popen[str]) -> None:
     """Wait until some parts are written."""
     deadline = time.monotonic() + 120
-    while len(list(faces.glob("data/part-*"))) < parts and process.poll() is None:
+    while len(list(faces.glob("_parts/part-*"))) < parts and process.poll() is None:
         assert time.monotonic() < deadline, "no part was written in two minutes"
         time.sleep(0.01)
 

@@ -13,7 +13,9 @@ import pytest
 import torch
 from PIL import Image
 
-from jobs import compare_vaes, curate, push_to_hub, train_zoo
+from jobs import curate, push_to_hub, train_zoo
+from jobs.evaluate.config import Config as Evaluation
+from jobs.evaluate.run import main as evaluate
 from jobs.generate import variation as variations
 from rupantara import schema
 from rupantara.errors import RefusedError, UserError
@@ -56,14 +58,12 @@ def made(ray_cluster: None, tmp_path_factory: pytest.TempPathFactory) -> Made:
     curate.main(curate.Config(photos=out.photos, faces=out.faces, split_percent=(70, 10, 20)))
     preset = train_zoo.presets()["smoke"]
     train_zoo.main(replace(preset, faces=out.faces, checkpoints=out.zoo, models="plain,beta", epochs=6))
-    compare_vaes.main(compared(out))
+    evaluate(compared(out))
     return out
 
 
-def compared(made: Made, **changes: Any) -> compare_vaes.Config:
-    config = compare_vaes.Config(
-        faces=made.faces, checkpoints=(made.zoo,), comparison=made.comparison, varied=4, count=3, shown=2
-    )
+def compared(made: Made, **changes: Any) -> Evaluation:
+    config = Evaluation(faces=made.faces, checkpoint=(made.zoo,), metrics=made.comparison, varied=4, count=3, shown=2)
     return replace(config, **changes)
 
 
@@ -106,17 +106,17 @@ def test_what_cannot_be_trained_is_said_before_anything_starts(made: Made, tmp_p
 
 
 def comparison_rows(made: Made) -> list[dict[str, Any]]:
-    return tables.read(made.comparison, schema="comparison").to_pylist()
+    return tables.read(made.comparison, schema="metrics").to_pylist()
 
 
 def test_every_method_meets_every_held_out_person(made: Made) -> None:
-    found = manifest.require(made.comparison, "comparison")
+    found = manifest.require(made.comparison, "metrics")
     held = schema.where(tables.read(made.faces, schema="faces"), split="test").num_rows
     methods = list(found.extra["methods"])
     assert methods[:3] == ["beta", "plain", "pca_32"]
     assert methods[-1] == "mean_face"
     counts = Counter((row["method"], row["kind"], row["mode"]) for row in comparison_rows(made))
-    assert counts["", "source", ""] == held == found.extra["faces"] >= 12
+    assert counts["source", "source", ""] == held == found.extra["faces"] >= 12
     for name in methods:
         assert counts[name, "reconstruction", ""] == counts[name, "sample", ""] == held
         for mode in ("posterior", "input_noise"):
@@ -162,11 +162,11 @@ def test_the_report_has_methods_groups_and_pictures(made: Made) -> None:
 def test_the_same_comparison_again_does_nothing_and_reads_the_same(made: Made, caplog) -> None:
     before = comparison_rows(made)
     with caplog.at_level("INFO", logger="jobs"):
-        compare_vaes.main(compared(made))
+        evaluate(compared(made))
     assert "nothing to do" in caplog.text
     assert comparison_rows(made) == before
     with pytest.raises(RefusedError, match=r"config\.count"):
-        compare_vaes.main(compared(made, count=4))
+        evaluate(compared(made, count=4))
 
 
 @pytest.mark.parametrize("mode", ["posterior", "input_noise", "prior"])

@@ -6,6 +6,7 @@ import scipy.linalg
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torchmetrics.image.fid import _compute_fid
 from torchmetrics.image.kid import poly_mmd
 
 from rupantara.metrics.frechet import GaussianStats, frechet_distance, kernel_distance
@@ -30,6 +31,30 @@ def by_sqrtm(a: np.ndarray, b: np.ndarray) -> float:
 def test_it_is_the_published_formula_by_scipy() -> None:
     a, b = rows(300, 24, 0), rows(200, 24, 1, shift=0.3)
     assert distance(a, b) == pytest.approx(by_sqrtm(a, b), rel=1e-8)
+
+
+@pytest.mark.parametrize("dim", [3, 40, 120])
+def test_sets_of_full_rank_agree_with_torchmetrics_and_with_the_singular_values_to_nine_digits(dim: int) -> None:
+    """Torchmetrics takes the eigenvalues of the unsymmetric product of the covariances."""
+    a, b = rows(4 * dim, dim, 0), rows(5 * dim, dim, 1, shift=0.2)
+    moments = [
+        torch.from_numpy(np.asarray(x)) for z in (a, b) for x in (z.mean(0), np.cov(z, rowvar=False).reshape(dim, dim))
+    ]
+    expected = float(_compute_fid(*moments))
+    assert distance(a, b) == pytest.approx(expected, rel=1e-9)
+    roots = [GaussianStats.update(z).root() for z in (a, b)]
+    singular = np.linalg.svd(roots[0] @ roots[1].T, compute_uv=False).sum()
+    whole = ((a.mean(0) - b.mean(0)) ** 2).sum() + sum((root**2).sum() for root in roots)
+    assert distance(a, b) == pytest.approx(whole - 2 * singular, rel=1e-9)
+
+
+def test_nearly_singular_sets_keep_their_digits() -> None:
+    """Deviations from 1 to 1e-7 on the same axes: the sum over axes of (s1 - s2)²."""
+    steps = np.logspace(0, -7, 30)
+    turned = np.linalg.qr(np.random.default_rng(0).normal(size=(60, 30)))[0]
+    turned = np.linalg.qr(turned - turned.mean(0))[0] * 59**0.5
+    a, b = turned * steps, turned * 2 * steps
+    assert distance(a, b) == pytest.approx((steps**2).sum(), rel=1e-9)
 
 
 @pytest.mark.parametrize(("n", "m"), [(20, 30), (20, 300), (2, 2)])

@@ -10,12 +10,13 @@ import json
 import subprocess
 import sys
 import tempfile
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from tests.recipes.closure import Source, Spec
 from tests.recipes.compare import differences
+from tests.recipes.samples import NETWORKS, SAMPLES
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 RECORD = Path(__file__).with_name("recorded.json")
@@ -71,11 +72,14 @@ def candidates() -> list[str]:
     return list(dict.fromkeys([git("rev-parse", "HEAD"), *recorders]))
 
 
-def samples(tree: Path, inputs: Path, out: Path, recipes: Collection[str], *, alone: bool) -> None:
+def samples(
+    tree: Path, inputs: Path, out: Path, recipes: Collection[str], *, alone: bool, weights: Sequence[str]
+) -> None:
     """Make the samples of some recipes by a tree's code; `alone`: only they, what they read lies in `inputs`."""
     log = out / "log.txt"
     out.mkdir(parents=True, exist_ok=True)
     command = [sys.executable, "-m", "tests.recipes.samples", "--inputs", str(inputs), "--out", str(out)]
+    command += weights
     command += [*(["--alone"] if alone else []), *recipes]
     with log.open("w") as file:
         done = subprocess.run(command, cwd=tree, stdout=file, stderr=subprocess.STDOUT)
@@ -90,15 +94,16 @@ def compared(commit: str, tree: Path, recipes: Collection[str]) -> dict[str, lis
     (old / "pretrained").unlink(missing_ok=True)
     (old / "pretrained").symlink_to(tree / "pretrained")
     print(f"made by {commit[:12]}: {', '.join(recipes)} …", flush=True)
-    samples(tree, old, old, recipes, alone=False)
+    # A tree from before the flag judges without networks, and so must today's.
+    known = "--weights" in (tree / "tests/recipes/samples.py").read_text()
+    weights = ["--weights", str(NETWORKS or "")] if known else []
+    samples(tree, old, old, recipes, alone=False, weights=weights)
     print("made by today's code …", flush=True)
-    samples(REPOSITORY, old, new, recipes, alone=True)
+    samples(REPOSITORY, old, new, recipes, alone=True, weights=weights or ["--weights", ""])
     return {job: _differences(job, old, new) for job in recipes}
 
 
 def _differences(job: str, old: Path, new: Path) -> list[str]:
-    from tests.recipes.samples import SAMPLES
-
     names = [name for name, sample in SAMPLES.items() if sample.recipe == job and (old / name).exists()]
     if not names:
         return ["the recorded commit has no sample of it"]

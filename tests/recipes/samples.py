@@ -12,26 +12,29 @@ from pathlib import Path
 from jobs import (
     augment,
     build_bank,
-    compare_vaes,
     curate,
     enhance,
-    evaluate,
-    evaluate_inversion,
     export,
     extract,
     pack,
     probe,
     reverse_map,
+    train_blender,
     train_decoder,
+    train_edits,
+    train_landmarks,
     train_vae,
     train_zoo,
 )
-from jobs.generate import hybrid, inversion, variation
+from jobs.evaluate.config import Config as Evaluation
+from jobs.evaluate.run import main as evaluate
+from jobs.generate import child, hybrid, inversion, variation
 from jobs.runtime import cli
 from rupantara.synthetic import write_photographs
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-NETWORKS = REPOSITORY.parent / "shared/data/weights"
+NETWORKS = next((p / "shared/data/weights" for p in REPOSITORY.parents if (p / "shared/data/weights").exists()), None)
+"""Pretrained networks that are not shipped; without them what they judge is not compared."""
 DRAWN = {"humans": 80, "per_species": 12, "pictures_per_human": 1}
 
 
@@ -107,6 +110,12 @@ def trained_zoo(at: At) -> None:
     )
 
 
+def trained_landmarks(at: At) -> None:
+    config = replace(train_landmarks.presets()["smoke"], epochs=1)
+    paths = {"photos": at.photos, "points": (f"{at.photos}/keypoints.json",), "checkpoint": at.out}
+    train_landmarks.main(replace(config, **paths))
+
+
 def hybrids(at: At) -> None:
     hybrid.main(hybrid.Config(faces=at.faces, checkpoint=at.vae, bank=at.bank, generated=at.out, limit=4))
 
@@ -117,6 +126,27 @@ def sampled_hybrids(at: At) -> None:
 
 def inverted(at: At) -> None:
     inversion.main(inversion.Config(features=at.features, checkpoint=at.decoder, generated=at.out, limit=4))
+
+
+def labelled(at: At) -> None:
+    rules = (r"(^|/)human/drawn/(?P<identity>[^/]+(?P<age>\d\d))_\d+\.\w+$",)
+    config = curate.Config(photos=at.photos, faces=at.out, weights=at.weights, rules=rules)
+    curate.main(replace(config, split_percent=(60, 20, 20)))
+
+
+def trained_blender(at: At) -> None:
+    config = replace(train_blender.presets()["smoke"], identity_weight=0.0, parents="decoded", epochs=1)
+    train_blender.main(replace(config, features=at.features, faces=at.faces, codec=at.vae, checkpoint=at.out))
+
+
+def fitted_edits(at: At) -> None:
+    config = replace(train_edits.presets()["default"], features=at.labelled_features, faces=at.labelled, codec=at.vae)
+    train_edits.main(replace(config, checkpoint=at.out, edits=("age",)))
+
+
+def children(at: At) -> None:
+    config = child.Config(faces=at.labelled, checkpoint=at.vae, blender=at.blender, generated=at.out, count=3)
+    child.main(replace(config, siblings=2, edits_from=at.edits, age=9.0))
 
 
 SAMPLES = {
@@ -148,8 +178,8 @@ SAMPLES = {
     "metrics": Sample(
         "evaluate",
         ("faces",),
-        lambda at: evaluate.main(
-            evaluate.Config(faces=at.faces, checkpoint=at.vae, metrics=at.out, weights=at.weights, limit=12)
+        lambda at: evaluate(
+            Evaluation(faces=at.faces, checkpoint=(at.vae,), metrics=at.out, weights=at.weights, limit=12)
         ),
     ),
     "probed": Sample(
@@ -175,12 +205,36 @@ SAMPLES = {
     "inversion_metrics": Sample(
         "evaluate_inversion",
         ("faces", "features", "decoder"),
-        lambda at: evaluate_inversion.main(
-            evaluate_inversion.Config(
-                faces=at.faces, features=at.features, checkpoint=at.decoder, metrics=at.out, weights=at.weights, limit=8
+        lambda at: evaluate(
+            Evaluation(
+                faces=at.faces,
+                features=at.features,
+                checkpoint=(at.decoder,),
+                metrics=at.out,
+                weights=at.weights,
+                limit=8,
             )
         ),
     ),
+    "generated_metrics": Sample(
+        "evaluate_generated",
+        ("faces", "generated"),
+        lambda at: evaluate(
+            Evaluation(faces=at.faces, generated=at.generated, metrics=at.out, weights=at.weights, limit=8)
+        ),
+    ),
+    "landmarks": Sample("train_landmarks", ("photos",), trained_landmarks),
+    "labelled": Sample("curate", ("photos",), labelled),
+    "labelled_features": Sample(
+        "extract",
+        ("labelled",),
+        lambda at: extract.main(
+            extract.Config(faces=at.labelled, features=at.out, checkpoint=at.vae, extractors=("region_vae",))
+        ),
+    ),
+    "blender": Sample("train_blender", ("faces", "features"), trained_blender),
+    "edits": Sample("train_edits", ("labelled", "labelled_features"), fitted_edits),
+    "children": Sample("generate_child", ("labelled", "blender", "edits"), children),
     "zoo": Sample("train_zoo", ("faces",), trained_zoo),
     "variations": Sample(
         "generate_variation",
@@ -190,14 +244,18 @@ SAMPLES = {
         ),
     ),
     "comparison": Sample(
-        "compare_vaes",
+        "evaluate_vaes",
         ("faces", "zoo"),
-        lambda at: compare_vaes.main(
-            compare_vaes.Config(faces=at.faces, checkpoints=(at.zoo,), comparison=at.out, varied=4, count=3, limit=8)
+        lambda at: evaluate(
+            Evaluation(faces=at.faces, checkpoint=(at.zoo,), metrics=at.out, varied=4, count=3, limit=8)
         ),
     ),
 }
 """Samples by the name of their folder, each after those that it reads."""
+
+
+UNSAMPLED = ("generate_child", "train_landmarks", "marked_photographs")
+"""Recipes that no small output is made of: where their code moves, their version is raised."""
 
 
 def of_recipes(recipes: Collection[str], *, alone: bool) -> list[str]:
@@ -208,9 +266,8 @@ def of_recipes(recipes: Collection[str], *, alone: bool) -> list[str]:
     return [name for name in SAMPLES if name in wanted]
 
 
-def make(inputs: Path, out: Path, names: Collection[str]) -> None:
+def make(inputs: Path, out: Path, names: Collection[str], weights: str) -> None:
     """Make samples that read `inputs` into `out`."""
-    weights = str(NETWORKS) if NETWORKS.exists() else ""
     for name in names:
         SAMPLES[name].make(At(inputs, str(out / name), weights))
         print(f"made {name}", flush=True)
@@ -221,11 +278,12 @@ def main() -> None:
     parser.add_argument("--inputs", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--alone", action="store_true", help="what they read is in --inputs already")
+    parser.add_argument("--weights", default=str(NETWORKS or ""))
     parser.add_argument("recipes", nargs="+")
     args = parser.parse_args()
     os.chdir(REPOSITORY)
     cli.connect()
-    make(args.inputs, args.out, of_recipes(args.recipes, alone=args.alone))
+    make(args.inputs, args.out, of_recipes(args.recipes, alone=args.alone), args.weights)
     cli.disconnect()
 
 

@@ -4,9 +4,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import torch
 from torch import nn
 
+from rupantara import schema
+from rupantara.features.extractor import Source, Spec
+from rupantara.features.region_features import RegionFeatures
 from rupantara.generation import child_loading, decoder_loading, loading, zoo_loading
 from rupantara.generation.face import sample_people
 from rupantara.models import face_decoder, zoo
@@ -16,6 +20,7 @@ from rupantara.models.face_decoder import FaceDecoderConfig
 from rupantara.models.texture_decoder import TextureDecoderConfig
 from rupantara.storage import checkpoints
 from rupantara.synthetic import draw_face
+from tests.banks import bank_job, write_features
 
 VECTOR = 16
 
@@ -58,3 +63,20 @@ def children(folder: Path, checkpoint: str) -> str:
 
 def stack(people: list[Any], name: str) -> Any:
     return np.stack([getattr(one, name) for one in people])
+
+
+def likeness(folder: Path) -> str:
+    """A bank of random region features, as the shipped network would make them."""
+    rng = np.random.default_rng(0)
+    source, spec = Source(), Spec("region_features")
+    made = RegionFeatures(spec, source).columns[0]
+    names = [f"{i:032x}-0" for i in range(48)]
+    domains = ["animal"] * 24 + ["human"] * 24
+    species = [("cat", "dog", "fox")[i % 3] for i in range(24)] + ["human"] * 24
+    codes = np.abs(rng.standard_normal((48, made.type.list_size))).astype(np.float32)
+    rows = pa.table(
+        [names, domains, species, ["train"] * 48, schema.vector_array(codes)], schema=schema.features([made])
+    )
+    features = write_features(folder / "features", rows)
+    found = bank_job(folder / "bank", features=features, vectors="region_features", alignment="auto")
+    return found.uri

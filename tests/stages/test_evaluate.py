@@ -1,6 +1,6 @@
 """Metrics of held-out faces on cases whose answers are known: an exact model, lent regions, and no networks that judge."""
 
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 
 import numpy as np
@@ -10,16 +10,18 @@ import safetensors.numpy
 import torch
 
 from rupantara import schema
+from rupantara.evaluation import reconstruction
+from rupantara.evaluation.reconstruction import ReconstructionTrial, fit_baselines, load_baselines
 from rupantara.faces.arrays import load, to_images
 from rupantara.generation import loading
 from rupantara.landmarks.regions import REGIONS
 from rupantara.models.linear_path import Components
 from rupantara.models.region_vae import RegionVAE
 from rupantara.reports import evaluation, html
-from rupantara.stages import evaluate
-from rupantara.stages.evaluate import MeasureFaces, fit_baselines, load_baselines
 from rupantara.stages.extract import encode
+from rupantara.stages.measure import JudgeNetworks, MeasureMethods
 from rupantara.storage.recipe import Recipe
+from rupantara.storage.weights import has
 from rupantara.training.warm_start import fit_pca, small_views
 from tests.conftest import WEIGHTS
 from tests.drawn import SIDE, face_row, tiny_model, write_faces, write_model, write_table
@@ -70,7 +72,8 @@ class Made:
         return self.measured()
 
     def measured(self, baselines: str = "", weights: str = "") -> dict[tuple[str, str], dict]:
-        stage = MeasureFaces(self.checkpoint, baselines or self.baselines, self.chosen, weights)
+        trial = partial(ReconstructionTrial, self.checkpoint, baselines or self.baselines, self.chosen)
+        stage = MeasureMethods(trial, JudgeNetworks(weights, heads=has(weights, "lpips_squeeze")))
         table = stage(self.rows)
         assert table.schema.equals(schema.METRICS)
         return {(row["face_id"], row["method"]): row for row in table.to_pylist()}
@@ -116,7 +119,7 @@ def test_a_region_lent_by_oneself_in_one_s_own_boxes_changes_nothing_and_has_no_
     made: Made, tmp_path, monkeypatch
 ) -> None:
     """The one donor has the codes of th0, whose every hybrid is th0 where regions are not laid elsewhere; th1 changes."""
-    monkeypatch.setattr(evaluate, "hybrid_boxes", lambda boxes, chosen: boxes)
+    monkeypatch.setattr(reconstruction, "hybrid_boxes", lambda boxes, chosen: boxes)
     loaded = loading.load(made.checkpoint)
     own = encode(loaded, load(made.rows, SIDE))[1].numpy()[HUMANS + CATS :][:1]
     stored = safetensors.numpy.load(Path(made.baselines).read_bytes())

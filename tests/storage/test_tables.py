@@ -1,15 +1,18 @@
 """Parts written one by one read as one table, in their order, counted once, whatever else lies beside them."""
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rupantara import schema
 from rupantara.storage import manifest, tables, uris
 from rupantara.storage.manifest import Manifest
+from rupantara.storage.parquet import aside
 from rupantara.storage.recipe import Recipe
+from rupantara.storage.statistics import Statistics, attach, attached, merge
 
 RECIPE = Recipe("curate", 1, {"size": 256})
 REASONS = ("empty", "no_face", "truncated")
@@ -95,7 +98,7 @@ def test_readers_read_the_manifest_s_files_only(place: str) -> None:
 
 
 def test_a_part_written_twice_leaves_the_same_bytes(place: str) -> None:
-    path = uris.join(place, tables.part_path(RECIPE.fingerprint, 0))
+    path = uris.join(place, aside(tables.part_path(RECIPE.fingerprint, 0)))
     written = []
     for _ in range(2):
         tables.write_part(place, RECIPE.fingerprint, 0, _faces(None, "empty"), 2)
@@ -109,14 +112,14 @@ def test_files_beside_a_table_belong_to_it_by_their_fingerprint(place: str) -> N
     mine = f"{running.fingerprint[:12]}-sheet.png"
     for name in (mine, "000000000000-sheet.png"):
         uris.write_bytes(uris.join(place, "images", name), b"12345")
-    done = tables.commit_parts(place, running, 1, 0.0, beside="images", note="kept")
+    done = tables.commit_parts(place, running, 1, 0.0, beside=("images",), note="kept")
     assert [(file.path, file.bytes) for file in done.files[1:]] == [(f"images/{mine}", 5)]
     assert manifest.require(place, "faces").extra == {"note": "kept"}
 
 
 def test_images_are_stored_as_they_are_and_all_else_as_zstd(place: str) -> None:
     tables.write_part(place, RECIPE.fingerprint, 0, _faces(None, "empty"), 2)
-    data = uris.read_bytes(uris.join(place, tables.part_path(RECIPE.fingerprint, 0)))
+    data = uris.read_bytes(uris.join(place, aside(tables.part_path(RECIPE.fingerprint, 0))))
     group = pq.read_metadata(pa.BufferReader(data)).row_group(0)
     columns = [group.column(index) for index in range(group.num_columns)]
     compression = {column.path_in_schema: column.compression for column in columns}
@@ -148,3 +151,99 @@ def test_a_table_counts_like_its_pieces(reasons: list[str | None], cut: int) -> 
     pieces = [reasons[:cut], reasons[cut:]]
     counted = tables.add_counts([tables.counts_of(_faces(*piece), len(piece)) for piece in pieces])
     assert counted == tables.counts_of(_faces(*reasons), len(reasons))
+
+
+def seen(place: str) -> list[str]:
+    """Return what a plain reader of the folder finds."""
+    return sorted(entry.path for entry in uris.list_files(uris.join(place, "data")))
+
+
+def test_a_plain_reader_sees_whole_commits_and_nothing_else(place: str) -> None:
+    old = _running(place)
+    for index in range(2):
+        tables.write_part(place, old.fingerprint, index, pa.table({"x": [index]}), 1)
+        assert seen(place) == []
+    first = tables.commit_parts(place, old, 2, 0.0)
+    assert seen(place) == [f.path.removeprefix("data/") for f in first.data]
+    other = Recipe("curate", 2)
+    new = manifest.begin(place, "faces", other, version=schema.VERSION, overwrite=True)
+    assert new is not None
+    tables.write_part(place, new.fingerprint, 0, pa.table({"x": [9]}), 1)
+    assert seen(place) == [f.path.removeprefix("data/") for f in first.data], "the replacement is not finished"
+    assert tables.read(place, schema="faces")["x"].to_pylist() == [0, 1]
+    second = tables.commit_parts(place, new, 1, 0.0)
+    assert seen(place) == [second.data[0].path.removeprefix("data/")]
+    assert uris.list_files(uris.join(place, "_parts")) == []
+
+
+def test_a_commit_killed_before_its_files_moved_is_whole_to_readers_and_finished_later(place: str) -> None:
+    running = _running(place)
+    for index in range(3):
+        tables.write_part(place, running.fingerprint, index, pa.table({"x": [index]}), 1)
+    done = tables.commit_parts(place, running, 3, 0.0)
+    stray = uris.join(place, tables.part_path("0" * 64, 0))
+    uris.write_bytes(stray, b"of a commit that was replaced")
+    for file in done.data[1:]:
+        uris.move(uris.join(place, file.path), uris.join(place, aside(file.path)))
+    assert tables.read(place, schema="faces")["x"].to_pylist() == [0, 1, 2]
+    assert len(tables.done_parts(place, running.fingerprint)) == 3
+    for _ in range(2):
+        tables.settle(place, done)
+        assert seen(place) == [f.path.removeprefix("data/") for f in done.data]
+
+
+FLOATS = st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=12)
+
+
+def _measured(values: list[float]) -> Statistics:
+    return Statistics({"sum": np.array(values).sum(), "count": np.int64(len(values))}, {"each": np.array(values)})
+
+
+@settings(deadline=None)
+@given(FLOATS, st.integers(0, 12), st.integers(0, 12))
+def test_statistics_merge_alike_however_the_rows_are_cut(values: list[float], one: int, two: int) -> None:
+    low, high = sorted((one, two))
+    whole = merge([_measured(values)])
+    cut = merge(_measured(part) for part in (values[:low], values[low:high], values[high:]) if part)
+    np.testing.assert_allclose(cut.sums["sum"], whole.sums["sum"], rtol=1e-9, atol=1e-6)
+    assert cut.sums["count"] == whole.sums["count"] == len(values)
+    np.testing.assert_array_equal(cut.lists["each"], whole.lists["each"])
+
+
+def test_a_commit_keeps_the_merger_of_what_its_parts_left_to_the_bit(place: str) -> None:
+    running = _running(place)
+    values = [[0.1, 0.2], [0.3], [1e-9, 7.0]]
+    for index in (2, 0, 1):
+        rows = attach(pa.table({"x": values[index]}), _measured(values[index]))
+        tables.write_part(place, running.fingerprint, index, rows, rows.num_rows)
+    done = tables.commit_parts(place, running, 3, 0.0)
+    found = tables.statistics_of(place, lambda rows: pytest.fail("they are there"))
+    assert found.sums["sum"] == (0.1 + 0.2) + 0.3 + (1e-9 + 7.0)
+    assert [f.path for f in done.files if f.path.startswith("statistics")] == [
+        f"statistics-{running.fingerprint[:12]}.safetensors"
+    ]
+    assert not found.lists, "what is long is for the reduce step alone"
+
+
+def test_the_statistics_of_a_table_without_any_are_measured_of_its_rows(place: str) -> None:
+    running = _running(place)
+    for index, values in enumerate(([1.0, 2.0], [3.0])):
+        tables.write_part(place, running.fingerprint, index, pa.table({"x": values}), len(values))
+    tables.commit_parts(place, running, 2, 0.0)
+    assert tables.statistics_of(place, lambda rows: _measured(rows["x"].to_pylist())).sums["sum"] == 6.0
+
+
+def test_statistics_travel_in_a_file_s_metadata_unchanged() -> None:
+    measured = Statistics(
+        {'["species", "león", "ok"]': np.array([[1, 2]]), "one": np.array(7)}, {"sha": np.array([2**64 - 1], np.uint64)}
+    )
+    found = attached(attach(pa.table({"x": [1]}), measured).schema.metadata)
+    assert found is not None
+    for name in ("sums", "lists"):
+        one, other = getattr(measured, name), getattr(found, name)
+        assert one.keys() == other.keys()
+        assert all(
+            np.array_equal(one[k], other[k]) and one[k].dtype == other[k].dtype and one[k].shape == other[k].shape
+            for k in one
+        )
+    assert attached(None) is None

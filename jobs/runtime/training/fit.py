@@ -10,7 +10,7 @@ import ray.data
 import ray.train
 import ray.train.torch
 
-from jobs.runtime.cli import MALLOC
+from jobs.runtime.cluster import MALLOC
 from jobs.runtime.training import stop
 from jobs.runtime.training.flags import TrainingFlags
 from jobs.runtime.training.loop import WorkerPlan, run_worker

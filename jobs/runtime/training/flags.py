@@ -65,4 +65,6 @@ def check(config: TrainingFlags) -> None:
 
 def recipe_settings(config: TrainingFlags, *exclude: str) -> dict[str, Any]:
     """Return the settings that decide the weights, for the recipe: no paths, and no flags that `exclude` names."""
-    return cli.row_config(config, *cli.PATH_FIELDS, *NO_WEIGHTS, *exclude) | {"num_workers": config.num_workers}
+    return cli.row_config(config, *cli.places(type(config)), *NO_WEIGHTS, *exclude) | {
+        "num_workers": config.num_workers
+    }

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import ray
 from ray.util.placement_group import PlacementGroup, placement_group, remove_placement_group
 
-from jobs.runtime import parts
+from jobs.runtime import cluster
 from jobs.runtime.training.flags import TrainingFlags
 from rupantara.errors import UserError
 
@@ -45,7 +45,7 @@ def find_room(config: TrainingFlags) -> Room:
 
     UserError at once where a cluster that does not grow can never place the workers; else after --wait-s, with a line in the log meanwhile.
     """
-    auto, grows = not config.cpus_per_worker, parts.scales()
+    auto, grows = not config.cpus_per_worker, cluster.scales()
     room = Room(
         _share(config) if auto else config.cpus_per_worker,
         config.gpus_per_worker,
@@ -118,6 +118,5 @@ def _words(room: Room, workers: int) -> str:
 
 def threads(asked: int, spare: int) -> int:
     """Return the torch threads of this worker: those asked for, or as many as Ray gave it CPUs, no more than the machine has."""
-    given = int(ray.get_runtime_context().get_assigned_resources().get("CPU", 1.0)) + spare
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return asked or max(1, min(given, cores))
+    return asked or max(1, min(cluster.given().threads + spare, cores))

@@ -32,7 +32,7 @@ def layout_of(layers: int, dim: int) -> Layout:
 class E4EStyleGAN2Codec:
     """Tokens of W+; pictures of the generator's side."""
 
-    keypoints = KEYPOINTS
+    keypoints: tuple[tuple[float, float], ...] = KEYPOINTS
 
     def __init__(
         self, encoder: E4EEncoder, generator: StyleGAN2, moments: Moments | None = None, sha256: str = ""

@@ -86,6 +86,10 @@ class LatentCodec(Protocol):
     sha256: str
     keypoints: tuple[tuple[float, float], ...]
 
+    def to(self, device: torch.device) -> "LatentCodec":
+        """Move its networks to a device."""
+        ...
+
     def encode(self, images: Images, boxes: PartBoxes) -> Tokens:
         """Encode pictures; codecs without regions have no use for the boxes."""
         ...

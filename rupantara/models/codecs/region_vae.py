@@ -39,7 +39,7 @@ def join(global_mu: Tensor, regions_mu: Tensor) -> Tensor:
 class RegionVAECodec:
     """Tokens of a region VAE; human faces only."""
 
-    keypoints = TEMPLATES["human"]
+    keypoints: tuple[tuple[float, float], ...] = TEMPLATES["human"]
 
     def __init__(self, model: RegionVAE, moments: Moments, sha256: str = "") -> None:
         """Take a trained network in evaluation mode, and the moments of its raw codes."""

@@ -1,0 +1,1 @@
+"""Evaluate models and pictures on held-out people: `python -m jobs.evaluate`; each kind of evaluation is a file of this folder."""
