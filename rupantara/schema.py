@@ -247,6 +247,7 @@ DONORS = pa.schema(
     [
         ("face_id", pa.string()),
         ("species", pa.string()),
+        ("image", pa.binary()),
         ("global_code", pa.list_(pa.float16())),
         ("region_codes", pa.list_(pa.float16())),
         vector_field("points", 6, 2),

@@ -26,7 +26,7 @@ KEPT = 256
 MIRROR_YAW = 3.0
 """From this yaw on (degrees), an animal that looks the other way than the person is mirrored."""
 
-YAW_REACH, CHANCE, LENT_BONUS = 18.0, 0.12, 0.1
+YAW_REACH, CHANCE, LENT_BONUS = 18.0, 0.22, 0.1
 """Difference of yaw that costs two thirds; spread of the draw that lends many animals; what an animal gains that retrieval named."""
 
 

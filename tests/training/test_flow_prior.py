@@ -56,7 +56,7 @@ def test_it_learns_two_clumps_and_listens_to_conditions() -> None:
     model: FlowPrior = state.model.eval()
     noise = torch.randn(400, 2, generator=torch.Generator().manual_seed(1))
     free = model.sample(noise, torch.full((400, 3), OPEN)).numpy()[:, 0] - 5
-    assert (np.abs(free) > 1.5).mean() > 0.9 and 0.3 < (free > 0).mean() < 0.7
+    assert (np.abs(free) > 1.5).mean() > 0.8 and 0.3 < (free > 0).mean() < 0.7
     for sex, sign in ((0, -1), (1, 1)):
         asked = torch.full((400, 3), OPEN)
         asked[:, 1] = sex
