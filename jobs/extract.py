@@ -42,8 +42,8 @@ class Config(cli.Common):
     VGG16), vggface and e4e."""
     extractors: tuple[str, ...] = ()
     """region_vae, region_features, region_features_vgg16, identity (ships), arcface, arcface_features, vggface, e4e, vggface_random,
-    texture, crop; each may be followed by :batch_size=N, :precision=bf16, :store=float16, :seed=N, :size=N (a picture's side). Empty = region_vae
-    with --checkpoint, arcface with --weights, identity without either."""
+    texture, crop; each may be followed by :batch_size=N, :precision=bf16, :store=float16, :seed=N, :size=N (a picture's side). Empty =
+    region_vae with --checkpoint, arcface with --weights, identity without either."""
     mean_of: cli.Uri = ""
     """Features table whose mean landmarks textures are warped to (for morphs: that of their faces); empty = the mean of the
     train split of --faces."""
