@@ -41,7 +41,7 @@ class Config(TrainingFlags):
     """Features table with the codec's codes (jobs.extract --extractors region_vae arcface, or e4e)."""
     faces: cli.Uri = ""
     """Faces table that the features are of: says who is who, where regions lie, and what --rule needs."""
-    codec: str
+    codec: cli.Uri
     """Checkpoint of jobs.train_vae that made the codes, or a folder with e4e_ffhq_encode.pt."""
     weights: cli.Uri = ""
     """Folder or bucket of pretrained networks: mobilefacenet for the identity loss, squeezenet for the curves."""

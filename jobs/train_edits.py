@@ -47,7 +47,7 @@ class Config(cli.Common):
     """Features table with the codec's codes (jobs.extract --extractors region_vae arcface)."""
     faces: cli.Uri
     """Faces table that the features are of: its paths name ages and sexes."""
-    codec: str
+    codec: cli.Uri
     """Checkpoint of jobs.train_vae that made the codes, or a folder with e4e_ffhq_encode.pt."""
     checkpoint: cli.Uri
     """Output folder."""
