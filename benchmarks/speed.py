@@ -96,6 +96,20 @@ def pictures() -> Iterator[Row]:
         yield Row(f"{name} at 256 x 256, one thread", f"{number(d['ours_ms'])} ms", peer, number(d["ratio"]), "enhance")
 
 
+def serving() -> Iterator[Row]:
+    """Hybrids over HTTP against the same chain in one process."""
+    if d := read("serve"):
+        what, command = "a hybrid at 256 x 256 of an uploaded photograph, over HTTP", "serve --photo FILE"
+        peer = f"the same chain in a loop: {number(d['loop_p50_ms'])} ms"
+        yield Row(
+            f"{what}, one caller, p50", f"{number(d['one_p50_ms'])} ms", peer, number(1 / d["p50_over_loop"]), command
+        )
+        peer = f"the loop: {number(d['loop_per_s'])}"
+        yield Row(
+            "…, eight callers", f"{number(d['eight_per_s'])} a second", peer, number(d["eight_over_loop"]), command
+        )
+
+
 def training() -> Iterator[Row]:
     """The training step against a plain loop, fp32 and pythae."""
     for name, d in (read("train_step") or {}).items():
@@ -193,7 +207,7 @@ def chaos() -> str:
 def page() -> str:
     """Return the whole page."""
     tables = []
-    groups = {"Jobs": stages, "Pictures": pictures, "Training": training, "The bank": banks}
+    groups = {"Jobs": stages, "Pictures": pictures, "Training": training, "Serving": serving, "The bank": banks}
     for title, rows in groups.items():
         head = "| what | ours | against | ratio | `python -m benchmarks.…` |\n| --- | --- | --- | --- | --- |"
         lines = [f"| {r.what} | {r.ours} | {r.peer} | {r.ratio} | `{r.command}` |" for r in rows()]
