@@ -20,7 +20,7 @@ export UV_FIND_LINKS ?= $(PIP_FIND_LINKS)
 export UV_LINK_MODE ?= copy
 export RAY_USAGE_STATS_ENABLED := 0
 
-.PHONY: install demo test check format recipes chaos bench serve s3 clean
+.PHONY: install demo test check format docs recipes chaos bench serve s3 clean
 
 install: $(STAMP)
 
@@ -50,6 +50,11 @@ format: install
 	$(VENV)/bin/ruff format .
 
 # Where code moved and rows are the same: shows it, by outputs of the last commit's code and of today's, and records the code.
+# Pages that are made: one a job from --help, and the speed page from the benchmarks' files.
+docs: install
+	$(PY) -m tests.job_pages
+	$(PY) -m benchmarks.speed
+
 recipes: install
 	$(PY) -m tests.recipes.record $(RECIPES)
 

@@ -6,10 +6,12 @@ from pathlib import Path
 import pytest
 
 from benchmarks import speed
+from tests import job_pages
 from tests.conftest import REPOSITORY
 
 PAGES = sorted([REPOSITORY / "README.md", REPOSITORY / "CHANGELOG.md", *(REPOSITORY / "docs").rglob("*.md")])
 LINK = re.compile(r"\]\(([^)\s]+)\)")
+LINE = re.compile(r"python -m jobs\.(\w+)((?:[^`\n\\]|\\\n)*)")
 MODULE = re.compile(r"python -m ((?:jobs|benchmarks|rupantara|tests)\.[\w.]+)")
 
 
@@ -43,3 +45,22 @@ def test_the_readme_is_a_welcome() -> None:
 
 def test_the_speed_page_is_what_the_benchmarks_files_say() -> None:
     assert speed.PAGE.read_text() == speed.page(), "run python -m benchmarks.speed"
+
+
+def test_the_pages_of_the_jobs_are_what_help_says() -> None:
+    made = dict(job_pages.pages())
+    assert set(job_pages.PAGES.iterdir()) == set(made)
+    for path, text in made.items():
+        assert path.read_text() == text, "run make docs"
+
+
+@pytest.mark.parametrize(
+    "page", [p for p in PAGES if p.parent.name != "jobs"], ids=lambda page: str(page.relative_to(REPOSITORY))
+)
+def test_every_flag_of_a_command_exists(page: Path) -> None:
+    for job, words in LINE.findall(page.read_text()):
+        if job == "NAME":
+            continue
+        known = (job_pages.PAGES / f"{job}.md").read_text()
+        for flag in re.findall(r"(?<!\S)(--[a-z][\w-]*)", words.partition("#")[0]):
+            assert re.search(rf"(?<![\w-]){flag}(?![\w-])", known), f"jobs.{job} has no {flag}"
