@@ -178,7 +178,7 @@ def memory() -> str:
     found = read("memory")
     rows = found if isinstance(found, list) else [{"job": job, **one} for job, all_ in found.items() for one in all_]
     lines = [
-        f"| {one.get('job', 'export')} | {one['rows']:,} | {one['driver_peak_mib']} | {one['worker_peak_mib']} |"
+        f"| {one.get('job', 'export')} | {one['rows']:,} | {one['driver_peak_mib']} | {one.get('worker_peak_mib', '')} |"
         for one in rows
     ]
     head = "| job | rows | driver, MiB at its peak | a worker |\n| --- | --- | --- | --- |"

@@ -35,7 +35,7 @@ BESIDE_A_PERSON = 0.8
 SURELY_A_PERSON = 0.925
 """YuNet's score from which a face in a person's photograph is not compared with animals; of 108 animals that it found, one had it."""
 ANIMAL = 0.3
-"""Probability of an animal's head from which such a face is an animal's, if the judge of people agrees (97 of 101 animals, 0 of 300 people)."""
+"""Probability of an animal's head from which such a face is an animal's, if the judge of people agrees (97 of 101, of people 0 of 300)."""
 
 
 @dataclass(frozen=True)
