@@ -175,13 +175,11 @@ def banks() -> Iterator[Row]:
 
 def memory() -> str:
     """Return the section about the driver's memory."""
-    found = read("memory")
-    rows = found if isinstance(found, list) else [{"job": job, **one} for job, all_ in found.items() for one in all_]
     lines = [
-        f"| {one.get('job', 'export')} | {one['rows']:,} | {one['driver_peak_mib']} | {one['worker_peak_mib']} |"
-        for one in rows
+        f"| {one['job']} | {one['rows']:,} | {one['parts']} | {one['planned_mib']} | {one['driver_peak_mib']} |"
+        for one in read("memory") or ()
     ]
-    head = "| job | rows | driver, MiB at its peak | a worker |\n| --- | --- | --- | --- |"
+    head = "| job | rows | parts | driver, MiB when planned | at its peak |\n| --- | --- | --- | --- | --- |"
     return "\n".join(["## Memory", "", "`python -m benchmarks.memory`", "", head, *lines])
 
 
