@@ -1,5 +1,6 @@
 """How every evaluation runs: its baselines in one Ray task, its parts through the table's workers, then the report."""
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -36,8 +37,12 @@ def plan_of(config: Config) -> Plan:
 def prepare(plan: Plan) -> dict[str, Any]:
     """Fit the baselines in one Ray task, and wait for it."""
     cluster.connect()
-    task = ray.remote(plan.prepare).options(num_cpus=1)
-    return ray.get(task.remote(), timeout=TIMEOUT_S)
+    return ray.get(ray.remote(_call).options(num_cpus=1).remote(plan.prepare), timeout=TIMEOUT_S)
+
+
+def _call(prepare: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """Call what is given: Ray takes functions for tasks, and no partial ones."""
+    return prepare()
 
 
 def make_stage(plan: Plan, *, compute: Compute) -> MeasureMethods:
