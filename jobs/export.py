@@ -18,7 +18,7 @@ from rupantara.storage import manifest, plan, tables, uris
 from rupantara.storage.manifest import Manifest
 from rupantara.storage.recipe import RecipeSpec
 
-RECIPE = RecipeSpec("export", version=1)
+RECIPE = RecipeSpec("export", version=2)
 
 
 @dataclass(frozen=True, kw_only=True)

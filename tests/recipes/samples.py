@@ -254,7 +254,7 @@ SAMPLES = {
 """Samples by the name of their folder, each after those that it reads."""
 
 
-UNSAMPLED = ("generate_child", "train_landmarks", "marked_photographs")
+UNSAMPLED = ("marked_photographs",)
 """Recipes that no small output is made of: where their code moves, their version is raised."""
 
 
