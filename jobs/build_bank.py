@@ -29,7 +29,7 @@ from rupantara.storage import id_lists, manifest, plan
 from rupantara.storage.recipe import RecipeSpec
 
 log = logging.getLogger("jobs")
-RECIPE = RecipeSpec("build_bank", version=1)
+RECIPE = RecipeSpec("build_bank", version=2)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -20,7 +20,7 @@ from rupantara.storage import manifest, plan, uris
 from rupantara.storage.manifest import Manifest
 from rupantara.storage.recipe import RecipeSpec
 
-RECIPE = RecipeSpec("enhance", version=1)
+RECIPE = RecipeSpec("enhance", version=2)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -22,7 +22,7 @@ from rupantara.training.zoo import OBJECTIVES, Objective
 from rupantara.training.zoo_start import FEATURES, ZooStart
 from rupantara.training.zoo_task import STREAM
 
-RECIPE = RecipeSpec("train_zoo", version=1)
+RECIPE = RecipeSpec("train_zoo", version=2)
 
 
 @dataclass(frozen=True, kw_only=True)
