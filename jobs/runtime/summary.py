@@ -13,11 +13,12 @@ QUANTILES = {"median": 0.5, "p95": 0.95, "max": 1.0}
 
 
 def line(counts: dict[str, Any]) -> str:
-    """Say how many rows came in and what became of them."""
+    """Say how many rows were written and what became of them, and how many were read where that is another number."""
+    rejected = sum(counts["rejected"].values())
+    rows = counts["accepted"] + rejected
     reasons = ", ".join(f"{reason} {n}" for reason, n in counts["rejected"].items())
-    return f"{counts['in']} in, {counts['accepted']} rows accepted, {sum(counts['rejected'].values())} rejected" + (
-        f" ({reasons})" if reasons else ""
-    )
+    told = f"{rows} rows: {counts['accepted']} accepted, {rejected} rejected" + (f" ({reasons})" if reasons else "")
+    return told if rows == counts["in"] else f"{told}; made of {counts['in']}"
 
 
 def write_card(output: str, complete: Manifest, *, anew: bool = False) -> None:

@@ -1,9 +1,11 @@
 """Bytes of any photograph to RGB and back; what cannot be decoded says why."""
 
+import importlib
 import io
 import struct
 import warnings
 import zlib
+from functools import lru_cache
 from typing import NamedTuple
 
 import cv2
@@ -11,7 +13,7 @@ import numpy as np
 from PIL import ExifTags, Image, PngImagePlugin, UnidentifiedImageError
 
 from rupantara.errors import Rejected
-from rupantara.imaging import colour_profiles, levels
+from rupantara.imaging import colour_profiles, formats, levels
 from rupantara.types import Picture
 
 DAMAGE = (
@@ -62,7 +64,7 @@ def read(data: bytes, max_pixels: int = MAX_PIXELS) -> Photograph:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            image = Image.open(io.BytesIO(data))
+            image = _open(data)
             _check_cost(image, data, max_pixels)
             image.load()
             return _to_rgb(image, data)
@@ -73,6 +75,38 @@ def read(data: bytes, max_pixels: int = MAX_PIXELS) -> Photograph:
     except DAMAGE as error:
         reason = "truncated" if "truncated" in str(error).lower() else "undecodable"
         raise Rejected("decode", reason, " ".join(str(error).split())[:200]) from error
+
+
+PLUGINS = {"heic": ("pillow_heif", "register_heif_opener"), "jxl": ("pillow_jxl", "")}
+"""Extra of this package -> module that opens the format for PIL, and what registers it ("" = its import)."""
+
+
+def _open(data: bytes) -> Image.Image:
+    """Open a picture; of a format that an extra decodes, with its plugin, or raise Rejected that names the extra."""
+    try:
+        return Image.open(io.BytesIO(data))
+    except UnidentifiedImageError:
+        extra = formats.extra_of(data[: formats.HEAD_BYTES])
+        if not extra:
+            raise
+        if not _registered(extra):
+            raise Rejected(
+                "decode", "undecodable", f"{extra.upper()} needs: pip install 'rupantara[{extra}]'"
+            ) from None
+        return Image.open(io.BytesIO(data))
+
+
+@lru_cache(maxsize=len(PLUGINS))
+def _registered(extra: str) -> bool:
+    """Register the plugin of an extra; tell whether it is installed."""
+    module, register = PLUGINS[extra]
+    try:
+        found = importlib.import_module(module)
+    except ImportError:
+        return False
+    if register:
+        getattr(found, register)()
+    return True
 
 
 def _check_cost(image: Image.Image, data: bytes, max_pixels: int) -> None:

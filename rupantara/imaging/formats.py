@@ -21,6 +21,9 @@ SIGNATURES = (
 BRANDS = (b"avif", b"avis", b"heic", b"heix", b"mif1", b"msf1")
 """What follows `ftyp` in the fifth to twelfth byte of AVIF and HEIC."""
 
+HEIC_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"mif1", b"msf1")
+JXL_SIGNATURES = (b"\xff\x0a", b"\0\0\0\x0cJXL \r\n\x87\n")
+
 HEAD_BYTES = 16
 """How many first bytes tell a format."""
 
@@ -50,6 +53,13 @@ def is_picture(head: bytes) -> bool:
 
 LITTER = ("__MACOSX", "@eaDir", ".thumbnails", ".Trash", ".Trashes", "$RECYCLE.BIN")
 """Folders that systems leave among photographs."""
+
+
+def extra_of(head: bytes) -> str:
+    """Return the optional extra of this package whose decoder opens a file that begins so; "" where none is needed."""
+    if head[4:8] == b"ftyp" and head[8:12] in HEIC_BRANDS:
+        return "heic"
+    return "jxl" if head.startswith(JXL_SIGNATURES) else ""
 
 
 def is_litter(path: str) -> bool:

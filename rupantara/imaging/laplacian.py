@@ -15,7 +15,9 @@ def gaussian_pyramid(layer: np.ndarray, levels: int = LEVELS) -> list[np.ndarray
     """Return the picture at sides 1, 1/2, 1/4, …, finest first."""
     out = [layer]
     for _ in range(levels - 1):
-        out.append(cv2.pyrDown(out[-1]))
+        # OpenCV drops the channels of a picture that has one.
+        small = cv2.pyrDown(out[-1])
+        out.append(small.reshape(*small.shape[:2], *layer.shape[2:]))
     return out
 
 
@@ -35,7 +37,7 @@ def collapse(bands: Sequence[np.ndarray]) -> np.ndarray:
 
 
 def _enlarge(small: np.ndarray, like: np.ndarray) -> np.ndarray:
-    return cv2.pyrUp(small, dstsize=(like.shape[1], like.shape[0]))
+    return cv2.pyrUp(small, dstsize=(like.shape[1], like.shape[0])).reshape(like.shape)
 
 
 def blend(below: Layer, above: Layer, masks: Sequence[np.ndarray]) -> Layer:

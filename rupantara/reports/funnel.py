@@ -66,7 +66,22 @@ def write(faces: str, found: Manifest) -> list[str]:
     uri = uris.join(faces, "report.html")
     if not uris.exists(uri) or mark(found).encode() not in uris.read_bytes(uri):
         uris.write_bytes(uri, html.render("Curation", [section(faces)]))
-    return [f"report: {uri}"]
+    return [*losses(fallen(tables.statistics_of(faces, measure, COLUMNS))), f"report: {uri}"]
+
+
+LEAST_SHARE, LEAST_ROWS = 0.5, 4
+"""A species of at least so many rows that keeps less than this share of them is worth a warning."""
+
+
+def losses(counts: Fallen) -> list[str]:
+    """Name the species that lost most of their pictures, with the reasons."""
+    out = []
+    for species, by in sorted(counts.by_species.items()):
+        total, reasons = sum(by.values()), [(n, r) for r, n in by.items() if r != ACCEPTED and n]
+        if total >= LEAST_ROWS and by[ACCEPTED] < LEAST_SHARE * total:
+            told = ", ".join(f"{reason} {n}" for n, reason in sorted(reasons, reverse=True))
+            out.append(f"warning: {species} keeps {by[ACCEPTED]} of {total} rows ({told})")
+    return out
 
 
 def section(faces: str) -> Section:

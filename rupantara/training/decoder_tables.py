@@ -55,7 +55,9 @@ def open_tables(features: str, morphs: str, settings: DecoderSettings, *, networ
     opened = {features: found} | ({morphs: manifest.require(morphs, "features")} if morphs else {})
     for uri, table in opened.items():
         _check_sizes(uri, table, wanted, settings.size)
-    tables = DecoderTables((features, morphs) if morphs else (features,), found.recipe.inputs["faces"], vector, tuple(mean))
+    tables = DecoderTables(
+        (features, morphs) if morphs else (features,), found.recipe.inputs["faces"], vector, tuple(mean)
+    )
     if morphs:
         _check_morphs(tables, opened[morphs], wanted)
     return tables

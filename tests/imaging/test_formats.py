@@ -5,6 +5,7 @@ import io
 import pytest
 from PIL import Image
 
+from rupantara.errors import Rejected
 from rupantara.imaging import codec, formats
 
 SAVED = {"jpe": "JPEG", "jfif": "JPEG", "mpo": "MPO", "avif": "AVIF", "jp2": "JPEG2000", "webp": "WEBP", "bmp": "BMP"}
@@ -40,3 +41,12 @@ def test_what_is_left_out_is_counted_by_ending() -> None:
 @pytest.mark.parametrize("path", ["a/._b.jpg", "__MACOSX/a/b.jpg", "x\\@eaDir\\b.jpg/SYNOPHOTO_THUMB_M.jpg"])
 def test_what_systems_leave_behind_is_litter(path: str) -> None:
     assert formats.is_litter(path) and not formats.is_litter("a/.b._c/_d.jpg")
+
+
+@pytest.mark.parametrize(
+    ("head", "extra"), [(b"\0\0\0\x18ftypheic", "heic"), (b"\xff\x0a", "jxl"), (b"\0\0\0\x0cJXL \r\n\x87\n", "jxl")]
+)
+def test_formats_of_extras_are_rejects_that_name_the_extra(head: bytes, extra: str) -> None:
+    with pytest.raises(Rejected) as rejected:
+        codec.decode(head + bytes(64))
+    assert rejected.value.reason == "undecodable" and f"rupantara[{extra}]" in rejected.value.detail
