@@ -235,7 +235,7 @@ def test_building_anew_is_a_version_too_and_the_old_one_can_still_be_read(bank, 
         ({"action": "remove", "species": ("cat", "dog", "fox")}, "must keep at least one face"),
         ({"action": "remove", "species": ("emu",)}, "--species must be of the bank's cat, dog, fox, got emu"),
         ({"action": "compact", "face_ids": ("x",)}, "are of --action remove"),
-        ({"action": "compact", "keep": -1}, "--keep must not be negative"),
+        ({"action": "compact", "keep": -1}, "--keep must be at least 1, got -1"),
     ],
 )
 def test_flags_that_make_no_sense_are_named(bank, flags, message):
