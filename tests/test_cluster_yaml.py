@@ -27,17 +27,6 @@ def test_the_head_takes_no_work_and_both_groups_scale():
     assert sum(t["max_workers"] for t in types.values()) <= CLUSTER["max_workers"]
 
 
-def test_the_serve_config_is_valid_and_fits_the_builder():
-    from ray.serve.schema import ServeDeploySchema
-
-    from serve.app import Settings
-
-    text = yaml.safe_load((REPOSITORY / "serve/config.yaml").read_text())
-    deploy = ServeDeploySchema.model_validate(text)
-    assert deploy.applications[0].import_path == "serve.app:build"
-    Settings.model_validate(deploy.applications[0].args)
-
-
 def test_kubernetes_runs_the_ray_that_is_pinned_on_a_head_without_work():
     cluster = yaml.safe_load((REPOSITORY / "deploy/raycluster.yaml").read_text())["spec"]
     lock = (REPOSITORY / "requirements.lock").read_text()
