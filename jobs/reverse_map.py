@@ -204,11 +204,16 @@ def reduce(config: Config, reference: str, about: str) -> Reduced:
 
 
 def report(config: Config, done: Manifest) -> list[str]:
-    """Draw the report."""
+    """Draw the report, unless this table's lies there already."""
+    page, mark = uris.join(config.affinity, "report.html"), uris.join(config.affinity, "tables/drawn_from")
+    if uris.exists(page) and uris.exists(mark) and uris.read_bytes(mark).decode() == done.content:
+        return [f"report: {page}"]
     cards = (
         affinity_cards.cards(config.affinity, config.faces, config.cards, ()) if config.faces and config.cards else ()
     )
-    return [f"report: {affinity_report.write(config.affinity, tuple(cards))}"]
+    drawn = affinity_report.write(config.affinity, tuple(cards))
+    uris.write_bytes(mark, done.content.encode())
+    return [f"report: {drawn}"]
 
 
 @dataclass(frozen=True, kw_only=True)
