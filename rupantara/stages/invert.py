@@ -45,7 +45,8 @@ class InvertVectors:
 
     def made(self, batch: pa.Table, uris: Mapping[str, str]) -> Iterator[Generated]:
         """Yield the inversions of rows; `uris` tells where faces come from, by id, as far as that is known."""
-        batch = schema.whole(batch, self._generator.vector)
+        # Vectors that are there but not finite stay: the generator rejects them with a reason.
+        batch = batch.filter(pc.field(self._generator.vector).is_valid())
         if batch.num_rows:
             vectors = vectors_of(batch, self._generator.vector)
             for part in batches(list(zip(batch["face_id"].to_pylist(), vectors, strict=True))):
@@ -74,12 +75,19 @@ class InvertPhotos:
         """Invert every face; what was rejected on the way stays a reject."""
         faces = self._curate(batch)
         uris = dict(zip(faces["face_id"].to_pylist(), faces["uri"].to_pylist(), strict=True))
-        made = self._invert.made(self._extract(faces), uris)
-        return rows.table(chain(made, self._lost(faces, uris)))
+        vectors = self._extract(faces)
+        made = self._invert.made(vectors, uris)
+        return rows.table(
+            chain(made, self._refused(faces, uris), self._refused(vectors, uris), self._animals(faces, uris))
+        )
 
-    def _lost(self, faces: pa.Table, uris: Mapping[str, str]) -> Iterator[Generated]:
-        """Yield a reject for each face without a vector."""
-        for row in faces.filter(faces["reject"].is_valid()).select(["face_id", "reject"]).to_pylist():
-            yield self._invert.rejected(row["face_id"], uris[row["face_id"]] or "", Rejected(**row["reject"]))
+    def _refused(self, batch: pa.Table, uris: Mapping[str, str]) -> Iterator[Generated]:
+        """Yield a reject for each face that curation or extraction rejected."""
+        if "reject" in batch.column_names:
+            for row in batch.filter(batch["reject"].is_valid()).select(["face_id", "reject"]).to_pylist():
+                yield self._invert.rejected(row["face_id"], uris[row["face_id"]] or "", Rejected(**row["reject"]))
+
+    def _animals(self, faces: pa.Table, uris: Mapping[str, str]) -> Iterator[Generated]:
+        """Yield a reject for each face that the network makes no vector of."""
         for face_id in schema.accepted(faces).filter(pc.field("domain") != "human")["face_id"].to_pylist():
             yield self._invert.rejected(face_id, uris[face_id] or "", NO_VECTOR)
