@@ -19,7 +19,7 @@ from rupantara.landmarks.align import fit_similarity, transform_points
 from rupantara.landmarks.donor import Donor
 from rupantara.landmarks.ears import onto_person
 from rupantara.landmarks.layout import Layout, face_outline, layout_of
-from rupantara.landmarks.masks import FACE, Masks, eyes_mask, masks_of
+from rupantara.landmarks.masks import FACE, SHRINK, Masks, eyes_mask, masks_of
 from rupantara.landmarks.morph import frame_points
 from rupantara.landmarks.regions import REGIONS
 from rupantara.types import Landmarks, Picture, Points
@@ -37,10 +37,16 @@ EARS_SEEN = 0.3
 """The amount from which growing ears are solid."""
 
 MARGIN = 0.35
-"""How far beyond the face's outline masks and their light reach, in eye distances."""
+"""How far beyond the face's outline masks and their light reach, in eye distances; two pixels of the masks are added."""
 
 TOUCHED = 1 / 512
 """A mask below this leaves a pixel as it is."""
+
+BAND = 0.25
+"""The coarsest band's pixel is at most this many eye distances wide: wider ones would glow beyond the mask of a small picture."""
+
+RIM = 0.08
+"""Below this cover, what the coarse bands spread fades out, so that no edge shows where the mask ends."""
 
 
 @dataclass(frozen=True)
@@ -105,7 +111,7 @@ def composite(person: Picture, landmarks: Landmarks, parts: Sequence[Part], styl
 
 def face_window(layout: Layout, size: tuple[int, int]) -> tuple[slice, slice]:
     """Return rows and columns that hold all that a face's masks can reach: half of an aligned crop need not be looked at."""
-    outline, margin = face_outline(layout), MARGIN * layout.distance
+    outline, margin = face_outline(layout), MARGIN * layout.distance + 2 * SHRINK
     low = np.clip(np.floor(outline.min(0) - margin), 0, np.array(size[::-1]) - 1).astype(int)
     high = np.clip(np.ceil(outline.max(0) + margin), low + 1, size[::-1]).astype(int)
     return slice(int(low[1]), int(high[1])), slice(int(low[0]), int(high[0]))
@@ -129,11 +135,19 @@ def _lay_face(
     above[..., 0] += style.light * (relight.low(below[..., 0], sigma) - relight.low(above[..., 0], sigma))
     masks = masks_of(layout, points, amounts, size)
     eyes = None if part.donor.eyes_open else eyes_mask(layout, size)
-    out = laplacian.blend(below, above, bands(masks, animal, style, eyes))
-    return out, moved | (masks.cover > TOUCHED)
+    out = laplacian.blend(below, above, bands(masks, animal, style, levels_for(layout.distance), eyes))
+    inside = rise(masks.cover, (0, RIM))[..., None]
+    return below + inside * (out - below), moved | (masks.cover > TOUCHED)
 
 
-def bands(masks: Masks, animal: np.ndarray, style: Style, eyes: np.ndarray | None = None) -> list[np.ndarray]:
+def levels_for(distance: float) -> int:
+    """Return how many bands suit an eye distance in px: five at 256² crops, fewer for smaller faces."""
+    return int(np.clip(1 + np.floor(np.log2(max(BAND * distance, 1.0))), 2, laplacian.LEVELS))
+
+
+def bands(
+    masks: Masks, animal: np.ndarray, style: Style, levels: int = laplacian.LEVELS, eyes: np.ndarray | None = None
+) -> list[np.ndarray]:
     """Return the mask of each band, finest first.
 
     Detail comes where the picture is `animal` (0..1), and over the person's own nose and mouth, which must not look out beside the
@@ -145,8 +159,8 @@ def bands(masks: Masks, animal: np.ndarray, style: Style, eyes: np.ndarray | Non
     detail = masks.cover * np.maximum(animal, masks.hidden) * share
     if eyes is not None:
         detail = detail * (1 - eyes)
-    fine = laplacian.gaussian_pyramid(detail, laplacian.LEVELS - 1)
-    slow = laplacian.gaussian_pyramid(masks.cover * masks.amount)
+    fine = laplacian.gaussian_pyramid(detail, levels - 1)
+    slow = laplacian.gaussian_pyramid(masks.cover * masks.amount, levels)
     return [*fine[:-1], 0.7 * fine[-1] + 0.3 * slow[-2], slow[-1]]
 
 

@@ -4,6 +4,7 @@ import itertools
 from dataclasses import replace
 from functools import cache
 
+import cv2
 import numpy as np
 import pytest
 
@@ -67,6 +68,24 @@ def test_equal_arguments_give_equal_bytes_and_leave_their_pictures_alone() -> No
     before = picture.copy()
     first, second = (composite(picture, points, [Part(donor(), everywhere(0.7))]) for _ in range(2))
     assert np.array_equal(first, second) and np.array_equal(picture, before)
+
+
+@pytest.mark.parametrize(("size", "levels"), [(64, 12), (128, 6), (256, 6)])
+def test_no_edge_shows_where_the_mask_ends(size: int, levels: int) -> None:
+    drawn, fox = draw_face("human", 0), draw_face("tiger", 1)
+    cut, lent = (
+        align.align(drawn.image, drawn.keypoints, "human", size),
+        align.align(fox.image, fox.keypoints, "animal", size),
+    )
+    assert drawn.landmarks is not None
+    points = align.transform_points(drawn.landmarks, cut.transform)
+    part = Part(prepare(lent.crop, six(align.transform_points(fox.keypoints, lent.transform))), everywhere(1.0))
+    made = composite(cut.crop, points, [replace(part, donor=replace(part.donor, ears=None))])
+    changed = change(made, cut.crop)
+    far = cv2.dilate((changed > 0).astype(np.uint8), np.ones((3, 3))) - (changed > 0)
+    rim = cv2.dilate(far, np.ones((3, 3)))
+    assert changed.max() > 60 and far.any()
+    assert changed[rim > 0].max() <= levels
 
 
 @pytest.mark.parametrize("region", REGIONS)
