@@ -1,10 +1,12 @@
 """Region VAEs out of their checkpoints, ready to run."""
 
 from dataclasses import asdict, dataclass, fields
-from typing import Any
+from typing import Any, Protocol
+
+import numpy as np
+from torch import Tensor
 
 from rupantara.generation import prior
-from rupantara.generation.prior import CodePrior
 from rupantara.models.region_vae import RegionVAE, RegionVAEConfig
 from rupantara.storage import checkpoints
 
@@ -12,13 +14,28 @@ MODEL_TYPE = "region_vae"
 """Schema name of the checkpoint's manifest, and `model_type` of its config.json."""
 
 
+class Prior(Protocol):
+    """What draws people's codes: a Gaussian (`prior.CodePrior`) or a flow (`flow_prior.FlowCodePrior`)."""
+
+    @property
+    def boxes(self) -> np.ndarray:
+        """Return where the regions of drawn people lie [6, 4], as fractions of the crop."""
+        ...
+
+    def sample(
+        self, count: int, seed: int | tuple[int, ...], global_dim: int, truncation: float = ...
+    ) -> tuple[Tensor, Tensor]:
+        """Draw codes: global [count, global_dim], regions [count, 5, dim]; `truncation` below 1 keeps nearer the mean face."""
+        ...
+
+
 @dataclass(frozen=True)
 class LoadedRegionVAE:
-    """A model ready to run on the CPU, the SHA-256 of its weights, and the prior of its codes, if it was packed with one."""
+    """A model ready to run on the CPU, the SHA-256 of its weights, and a prior of its codes, if it has one."""
 
     model: RegionVAE
     sha256: str
-    prior: CodePrior | None = None
+    prior: Prior | None = None
 
 
 def config_dict(config: RegionVAEConfig) -> dict[str, Any]:

@@ -4,9 +4,9 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from rupantara.models.flow_prior import OPEN, Conditions, FlowPrior, FlowPriorConfig, Rows
+from rupantara.models.flow_prior import OPEN, Conditions, FlowPrior, Rows
 from rupantara.training.schedule import cosine
 from rupantara.training.state import TrainState
 from rupantara.training.warm_start import fit_pca
@@ -26,44 +26,63 @@ class FlowObjective:
     gradient_clip: float = 1.0
 
 
-def start(
-    codes: np.ndarray, scale: np.ndarray, boxes: np.ndarray, config: FlowPriorConfig, objective: FlowObjective
-) -> TrainState[FlowPrior]:
-    """Reduce whole codes [n, rows] by the directions that move the picture most (`scale` = `prior.importance`), and start."""
-    pca = fit_pca((codes * scale).astype(np.float32), config.dim)
-    model = FlowPrior(config, codes.shape[1])
-    model.mean.copy_(torch.from_numpy((pca.mean / scale).astype(np.float32)))
-    model.directions.copy_(torch.from_numpy((pca.components * pca.deviations[:, None] / scale).astype(np.float32)))
-    model.boxes.copy_(torch.from_numpy(boxes))
-    groups = [{"params": list(model.parameters()), "weight_decay": objective.weight_decay}]
-    return TrainState.create(model, groups)
+def directions_of(codes: np.ndarray, scale: np.ndarray, dim: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the mean [rows] and at most `dim` directions [k, rows] of whole codes [n, rows], scaled by their deviations.
+
+    They are those that move the picture most: principal directions of the codes times `scale` (`prior.importance`).
+    """
+    pca = fit_pca((codes * scale).astype(np.float32), dim)
+    directions = pca.components * pca.deviations[:, None] / scale
+    return (pca.mean / scale).astype(np.float32), directions.astype(np.float32)
+
+
+def state_of(model: FlowPrior, objective: FlowObjective) -> TrainState[FlowPrior]:
+    """Return the optimiser and the running average of a network at its start."""
+    return TrainState.create(model, [{"params": list(model.parameters()), "weight_decay": objective.weight_decay}])
 
 
 def reduce(codes: np.ndarray, scale: np.ndarray, model: FlowPrior) -> Rows:
-    """Return the coordinates [n, dim] of whole codes, as `start` measures them (orthogonal after `scale`)."""
-    weighted = torch.from_numpy(scale.astype(np.float32))
+    """Return the coordinates [n, dim] of whole codes along `directions_of` them, which are orthogonal after `scale`."""
+    weighted = torch.from_numpy(scale.astype(np.float32)).to(model.mean.device)
     axes = model.directions * weighted
-    return (torch.from_numpy(codes) - model.mean) * weighted @ axes.T / axes.square().sum(1)
+    return (torch.from_numpy(codes).to(weighted) - model.mean) * weighted @ axes.T / axes.square().sum(1)
 
 
 def flow_loss(model: FlowPrior, codes: Rows, conditions: Conditions, objective: FlowObjective) -> Tensor:
     """Return the mean squared error of the velocity (eq. 23 of Lipman et al., sigma_min = 0), conditions dropped at random."""
-    noise, t = torch.randn_like(codes), torch.rand(len(codes))
+    noise, t = torch.randn_like(codes), torch.rand(len(codes), device=codes.device)
     target = codes + objective.jitter * torch.randn_like(codes)
     x = torch.lerp(noise, target, t[:, None])
-    alone = torch.rand(len(codes), conditions.shape[1]) < objective.drop_one
-    both = torch.rand(len(codes), 1) < objective.drop_all
+    alone = torch.rand(conditions.shape, device=codes.device) < objective.drop_one
+    both = torch.rand(len(codes), 1, device=codes.device) < objective.drop_all
     shown = torch.where(alone | both, OPEN, conditions)
     return (model(x, t, shown) - (target - noise)).square().mean()
 
 
+class LossOf(nn.Module):
+    """The network with its loss as its output: what data-parallel training wraps."""
+
+    def __init__(self, model: FlowPrior, objective: FlowObjective) -> None:
+        super().__init__()
+        self.model, self._objective = model, objective
+
+    def forward(self, codes: Rows, conditions: Conditions) -> Tensor:
+        """Return the mean squared error of the velocity."""
+        return flow_loss(self.model, codes, conditions, self._objective)
+
+
 def train_step(
-    state: TrainState[FlowPrior], objective: FlowObjective, codes: Rows, conditions: Conditions, total: int
+    state: TrainState[FlowPrior],
+    objective: FlowObjective,
+    losses: nn.Module,
+    codes: Rows,
+    conditions: Conditions,
+    total: int,
 ) -> dict[str, Tensor]:
-    """Take one step on reduced codes; `total` is the number of codes seen by the end."""
+    """Take one step on reduced codes; `losses` gives the loss of both, `total` is the number of codes seen by the end."""
     state.model.train()
     rate = objective.learning_rate * cosine(state.seen, total, warm_up_images=objective.warm_up_codes)
     state.set_rate(rate)
-    loss = flow_loss(state.model, codes, conditions, objective)
+    loss = losses(codes, conditions)
     norm = state.descend(loss, clip=objective.gradient_clip, decay=objective.ema_decay, images=len(codes))
     return {"loss": loss.detach(), "gradient_norm": norm.detach(), "lr": torch.tensor(rate)}

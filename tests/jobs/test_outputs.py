@@ -24,7 +24,7 @@ JOBS = (
 )
 JOBS += ("extract", "pack", "probe", "reverse_map", "train_decoder", "train_vae", "train_zoo")
 JOBS += ("generate.hybrid", "generate.inversion", "generate.variation", "generate.child")
-JOBS += ("train_blender", "train_edits", "train_landmarks")
+JOBS += ("train_blender", "train_edits", "train_landmarks", "train_prior")
 
 
 def check(output: str, **paths: str) -> None:

@@ -23,6 +23,7 @@ from jobs import (
     train_decoder,
     train_edits,
     train_landmarks,
+    train_prior,
     train_vae,
     train_zoo,
 )
@@ -139,6 +140,11 @@ def trained_blender(at: At) -> None:
     train_blender.main(replace(config, features=at.features, faces=at.faces, codec=at.vae, checkpoint=at.out))
 
 
+def trained_prior(at: At) -> None:
+    config = replace(train_prior.presets()["smoke"], epochs=1, features=at.features, faces=at.faces)
+    train_prior.main(replace(config, codec=at.vae, checkpoint=at.out))
+
+
 def fitted_edits(at: At) -> None:
     config = replace(train_edits.presets()["default"], features=at.labelled_features, faces=at.labelled, codec=at.vae)
     train_edits.main(replace(config, checkpoint=at.out, edits=("age",)))
@@ -233,6 +239,7 @@ SAMPLES = {
         ),
     ),
     "blender": Sample("train_blender", ("faces", "features"), trained_blender),
+    "prior": Sample("train_prior", ("faces", "features"), trained_prior),
     "edits": Sample("train_edits", ("labelled", "labelled_features"), fitted_edits),
     "children": Sample("generate_child", ("labelled", "blender", "edits"), children),
     "zoo": Sample("train_zoo", ("faces",), trained_zoo),

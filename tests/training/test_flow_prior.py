@@ -6,7 +6,9 @@ import torch
 
 from rupantara.models.flow_prior import OPEN, FlowPrior, FlowPriorConfig, age_class
 from rupantara.training import flow_prior as training
-from rupantara.training.flow_prior import FlowObjective
+from rupantara.training.flow_prior import FlowObjective, LossOf
+from rupantara.training.flow_prior_task import conditions_of
+from rupantara.training.state import TrainState
 
 CONFIG = FlowPriorConfig(dim=2, width=64, blocks=2, embedding=32, dropout=0.0)
 OBJECTIVE = FlowObjective(learning_rate=3e-3, jitter=0.0, warm_up_codes=500, drop_all=0.1, drop_one=0.0)
@@ -23,9 +25,17 @@ def codes(count: int, seed: int) -> tuple[np.ndarray, torch.Tensor]:
     return (flat @ basis + 5).astype(np.float32), conditions
 
 
+def started(rows: np.ndarray, scale: np.ndarray) -> TrainState[FlowPrior]:
+    mean, directions = training.directions_of(rows, scale, CONFIG.dim)
+    model = FlowPrior(CONFIG, rows.shape[1])
+    model.mean.copy_(torch.from_numpy(mean))
+    model.directions.copy_(torch.from_numpy(directions))
+    return training.state_of(model, OBJECTIVE)
+
+
 def test_untrained_it_is_the_gaussian_of_its_codes() -> None:
     rows, _ = codes(2000, 0)
-    model = training.start(rows, np.ones(6), np.zeros((6, 4), np.float32), CONFIG, OBJECTIVE).model.eval()
+    model = started(rows, np.ones(6)).model.eval()
     noise = torch.randn(4000, 2, generator=torch.Generator().manual_seed(0))
     made = model.sample(noise, torch.full((4000, 3), OPEN), steps=12).numpy()
     assert np.allclose(made.mean(0), rows.mean(0), atol=0.15)
@@ -35,7 +45,7 @@ def test_untrained_it_is_the_gaussian_of_its_codes() -> None:
 def test_reduced_codes_come_back_whole() -> None:
     rows, _ = codes(500, 1)
     scale = np.array([1, 2, 1, 0.5, 1, 3.0])
-    model = training.start(rows, scale, np.zeros((6, 4), np.float32), CONFIG, OBJECTIVE).model
+    model = started(rows, scale).model
     flat = training.reduce(rows, scale, model)
     assert torch.allclose(flat.std(0), torch.ones(2), atol=0.02)
     whole = (model.mean + flat @ model.directions).numpy()
@@ -46,12 +56,12 @@ def test_reduced_codes_come_back_whole() -> None:
 def test_it_learns_two_clumps_and_listens_to_conditions() -> None:
     torch.manual_seed(0)
     rows, conditions = codes(1024, 2)
-    state = training.start(rows, np.ones(6), np.zeros((6, 4), np.float32), CONFIG, OBJECTIVE)
+    state = started(rows, np.ones(6))
     flat = training.reduce(rows, np.ones(6), state.model)
-    losses = []
+    losses, network = [], LossOf(state.model, OBJECTIVE)
     for _ in range(300):
         pick = torch.randint(len(flat), (256,))
-        losses.append(float(training.train_step(state, OBJECTIVE, flat[pick], conditions[pick], 300 * 256)["loss"]))
+        losses.append(float(training.train_step(state, OBJECTIVE, network, flat[pick], conditions[pick], 300 * 256)["loss"]))
     assert np.mean(losses[-30:]) < 0.8 * np.mean(losses[:30])
     model: FlowPrior = state.model.eval()
     noise = torch.randn(400, 2, generator=torch.Generator().manual_seed(1))
@@ -71,3 +81,8 @@ def test_ages_have_classes(years: int, found: int) -> None:
 def test_a_negative_age_is_refused() -> None:
     with pytest.raises(ValueError, match="at least 0"):
         age_class(-1)
+
+
+def test_conditions_are_read_from_rows_and_unknown_ones_left_open() -> None:
+    rows = {"age": np.array([31.0, -1.0, 2.0]), "sex": np.array([1, -1, 0]), "group": np.array([4, 7, -1])}
+    assert conditions_of(rows).tolist() == [[4, 1, 4], [OPEN, OPEN, OPEN], [0, 0, OPEN]]
