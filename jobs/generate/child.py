@@ -1,7 +1,6 @@
 """Children of pairs of parents: siblings by seed, dominance, ages, surroundings from one place."""
 
-import json
-from collections.abc import Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import Annotated, Any, Literal
@@ -14,19 +13,19 @@ from jobs.runtime.table_run import TableRun
 from rupantara.compute import Compute
 from rupantara.errors import UserError
 from rupantara.faces import couples
-from rupantara.faces.couples import People
-from rupantara.generation import child_loading, edits, loading, prior
-from rupantara.generation.child import ChildGenerator, ChildRequest, Face, Place
-from rupantara.models import pretrained
+from rupantara.generation import edits, loading, prior
+from rupantara.generation.child import ChildRequest, Face, Place
+from rupantara.generation.child_networks import ChildNetworks
 from rupantara.reports.generated import Sources
 from rupantara.stages.children import MakeChildren
 from rupantara.stages.generate import SAMPLE
-from rupantara.storage import checkpoints, manifest, plan, tables, uris, weights
+from rupantara.storage import manifest, plan
 from rupantara.storage.recipe import RecipeSpec
 
 RECIPE = RecipeSpec("generate_child", version=1)
 PAIRS_A_PART = 16
-PATHS = ("faces", "pairs", "checkpoint", "blender", "edits_from", "weights", "generated", "export", "sheet_rows")
+Ask = Callable[[Face, Face], ChildRequest]
+"""Makes the request of two parents."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,103 +90,53 @@ def asked(config: Config) -> dict[str, Any]:
     return wanted | {"surroundings": config.surroundings, "parents": config.parents}
 
 
-@dataclass(frozen=True)
-class Ask:
-    """Makes the request of a pair."""
-
-    wanted: dict[str, Any]
-
-    def __call__(self, first: Face, second: Face) -> ChildRequest:
-        """Ask for the pair's children."""
-        return ChildRequest(first, second, **self.wanted)
-
-
-@dataclass(frozen=True)
-class Make:
-    """Builds the generator on a worker."""
-
-    checkpoint: str
-    blender: str
-    edits_from: str
-    weights: str
-
-    def __call__(self) -> ChildGenerator:
-        """Load the networks."""
-        loaded = child_loading.load(self.blender, self.checkpoint)
-        paths = edits.load(self.edits_from) if self.edits_from else None
-        scored = weights.has(self.weights, "mobilefacenet")
-        embed = pretrained.load_embed(self.weights) if scored else None
-        return ChildGenerator(loaded, paths, embed, weights.sha256(self.weights, "mobilefacenet") if scored else "")
-
-
-def listed(config: Config) -> list[tuple[str, str]]:
-    """Read --pairs: a CSV or text file, or a Parquet table."""
-    if uris.exists(config.pairs):
-        return couples.read_list(uris.read_bytes(config.pairs), config.pairs)
-    found = manifest.read(config.pairs)
-    if found is None:
-        raise UserError(f"--pairs must be a CSV file or a table, {config.pairs} is neither")
-    rows = tables.read(config.pairs, ("first", "second"), schema=found.schema).to_pylist()
-    return [(row["first"] or "", row["second"] or "") for row in rows]
-
-
-def planned(config: Config) -> list[dict[str, str]]:
-    """Return the pairs of a faces table."""
-    people = People(config.faces)
-    if config.pairs:
-        return [people.couple(*pair) for pair in listed(config)]
-    return list(people.drawn(config.count, config.rule, config.split, config.seed))
-
-
 def build(config: Config) -> TableRun:
-    """Check that all fits, list or draw the pairs, plan a part for each PAIRS_A_PART of them."""
+    """Plan by where the parents come from."""
     if bool(config.faces) == bool(config.samples):
         raise UserError("give either --faces or --samples, whose children are made")
     if config.pairs and not config.faces:
         raise UserError("--pairs needs --faces, the table that holds the parents")
     wanted = asked(config)
-    models = {
-        "region_vae": loading.model_sha256(config.checkpoint),
-        "blender": checkpoints.model_sha256(config.blender, child_loading.MODEL_TYPE),
-    }
-    if config.edits_from:
-        models["edits"] = checkpoints.model_sha256(config.edits_from, edits.MODEL_TYPE)
-    if weights.has(config.weights, "mobilefacenet"):
-        models["mobilefacenet"] = weights.sha256(config.weights, "mobilefacenet")
-    settings = cli.row_config(config, *PATHS)
-    inputs: dict[str, str] = {}
-    if config.faces:
-        inputs = {"faces": manifest.require(config.faces, "faces").content}
-        rows: Sequence[dict[str, Any]] = planned(config)
-        settings |= {"pairs": [[row["first"], row["second"]] for row in rows]} if config.pairs else {}
-        tables_of = [couples.couples_table(rows[b.start : b.stop]) for b in kind.blocks(len(rows), PAIRS_A_PART)]
-        said = f"{len(rows)} pairs"
+    networks = ChildNetworks(config.checkpoint, config.blender, config.edits_from, config.weights)
+    return (of_faces if config.faces else of_prior)(config, networks, partial(ChildRequest, **wanted))
+
+
+def of_faces(config: Config, networks: ChildNetworks, ask: Ask) -> TableRun:
+    """Plan the listed pairs of a faces table, or drawn ones."""
+    inputs = {"faces": manifest.require(config.faces, "faces").content}
+    people, settings = couples.People(config.faces), kind.settings_of(config)
+    if config.pairs:
+        rows = [people.couple(*pair) for pair in couples.read_named(config.pairs, "--pairs")]
+        settings |= {"pairs": [[row["first"], row["second"]] for row in rows]}
     else:
-        models |= {"prior": prior.sha256(config.checkpoint)}
-        tables_of = [pa.table({SAMPLE: list(block)}) for block in kind.blocks(config.samples, PAIRS_A_PART)]
-        said = f"{config.samples} pairs of people of the prior"
-    stage = partial(
-        make_stage,
-        Make(config.checkpoint, config.blender, config.edits_from, config.weights),
-        Ask(wanted),
-        config.faces,
-        sampling=partial(loading.load, config.checkpoint) if config.samples else None,
-        seed=config.seed,
-        truncation=config.truncation,
-    )
+        rows = list(people.drawn(config.count, config.rule, config.split, config.seed))
     return kind.run_of(
         config,
-        RECIPE.of(json.loads(json.dumps(settings)), inputs, models),
-        plan.of_rows(tables_of),
-        stage,
+        RECIPE.of(settings, inputs, networks.sha256()),
+        plan.of_rows([couples.couples_table(rows[b.start : b.stop]) for b in kind.blocks(len(rows), PAIRS_A_PART)]),
+        partial(make_stage, networks, ask, config.faces),
         sources=Sources(faces=config.faces),
-        said=f"{said}; {config.siblings} children each",
+        said=f"{len(rows)} pairs; {config.siblings} children each",
     )
 
 
-def make_stage(*arguments: Any, compute: Compute, **named: Any) -> MakeChildren:
+def of_prior(config: Config, networks: ChildNetworks, ask: Ask) -> TableRun:
+    """Plan pairs of people of the prior, by number."""
+    models = networks.sha256() | {"prior": prior.sha256(config.checkpoint)}
+    sampling = partial(loading.load, config.checkpoint)
+    drawn = {"sampling": sampling, "seed": config.seed, "truncation": config.truncation}
+    return kind.run_of(
+        config,
+        RECIPE.of(kind.settings_of(config), {}, models),
+        plan.of_rows([pa.table({SAMPLE: list(block)}) for block in kind.blocks(config.samples, PAIRS_A_PART)]),
+        partial(make_stage, networks, ask, **drawn),
+        said=f"{config.samples} pairs of people of the prior; {config.siblings} children each",
+    )
+
+
+def make_stage(networks: ChildNetworks, ask: Ask, faces: str = "", *, compute: Compute, **drawn: Any) -> MakeChildren:
     """Build the stage on a worker."""
-    return MakeChildren(*arguments, **named, threads=compute.threads)
+    return MakeChildren(networks.generator, ask, faces, **drawn, threads=compute.threads)
 
 
 def main(config: Config) -> None:

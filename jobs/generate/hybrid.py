@@ -98,7 +98,7 @@ def build(config: Config) -> TableRun:
             f" {config.checkpoint} is {model[:12]}"
         )
     wanted = asked(config, tuple(bank.extra["species"]))
-    settings = cli.row_config(config, "faces", "checkpoint", "bank", "generated", "export", "sheet_rows")
+    settings = kind.settings_of(config)
     inputs, models, chosen = {"bank": bank.content}, {"region_vae": model}, None
     if config.faces:
         faces = manifest.require(config.faces, "faces")

@@ -70,6 +70,11 @@ def shown(config: Config, sources: Sources, _: Manifest) -> list[str]:
     return said
 
 
+def settings_of(config: Config) -> dict[str, Any]:
+    """Return the flags that decide rows: no places, and none of the output's."""
+    return cli.row_config(config, *cli.places(type(config)), "export", "sheet_rows")
+
+
 def run(config: Config, wanted: TableRun) -> None:
     """Generate."""
     if not config.dry_run:

@@ -63,7 +63,7 @@ def of_faces(config: Config) -> TableRun:
     chosen = choose_rows(config.faces, "faces", config.split, config.limit, config.seed)
     if not chosen.count:
         raise UserError(f"{config.faces} must have accepted humans of split {config.split!r}, got none")
-    settings = cli.row_config(config, "faces", "checkpoint", "generated", "export", "sheet_rows")
+    settings = kind.settings_of(config)
     return kind.run_of(
         config,
         RECIPE.of(settings, {"faces": faces.content}, _models(config)),

@@ -11,7 +11,7 @@ import pyarrow as pa
 from rupantara import schema
 from rupantara.errors import UserError
 from rupantara.faces.balance import draw
-from rupantara.storage import manifest, tables
+from rupantara.storage import manifest, tables, uris
 
 COUPLES = pa.schema(
     [
@@ -153,6 +153,17 @@ def read_list(data: bytes, name: str) -> list[tuple[str, str]]:
     if crowded := next((row for row in lines if places == [0, 1] and len(row) > 2), None):
         raise UserError(f"{name} must have two columns, or columns first and second, got {','.join(crowded)!r}")
     return [tuple(row[i].strip() if i < len(row) else "" for i in places) for row in lines]  # ty: ignore[invalid-explicit-return]
+
+
+def read_named(uri: str, name: str) -> list[tuple[str, str]]:
+    """Read pairs of names out of a CSV file, or out of a table's columns `first` and `second`; `name` is what a UserError calls it."""
+    if uris.exists(uri):
+        return read_list(uris.read_bytes(uri), uri)
+    found = manifest.read(uri)
+    if found is None:
+        raise UserError(f"{name} must be a CSV file or a table, {uri} is neither")
+    rows = tables.read(uri, ("first", "second"), schema=found.schema).to_pylist()
+    return [(row["first"] or "", row["second"] or "") for row in rows]
 
 
 def couples_table(rows: Sequence[Mapping[str, str]]) -> pa.Table:
