@@ -6,33 +6,29 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, replace
 from functools import partial
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 from jobs.runtime import cli
 from jobs.runtime.training import Network, TrainingFlags, TrainingRun, recipe_settings, train
 from rupantara.errors import UserError
 from rupantara.generation import child_loading, codecs
-from rupantara.models.blenders import ChildNet, ChildNetConfig
-from rupantara.models.blenders.child_net import Kind
+from rupantara.models.blenders import ChildNet
 from rupantara.reports.blender_card import blender_card
-from rupantara.storage import manifest, tables, weights
+from rupantara.storage import manifest, weights
 from rupantara.storage.recipe import RecipeSpec
-from rupantara.training.blender import BlenderObjective
-from rupantara.training.blender_rows import blender_streams, sha256_of
+from rupantara.training.blender_rows import blender_streams, demand_codec
+from rupantara.training.blender_settings import BlenderSettings
 from rupantara.training.blender_start import FEATURES, IDENTITY, BlenderStart, measure
 from rupantara.training.blender_task import STREAM
-from rupantara.training.pairs import Rule
 from rupantara.training.streams import Laid
-from rupantara.training.vector_rows import shape_of
 
 RECIPE = RecipeSpec("train_blender", version=1)
-PATHS = ("codec",)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Config(TrainingFlags):
+class Config(TrainingFlags, BlenderSettings):
     """Train a blender."""
 
     OUTPUT: ClassVar[str] = "checkpoint"
@@ -47,46 +43,10 @@ class Config(TrainingFlags):
     """Folder or bucket of pretrained networks: mobilefacenet for the identity loss, squeezenet for the curves."""
     checkpoint: cli.Uri
     """Output folder: the checkpoint, with log.jsonl, tensorboard/ and grids/ (the same children at each epoch)."""
-    blender: Kind = "linear"
-    """How two codes become one: average, product, linear or mlp."""
-    refined: bool = True
-    """Let a transformer encoder refine the blend."""
-    keep_length: bool = False
-    """Keep each token at its parents' mean length: sharper than a plain mean."""
-    rule: Rule = "any"
-    """Whom a pair may join: any, opposite_sex, like_age (10 years) or like_group, as far as the photographs' paths name it."""
-    epochs: int = 5
-    """Passes over the faces."""
-    batch: int = 48
-    """Faces in a step, each worker: half as many pairs (the paper's batch is 24)."""
     max_faces: int = 0
     """Train on at most this many faces, chosen by hash (0 = all)."""
     max_validation_faces: int = 256
     """Validate on at most this many faces."""
-    identity_weight: float = BlenderObjective.identity_weight
-    """Weight of the identity loss (0 = off)."""
-    kl_weight: float = BlenderObjective.kl_weight
-    """Weight of the divergence from the standard normal (0 = off)."""
-    smooth_weight: float = BlenderObjective.smooth_weight
-    """Weight of the departure from the way between the parents (0 = off)."""
-    identity_through: Literal["decoder", "codes"] = "decoder"
-    """Decode children for the identity loss, or read identity off their codes by a ridge regression (cheap)."""
-    alpha: Literal["half", "drawn"] = "half"
-    """Where between the parents a child should be: 0.5, or drawn for each pair and told to the network as dominance."""
-    parents: Literal["decoded", "photograph"] = "decoded"
-    """Whose identity a child is compared with: the parents' as decoded (the paper), or their photographs'."""
-    identity_share: float = 1.0
-    """Share of each batch that is decoded for the identity loss."""
-    learning_rate: float = BlenderObjective.learning_rate
-    """Peak of the cosine schedule (AdamW)."""
-    weight_decay: float = BlenderObjective.weight_decay
-    """Weight decay."""
-    gradient_clip: float = BlenderObjective.gradient_clip
-    """Largest norm of the gradient."""
-    ema_decay: float = BlenderObjective.ema_decay
-    """Memory of the running average of the weights, which is what is validated and kept."""
-    bfloat16: bool = True
-    """Run the networks in bfloat16 autocast."""
 
 
 def presets() -> dict[str, Config]:
@@ -105,34 +65,13 @@ def presets() -> dict[str, Config]:
     }
 
 
-def objective_of(config: Config) -> BlenderObjective:
-    """Return the objective; UserError for weights that cannot be."""
-    negative = [n for n in ("identity_weight", "kl_weight", "smooth_weight", "weight_decay") if getattr(config, n) < 0]
-    if negative:
-        raise UserError(f"--{negative[0].replace('_', '-')} must not be negative, got {getattr(config, negative[0]):g}")
-    if not 0 < config.identity_share <= 1:
-        raise UserError(f"--identity-share must be above 0 and at most 1, got {config.identity_share:g}")
-    if config.batch < 4 or config.epochs < 1:
-        raise UserError(f"--batch must be at least 4 and --epochs 1, got {config.batch} and {config.epochs}")
-    return BlenderObjective(**{f.name: getattr(config, f.name) for f in fields(BlenderObjective)})
-
-
-def network_config(config: Config, columns: tuple[str, ...]) -> ChildNetConfig:
-    """Return the network's sizes, as the features' columns have them."""
-    laid = tables.read_schema(config.features, manifest.require(config.features, "features").data[0].path)
-    shape = shape_of(laid, columns[-1])
-    more = shape_of(laid, columns[0])[-1] // shape[1] if len(columns) > 1 else 0
-    return ChildNetConfig(config.blender, shape[0] + more, shape[1], config.refined, config.keep_length)
-
-
 def run_of(config: Config) -> TrainingRun:
     """Check that codes, codec and networks fit, and resolve the training."""
-    objective, name = objective_of(config), codecs.name_of(config.codec)
-    decoded = objective.identity_weight > 0 and objective.identity_through == "decoder"
-    if decoded and not weights.has(config.weights, IDENTITY):
+    objective = config.objective()
+    if objective.decodes and not weights.has(config.weights, IDENTITY):
         raise UserError(f"the identity loss needs --weights with {IDENTITY}, or --identity-weight 0")
-    reading = objective.identity_weight > 0 and objective.identity_through == "codes"
-    columns, sha256 = codecs.COLUMNS[name], codecs.sha256(config.codec)
+    name, sha256 = demand_codec(config.features, config.codec)
+    columns, reading = codecs.COLUMNS[name], objective.reads_codes
     streams = blender_streams(
         config.features,
         config.faces,
@@ -143,9 +82,7 @@ def run_of(config: Config) -> TrainingRun:
         most_validation=config.max_validation_faces,
         seed=config.seed,
     )
-    if (made_by := sha256_of(config.features, columns[0])) != sha256:
-        raise UserError(f"{config.features} must hold codes of {config.codec}, {sha256[:12]}, got {made_by[:12]}")
-    model = network_config(config, columns)
+    model = config.network(config.features, columns)
     networks = [n for n in (IDENTITY, FEATURES) if weights.has(config.weights, n)]
     inputs = {"features": manifest.require(config.features, "features").content}
     inputs |= {"faces": manifest.require(config.faces, "faces").content} if config.faces else {}
@@ -160,7 +97,7 @@ def run_of(config: Config) -> TrainingRun:
         output=config.checkpoint,
         model_type=child_loading.MODEL_TYPE,
         recipe=RECIPE.of(
-            recipe_settings(config, *PATHS) | {"objective": asdict(objective)},
+            recipe_settings(config) | {"objective": asdict(objective)},
             inputs,
             {name: sha256, **{n: weights.sha256(config.weights, n) for n in networks}},
         ),

@@ -22,7 +22,7 @@ from rupantara.reports.edits_card import edits_card
 from rupantara.storage import checkpoints, manifest, tables
 from rupantara.storage.recipe import RecipeSpec
 from rupantara.training import edits as fitting
-from rupantara.training.blender_rows import blender_streams, sha256_of
+from rupantara.training.blender_rows import blender_streams, demand_codec
 from rupantara.training.edits import Labelled
 from rupantara.training.pairs import UNKNOWN
 from rupantara.training.streams import Stream
@@ -101,10 +101,8 @@ def labelled(rows: Mapping[str, np.ndarray], moments: Moments, name: str) -> Lab
 def main(config: Config) -> None:
     """Run the job."""
     check(config)
-    name = codecs.name_of(config.codec)
-    sha256, started = codecs.sha256(config.codec), time.monotonic()
-    if (made_by := sha256_of(config.features, codecs.COLUMNS[name][0])) != sha256:
-        raise UserError(f"{config.features} must hold codes of {config.codec}, {sha256[:12]}, got {made_by[:12]}")
+    started = time.monotonic()
+    name, sha256 = demand_codec(config.features, config.codec)
     inputs = {kind: manifest.require(getattr(config, kind), kind).content for kind in ("features", "faces")}
     settings = cli.row_config(config, "features", "faces", "codec", "checkpoint")
     recipe = RECIPE.of(settings, inputs, {name: sha256})

@@ -27,26 +27,46 @@ from rupantara.training.state import TrainState
 
 @dataclass(frozen=True)
 class BlenderObjective:
-    """Weights of the three losses (0 = off) and settings of the optimiser; the defaults are the paper's where it tells any.
+    """Weights of the three losses and settings of the optimiser; the defaults are the paper's where it tells any.
 
-    `alpha` is "half" (0.5) or "drawn" (uniform in [0, 1] for each pair). `parents` says whose identity the child is compared with:
-    the decoded codes' D(z), as the paper has it, or the photographs'. `identity_share` of each batch is decoded. `identity_through`
-    "codes" reads identity off the codes by a ridge regression instead of decoding them: a thousandth of the cost, for machines
-    without an accelerator; what it misses the decoded measures tell.
+    Identity read off codes costs a thousandth of decoding them, for machines without an accelerator; what it misses the decoded
+    measures tell.
     """
 
     identity_weight: float = 1.0
+    """Weight of the identity loss (0 = off)."""
     kl_weight: float = 0.001
+    """Weight of the divergence from the standard normal (0 = off)."""
     smooth_weight: float = 0.01
+    """Weight of the departure from the way between the parents (0 = off)."""
     identity_through: Literal["decoder", "codes"] = "decoder"
+    """Decode children for the identity loss, or read identity off their codes by a ridge regression (cheap)."""
     alpha: Literal["half", "drawn"] = "half"
+    """Where between the parents a child should be: 0.5, or drawn for each pair and told to the network as dominance."""
     parents: Literal["decoded", "photograph"] = "decoded"
+    """Whose identity a child is compared with: the parents' as decoded (the paper), or their photographs'."""
     identity_share: float = 1.0
+    """Share of each batch that is decoded for the identity loss."""
     learning_rate: float = 3e-4
+    """Peak of the cosine schedule (AdamW)."""
     weight_decay: float = 0.01
+    """Weight decay."""
     gradient_clip: float = 1.0
+    """Largest norm of the gradient."""
     ema_decay: float = 0.98
+    """Memory of the running average of the weights, which is what is validated and kept."""
     bfloat16: bool = True
+    """Run the networks in bfloat16 autocast."""
+
+    @property
+    def decodes(self) -> bool:
+        """Tell whether the identity loss decodes children."""
+        return self.identity_weight > 0 and self.identity_through == "decoder"
+
+    @property
+    def reads_codes(self) -> bool:
+        """Tell whether the identity loss reads identity off codes."""
+        return self.identity_weight > 0 and self.identity_through == "codes"
 
 
 @dataclass(frozen=True)

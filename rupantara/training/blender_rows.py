@@ -1,7 +1,7 @@
 """Rows of a features table as a blender's stream: raw tokens of a codec, and what the faces table says of each person."""
 
 import hashlib
-import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from rupantara import schema
 from rupantara.errors import UserError
+from rupantara.generation import codecs
 from rupantara.imaging import codec as pictures
 from rupantara.landmarks.regions import CANONICAL, part_boxes
 from rupantara.storage import manifest, tables
@@ -111,12 +112,8 @@ def blender_streams(
     seed: int,
 ) -> tuple[Stream, Stream]:
     """Lay out the streams of people to train and to validate on; UserError where columns or rows lack."""
-    fields = tables.read_schema(features, manifest.require(features, "features").data[0].path)
     wanted = (*columns, *((VECTOR,) if vectors else ()))
-    if lacking := [name for name in wanted if name not in fields.names]:
-        raise UserError(
-            f"{features} has no column {' '.join(lacking)}: run jobs.extract with the extractors that make it"
-        )
+    fields_of(features, wanted)
     if faces:
         about(faces)
     decode, out = BlenderRows(columns, faces, vectors), []
@@ -126,8 +123,21 @@ def blender_streams(
     return out[0], out[1]
 
 
-def sha256_of(features: str, column: str) -> str:
-    """Return the SHA-256 of the network that made a column."""
+def fields_of(features: str, columns: Sequence[str]) -> list[pa.Field]:
+    """Return the fields of columns of a features table; UserError where one is not there."""
     fields = tables.read_schema(features, manifest.require(features, "features").data[0].path)
-    metadata = fields.field(column).metadata or {}
-    return json.loads(json.dumps(metadata.get(b"model_sha256", b"").decode()))
+    if lacking := [name for name in columns if name not in fields.names]:
+        raise UserError(
+            f"{features} has no column {' '.join(lacking)}: run jobs.extract with the extractors that make it"
+        )
+    return [fields.field(name) for name in columns]
+
+
+def demand_codec(features: str, codec: str) -> tuple[str, str]:
+    """Return the name and the SHA-256 of a codec; UserError where the table's codes are of another."""
+    name, sha256 = codecs.name_of(codec), codecs.sha256(codec)
+    first = fields_of(features, codecs.COLUMNS[name])[0]
+    made_by = (first.metadata or {}).get(b"model_sha256", b"").decode()
+    if made_by != sha256:
+        raise UserError(f"{features} must hold codes of {codec}, {sha256[:12]}, got {made_by[:12]}")
+    return name, sha256
