@@ -113,7 +113,7 @@ def of_faces(config: Config, networks: ChildNetworks, ask: Ask) -> TableRun:
     return kind.run_of(
         config,
         RECIPE.of(settings, inputs, networks.sha256()),
-        plan.of_rows([couples.couples_table(rows[b.start : b.stop]) for b in kind.blocks(len(rows), PAIRS_A_PART)]),
+        plan.of_blocks(couples.couples_table(rows), PAIRS_A_PART),
         partial(make_stage, networks, ask, config.faces),
         sources=Sources(faces=config.faces),
         said=f"{len(rows)} pairs; {config.siblings} children each",
@@ -128,7 +128,7 @@ def of_prior(config: Config, networks: ChildNetworks, ask: Ask) -> TableRun:
     return kind.run_of(
         config,
         RECIPE.of(kind.settings_of(config), {}, models),
-        plan.of_rows([pa.table({SAMPLE: list(block)}) for block in kind.blocks(config.samples, PAIRS_A_PART)]),
+        plan.of_blocks(pa.table({SAMPLE: range(config.samples)}), PAIRS_A_PART),
         partial(make_stage, networks, ask, **drawn),
         said=f"{config.samples} pairs of people of the prior; {config.siblings} children each",
     )

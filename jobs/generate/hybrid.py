@@ -108,7 +108,7 @@ def build(config: Config) -> TableRun:
             raise UserError(f"{config.faces} must have accepted humans of split {config.split!r}, got none")
     else:
         models |= {"prior": prior.sha256(config.checkpoint)}
-        parts = plan.of_rows([pa.table({SAMPLE: list(part)}) for part in kind.blocks(config.samples, SAMPLES_A_PART)])
+        parts = plan.of_blocks(pa.table({SAMPLE: range(config.samples)}), SAMPLES_A_PART)
     said = chosen.said() if chosen else f"{config.samples} people of the prior"
     return kind.run_of(
         config,

@@ -4,12 +4,9 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal
 
-import pyarrow as pa
-
 from jobs.generate import kind
 from jobs.runtime import cli
 from jobs.runtime.table_run import TableRun
-from rupantara import schema
 from rupantara.compute import Compute
 from rupantara.errors import UserError
 from rupantara.faces import photographs
@@ -23,7 +20,7 @@ from rupantara.generation.inversion import InversionGenerator, check_length
 from rupantara.reports.generated import Sources
 from rupantara.stages.curate import CuratePhotos, CurateRules
 from rupantara.stages.extract import ExtractFeatures
-from rupantara.stages.invert import InvertPhotos, InvertVectors
+from rupantara.stages.invert import InvertPhotos, InvertVectors, numbered
 from rupantara.storage import arrays, manifest, plan, uris, weights
 from rupantara.storage.listing import as_rows
 from rupantara.storage.recipe import RecipeSpec
@@ -92,13 +89,10 @@ def of_vectors(config: Config, loaded: LoadedFaceDecoder) -> TableRun:
     vectors, digest = arrays.read_rows(config.vectors, "--vectors")
     check_length(loaded, vectors.shape[1], f" in {config.vectors!r}")
     count = min(len(vectors), config.limit or len(vectors))
-    rows = []
-    for block in kind.blocks(count, PART_ROWS):
-        column = schema.vector_array(vectors[block.start : block.stop])
-        rows.append(pa.table({"face_id": [f"row-{n:08d}" for n in block], loaded.config.vector: column}))
+    parts = plan.of_blocks(numbered(vectors[:count], loaded.config.vector), PART_ROWS)
     recipe = _recipe(config, loaded, "vectors", digest, {})
     said = f"{count} of {len(vectors)} vectors, which have no source to show"
-    return kind.run_of(config, recipe, plan.of_rows(rows), partial(make_stage, config, None), said=said)
+    return kind.run_of(config, recipe, parts, partial(make_stage, config, None), said=said)
 
 
 def of_photos(config: Config, loaded: LoadedFaceDecoder) -> TableRun:
@@ -114,11 +108,10 @@ def of_photos(config: Config, loaded: LoadedFaceDecoder) -> TableRun:
     embedder, networks = Embedding("", config.weights), ("yunet", "pfld")
     digest = extractors.require(column, loaded.config.vector_sha256, embedder)
     models = {name: weights.sha256(config.weights, name) for name in networks} | {column: digest}
-    blocks = kind.blocks(len(taken), PART_ROWS)
     return kind.run_of(
         config,
         _recipe(config, loaded, "photos", uris.fingerprint_files(taken), models),
-        plan.of_rows([as_rows(taken[block.start : block.stop]) for block in blocks]),
+        plan.of_blocks(as_rows(taken), PART_ROWS),
         partial(make_photo_stage, config, column),
         sources=Sources(photographs=True),
         said=f"{len(taken)} of {len(entries)} photographs",

@@ -1,7 +1,7 @@
 """What all kinds share: the flags of the output, and the run that makes a table, a contact sheet and PNG files."""
 
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, ClassVar
@@ -80,8 +80,3 @@ def run(config: Config, wanted: TableRun) -> None:
     if not config.dry_run:
         log.info("%s", wanted.told)
     table_run.make(config, wanted)
-
-
-def blocks(count: int, size: int) -> Iterator[range]:
-    """Yield the numbers below `count`, `size` at a time."""
-    yield from (range(start, min(start + size, count)) for start in range(0, count, size))

@@ -79,10 +79,10 @@ def of_faces(config: Config) -> TableRun:
 def of_prior(config: Config) -> TableRun:
     """Plan faces of nobody."""
     settings = {"mode": "prior", "count": config.count, "seed": config.seed}
-    blocks = [pa.table([list(block)], schema=SAMPLES) for block in kind.blocks(config.count, SAMPLES_A_PART)]
+    parts = plan.of_blocks(pa.table([range(config.count)], schema=SAMPLES), SAMPLES_A_PART)
     recipe = RECIPE.of(settings, {}, _models(config))
     said = f"{config.count} faces of nobody"
-    return kind.run_of(config, recipe, plan.of_rows(blocks), partial(make_stage, config, None), said=said)
+    return kind.run_of(config, recipe, parts, partial(make_stage, config, None), said=said)
 
 
 def _models(config: Config) -> dict[str, str]:

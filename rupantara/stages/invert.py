@@ -21,6 +21,12 @@ NO_VECTOR = Rejected("generate", "no_vector", "the face is an animal's, and the 
 Stage = Callable[[pa.Table], pa.Table]
 
 
+def numbered(vectors: np.ndarray, column: str) -> pa.Table:
+    """Return vectors [n, dim] as rows for `InvertVectors`: row i is the face `row-i`."""
+    names = [f"row-{n:08d}" for n in range(len(vectors))]
+    return pa.table({"face_id": names, column: schema.vector_array(vectors)})
+
+
 class InvertVectors:
     """Batch with `face_id` and the decoder's vector column -> `schema.GENERATED`, two rows a vector: `texture` and `inversion`.
 

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import pyarrow as pa
 
 from rupantara.errors import UserError
@@ -40,6 +41,13 @@ def of_files(table_uri: str, found: Manifest) -> list[Part]:
 def of_rows(tables_of_rows: Sequence[pa.Table]) -> list[Part]:
     """Plan one part for each of these small tables."""
     return [Part(i, rows=rows) for i, rows in enumerate(tables_of_rows)]
+
+
+def of_blocks(rows: pa.Table, size: int) -> list[Part]:
+    """Plan one part for each `size` rows of a table."""
+    # Taken, not sliced: a slice is pickled with the whole table.
+    places = np.arange(rows.num_rows)
+    return of_rows([rows.take(places[start : start + size]) for start in range(0, rows.num_rows, size)])
 
 
 def vector_dim(table_uri: str, found: Manifest, column: str) -> int:
