@@ -17,13 +17,12 @@ import pyarrow as pa
 
 from jobs.runtime import bank_version, cli, table_run
 from jobs.runtime.table_run import Reduced, TableRun
-from rupantara import schema
 from rupantara.bank import changes, check, choice, donors, versions
 from rupantara.bank.factory import plan_index
-from rupantara.bank.queries import alignment_of, write_spaces
-from rupantara.bank.spec import CODES, BankSpec, made_by, model_of
+from rupantara.bank.queries import write_spaces
+from rupantara.bank.settings import BankSettings
+from rupantara.bank.spec import CODES, BankSpec, made_by
 from rupantara.errors import UserError
-from rupantara.landmarks.regions import REGIONS
 from rupantara.stages.bank import BuildShard
 from rupantara.storage import id_lists, manifest, plan
 from rupantara.storage.recipe import RecipeSpec
@@ -33,7 +32,7 @@ RECIPE = RecipeSpec("build_bank", version=2)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Config(cli.Common):
+class Config(cli.Common, BankSettings):
     """Build the bank, or change it."""
 
     OUTPUT: ClassVar[str] = "bank"
@@ -48,29 +47,10 @@ class Config(cli.Common):
     """Faces table whose crops the bank carries beside its codes, so that hybrids can show their fur (build; "" = region codes alone)."""
     looks: Literal["pictures", "codes"] = "pictures"
     """With --pictures: the crops themselves, or each animal's whole code in their place, which the decoder shows (build)."""
-    vectors: Literal["regions_mu", "region_features"] = "regions_mu"
-    """Column of the features table that the bank holds, a vector a region: regions_mu (codes, for mixing) or region_features (for
-    likeness, and reverse mapping) (build)."""
     num_shards: Annotated[int, cli.Range(1)] = 2
     """Shards, by the hash of face_id; one actor each serves them (build)."""
-    splits: tuple[str, ...] = schema.SPLITS
-    """Splits of the animals that go in (build, add)."""
-    most: int = 0
-    """Most faces of each species (0 = all; build, add)."""
-    choose: Literal["hash", "typical", "vivid"] = "hash"
-    """How `most` are chosen: by hash; `typical`, whose aligned codes point most nearly where their species' mean does, which leaves
-    out faces that are turned away or badly cut; or `vivid`, of the most typical those that reach farthest that way, which also
-    leaves out weak codes, whose hybrids show hardly anything (build)."""
-    store: Literal["float32", "float16"] = "float32"
-    """Type of the stored vectors (build)."""
-    index: str = "auto"
-    """`flat` (scan), a FAISS factory string that ends in RFlat or Refine(SQfp16), or `auto`: flat up to 100,000 faces a shard, then
-    an inverted file of fast-scan product codes, ranked again by the stored vectors (build)."""
     target_recall: Annotated[float, cli.Range(0.01, 1)] = 0.99
     """Recall of the ten nearest that every approximate index must reach on queries that are not in the bank (build)."""
-    alignment: Literal["auto", "moments", "pooled", "none"] = "auto"
-    """`moments` takes each domain's mean and spread out of the vectors before they are compared, `pooled` one mean of both domains, `none`
-    nothing; `auto` is moments for regions_mu and pooled for all others (build)."""
     face_ids: tuple[str, ...] = ()
     """Face ids to remove, or @PATH of a list: a text file, one a line, or a spreadsheet's CSV, whose first column counts (remove). The
     bank remembers those that it held: neither `add` nor `build --overwrite` takes them up again."""
@@ -95,46 +75,36 @@ def check_flags(config: Config) -> None:
 
 def settings_of(config: Config) -> dict[str, Any]:
     """Return what decides the rows; a flag at the value that banks had before there was the flag is left out."""
-    skipped = ("features", "bank", "pictures", "looks", "action", "face_ids", "species", "keep", "remember_unknown")
-    settings = cli.row_config(config, *skipped) | ({"looks": config.looks} if config.pictures else {})
-    codes = config.vectors == CODES
-    if config.alignment == "auto":
-        settings["alignment"] = "moments" if codes else "pooled"
-    if codes:
-        settings.pop("vectors")
+    skipped = ["action", "face_ids", "species", "keep", "remember_unknown", "looks", *cli.places(Config)]
+    skipped += ["vectors"] if config.vectors == CODES else []
+    settings = cli.row_config(config, *skipped) | {"alignment": config.aligned}
+    settings |= {"looks": config.looks} if config.pictures else {}
     removed = versions.removed(config.bank)
     return settings | ({"removed": removed} if removed else {})
 
 
 def build(config: Config) -> TableRun:
     """Plan one part for each shard."""
-    features, settings = manifest.require(config.features, "features"), settings_of(config)
-    column, removed = config.vectors, settings.get("removed", [])
-    model, inputs = model_of(config.features, features, column), {"features": features.content}
-    if config.pictures:
-        inputs |= {"pictures": manifest.require(config.pictures, "faces").content}
-    recipe = RECIPE.of(settings, inputs, {made_by(column): model})
-    dim = plan.vector_dim(config.features, features, column) // len(REGIONS)
-    alignment = alignment_of(config.features, dim, settings["alignment"], column)
-    animals = choice.Animals(config.features, config.splits, config.most, config.seed, config.choose, column)
-    chosen = animals.chosen(alignment, removed)
-    half = config.store == "float16"
-    plan_index(len(chosen) // config.num_shards, dim, config.index, half=half)
-    spec = BankSpec(dim, model, alignment, half, config.index, config.target_recall, column)
-    species, prefix = dict(sorted(Counter(chosen.values()).items())), recipe.fingerprint[:12]
-    kept = {"model_sha256": model, "species": species, "alignment": alignment.as_json(), "region_dim": dim}
+    tables = {"features": "features"} | ({"pictures": "faces"} if config.pictures else {})
+    inputs = {flag: manifest.require(getattr(config, flag), kind).content for flag, kind in tables.items()}
+    spec, settings = config.spec(config.features, config.target_recall), settings_of(config)
+    removed = settings.get("removed", [])
+    recipe = RECIPE.of(settings, inputs, {made_by(spec.vectors): spec.model_sha256})
+    chosen = config.animals(config.features, config.seed).chosen(spec.alignment, removed)
+    ids, species, prefix = frozenset(chosen), dict(sorted(Counter(chosen.values()).items())), recipe.fingerprint[:12]
+    plan_index(len(chosen) // config.num_shards, spec.region_dim, config.index, half=spec.half)
+    extra: dict[str, Any] = {"model_sha256": spec.model_sha256, "species": species, "vectors": spec.vectors}
+    extra |= {"alignment": spec.alignment.as_json(), "region_dim": spec.region_dim, "removed": removed}
     return TableRun(
         output=config.bank,
         schema="bank",
         recipe=recipe,
-        plan=plan.of_rows([pa.table({"shard": [i]}) for i in range(config.num_shards)]),
-        make_stage=partial(
-            BuildShard, config.features, config.bank, prefix, config.num_shards, spec, frozenset(chosen)
-        ),
+        plan=plan.of_blocks(pa.table({"shard": range(config.num_shards)}), 1),
+        make_stage=partial(BuildShard, config.features, config.bank, prefix, config.num_shards, spec, ids),
         beside=("index",),
-        extra={**kept, "vectors": column, "removed": removed, "version": versions.next_number(config.bank)},
+        extra={**extra, "version": versions.next_number(config.bank)},
         prepare=lambda: {"spaces": write_spaces(config.features, config.bank, prefix, spec)},
-        reduce=partial(finish, config, recipe.fingerprint, spec, frozenset(chosen)),
+        reduce=partial(finish, config, recipe.fingerprint, spec, ids),
         keep_old=True,
         told=f"shards, faces by species {species}",
     )
