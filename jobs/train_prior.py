@@ -19,7 +19,7 @@ from rupantara.models.flow_prior import FlowPriorConfig
 from rupantara.reports.prior_card import prior_card
 from rupantara.storage import manifest
 from rupantara.storage.recipe import RecipeSpec
-from rupantara.training.blender_rows import blender_streams, sha256_of
+from rupantara.training.blender_rows import blender_streams, demand_codec
 from rupantara.training.flow_prior import FlowObjective
 from rupantara.training.flow_prior_task import STREAM, FlowPriorStart, measure
 from rupantara.training.streams import Laid
@@ -91,11 +91,9 @@ def run_of(config: Config) -> TrainingRun:
     if codecs.name_of(config.codec) != region_vae.NAME:
         raise UserError(f"--codec must be a checkpoint of jobs.train_vae, got {config.codec}")
     objective = FlowObjective(**{f.name: getattr(config, f.name) for f in fields(FlowObjective)})
-    least, sha256 = config.batch * config.num_workers, codecs.sha256(config.codec)
+    least, (_, sha256) = config.batch * config.num_workers, demand_codec(config.features, config.codec)
     limits = {"most": config.max_faces, "most_validation": config.max_validation_faces, "seed": config.seed}
     streams = blender_streams(config.features, config.faces, COLUMNS, least, vectors=False, **limits)
-    if (made_by := sha256_of(config.features, COLUMNS[0])) != sha256:
-        raise UserError(f"{config.features} must hold codes of {config.codec}, {sha256[:12]}, got {made_by[:12]}")
     inputs = {"features": manifest.require(config.features, "features").content}
     inputs |= {"faces": manifest.require(config.faces, "faces").content} if config.faces else {}
 

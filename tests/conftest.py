@@ -48,8 +48,9 @@ def run(ray_cluster: None, tmp_path_factory: pytest.TempPathFactory) -> Run:
     """The smoke preset of the demo, made once: every job over drawn faces."""
     from dataclasses import replace
 
-    from jobs import demo
+    from jobs.demo.config import presets
+    from jobs.demo.run import main
 
     root = tmp_path_factory.mktemp("run")
-    demo.main(replace(demo.presets()["smoke"], run=str(root)))
+    main(replace(presets()["smoke"], run=str(root)))
     return Run(root)

@@ -12,7 +12,8 @@ from typing import Any, TypeVar
 import tyro
 
 from jobs.runtime.cluster import connect, disconnect, quieten
-from jobs.runtime.flags import REQUIRED, Common, Range, Signed, Uri, absolute, check_ranges, places, row_config
+from jobs.runtime.flags import REQUIRED, Common, Range, Signed, Uri, check_ranges, row_config
+from jobs.runtime.places import absolute, places
 from rupantara.errors import UserError
 
 __all__ = [

@@ -1,15 +1,11 @@
 """Flags of every job, and what a flag's annotation says of it: that it is a place, and between which numbers it lies."""
 
-import os
-import re
 import sys
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, fields, replace
-from typing import Annotated, Any, ClassVar, NoReturn, TypeVar, get_args, get_origin, get_type_hints
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
+from typing import Annotated, Any, ClassVar, NoReturn, get_args, get_origin, get_type_hints
 
 import tyro
-
-from rupantara.storage import uris
 
 REQUIRED: Any = tyro.MISSING
 """Stands for a flag that has no default."""
@@ -63,9 +59,6 @@ class Common:
     """Take a table whose rows are all rejects for a success."""
 
 
-C = TypeVar("C", bound="Common")
-
-
 def row_config(config: Common, *exclude: str) -> dict[str, Any]:
     """Return the part of a config that changes rows, as JSON values; `exclude` names places and other run-time fields."""
     skip = RUNTIME_FIELDS | set(exclude)
@@ -84,46 +77,6 @@ def marks(config: type[Common]) -> Iterator[tuple[str, tuple[Any, ...]]]:
         # Of a list of places each is one.
         inner = get_args(hint)[0] if get_origin(hint) is tuple else hint
         yield field.name, getattr(inner, "__metadata__", ())
-
-
-def places(config: type[Common]) -> list[str]:
-    """Name the fields that hold a path or URI."""
-    return [name for name, said in marks(config) if any(isinstance(mark, Place) for mark in said)]
-
-
-def absolute(config: C) -> C:
-    """Make local paths absolute: a worker's current folder need not be the driver's."""
-    given = {name: getattr(config, name) for name in places(type(config))}
-    lists = {name: tuple(map(uris.absolute, value)) for name, value in given.items() if isinstance(value, tuple)}
-    found = {name: uris.absolute(value) for name, value in given.items() if isinstance(value, str) and value}
-    check_output(config.OUTPUT, found, given)
-    return replace(config, **found, **lists)
-
-
-SUBMITTED = "_ray_pkg_"
-"""In the name of the folder that a submitted job's working directory is unpacked in."""
-
-
-def check_output(output: str, found: Mapping[str, str], given: Mapping[str, str]) -> None:
-    """Exit with a usage error for an output over what the job reads, or in Ray's copy of the working directory, which goes with the job."""
-    if output not in found:
-        return
-    same = [name for name in sorted(found) if name != output and _place(found[name]) == _place(found[output])]
-    if same:
-        refuse(f"--{flag(output)} must be another place than --{flag(same[0])}, got {given[output]} for both")
-    if SUBMITTED in os.getcwd() and found[output] != given[output] and SUBMITTED in found[output]:
-        refuse(
-            f"--{flag(output)} must be a URI or an absolute path in a submitted job, whose working directory is a copy that goes;"
-            f" got {given[output]}"
-        )
-
-
-def _place(uri: str) -> str:
-    """Return one spelling of a place."""
-    if uris.is_local(uri):
-        return os.path.realpath(uri)
-    scheme, _, path = uri.partition("://")
-    return f"{scheme}://{re.sub('/+', '/', path).strip('/')}"
 
 
 def check_ranges(config: Common) -> None:

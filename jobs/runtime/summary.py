@@ -1,10 +1,12 @@
-"""What is said and written of a table that is complete: the line in the log, its card, and how fast it was made."""
+"""What is said and written of a table that is complete: the line in the log, its rejects, its card, and how fast it was made."""
 
 import json
 from collections.abc import Sequence
 from typing import Any
 
 from jobs.runtime.cluster import peak_mib
+from jobs.runtime.flags import Common
+from rupantara.errors import UserError
 from rupantara.reports.cards import table_card
 from rupantara.storage import uris
 from rupantara.storage.manifest import Manifest
@@ -19,6 +21,17 @@ def line(counts: dict[str, Any]) -> str:
     reasons = ", ".join(f"{reason} {n}" for reason, n in counts["rejected"].items())
     told = f"{rows} rows: {counts['accepted']} accepted, {rejected} rejected" + (f" ({reasons})" if reasons else "")
     return told if rows == counts["in"] else f"{told}; made of {counts['in']}"
+
+
+def check_rejects(config: Common, output: str, complete: Manifest) -> None:
+    """Raise UserError where every row is a reject, unless that is allowed."""
+    counts = complete.counts
+    if counts["rejected"] and not counts["accepted"] and not config.allow_all_rejects:
+        reasons = ", ".join(f"{reason} {number}" for reason, number in counts["rejected"].items())
+        raise UserError(
+            f"{output} is complete, but all of its {sum(counts['rejected'].values())} rows are rejects ({reasons});"
+            " --allow-all-rejects takes that for a success"
+        )
 
 
 def write_card(output: str, complete: Manifest, *, anew: bool = False) -> None:

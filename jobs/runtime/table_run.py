@@ -16,7 +16,6 @@ from actors.sharded_bank import ShardedBank
 from jobs.runtime import summary, workers
 from jobs.runtime.cluster import connect
 from jobs.runtime.flags import Common
-from rupantara.errors import UserError
 from rupantara.schema import version_of
 from rupantara.storage import manifest, tables
 from rupantara.storage.manifest import Manifest
@@ -89,7 +88,7 @@ def make(config: Common, run: TableRun) -> Manifest | None:
     complete = _found(run) if running is None else _made(config, run, running)
     for line in run.report(complete) if run.report else ():
         log.info(line)
-    check_rejects(config, run.output, complete)
+    summary.check_rejects(config, run.output, complete)
     return complete
 
 
@@ -140,14 +139,3 @@ def stage_maker(run: TableRun) -> Generator[Callable[..., workers.Stage]]:
         yield partial(run.make_stage, bank=bank)
     finally:
         bank.close()
-
-
-def check_rejects(config: Common, output: str, complete: Manifest) -> None:
-    """Raise UserError where every row is a reject, unless that is allowed."""
-    counts = complete.counts
-    if counts["rejected"] and not counts["accepted"] and not config.allow_all_rejects:
-        reasons = ", ".join(f"{reason} {number}" for reason, number in counts["rejected"].items())
-        raise UserError(
-            f"{output} is complete, but all of its {sum(counts['rejected'].values())} rows are rejects ({reasons});"
-            " --allow-all-rejects takes that for a success"
-        )

@@ -9,7 +9,7 @@ import pytest
 from jobs import build_bank, probe
 from jobs.evaluate import config as evaluate
 from jobs.generate import hybrid
-from jobs.runtime import flags
+from jobs.runtime import flags, places
 from rupantara.errors import UserError
 
 JOBS = (
@@ -17,7 +17,7 @@ JOBS = (
     "bank_report",
     "build_bank",
     "curate",
-    "demo",
+    "demo.config",
     "enhance",
     "evaluate.config",
     "export",
@@ -28,7 +28,7 @@ JOBS += ("train_blender", "train_edits", "train_landmarks", "train_prior")
 
 
 def check(output: str, **paths: str) -> None:
-    flags.check_output(output, paths, paths)
+    places.check_output(output, paths, paths)
 
 
 @pytest.mark.parametrize(
@@ -49,24 +49,24 @@ def test_an_output_over_an_input_is_refused(output, other, capsys, tmp_path: Pat
 def test_every_job_names_its_output() -> None:
     configs = [getattr(importlib.import_module(f"jobs.{name}"), "Config", None) for name in JOBS]
     for config in configs:
-        assert config.OUTPUT in flags.places(config), config
+        assert config.OUTPUT in places.places(config), config
 
 
 def test_relative_outputs_of_a_submitted_job_are_refused(tmp_path: Path, monkeypatch, capsys) -> None:
     """Inputs that came along with the working directory are read there; what is written there would be lost, also over what came along."""
-    folder = tmp_path / f"working_dir_files/{flags.SUBMITTED}0ba7965aec4c317f"
+    folder = tmp_path / f"working_dir_files/{places.SUBMITTED}0ba7965aec4c317f"
     (folder / "out").mkdir(parents=True)
     monkeypatch.chdir(folder)
     for output in ("/d/out", "s3://bucket/out"):
-        flags.check_output(
+        places.check_output(
             "generated", {"bank": str(folder / "b"), "generated": output}, {"bank": "b", "generated": output}
         )
     for output in ("out", "new"):
         with pytest.raises(SystemExit):
-            flags.check_output("generated", {"generated": str(folder / output)}, {"generated": output})
+            places.check_output("generated", {"generated": str(folder / output)}, {"generated": output})
         assert "--generated must be a URI or an absolute path in a submitted job" in capsys.readouterr().err
     monkeypatch.chdir(tmp_path)
-    flags.check_output("generated", {"generated": str(tmp_path / "out")}, {"generated": "out"})
+    places.check_output("generated", {"generated": str(tmp_path / "out")}, {"generated": "out"})
 
 
 def test_flags_that_would_count_for_nothing_are_refused() -> None:
@@ -89,7 +89,7 @@ def test_amounts_are_one_or_one_for_each_region() -> None:
 def test_places_are_absolute_one_by_one_and_in_lists(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     config = evaluate.Config(faces="faces", checkpoint=("a", "s3://bucket/b"), metrics="out")
-    found = flags.absolute(config)
+    found = places.absolute(config)
     assert (found.faces, found.metrics) == (f"{tmp_path}/faces", f"{tmp_path}/out")
     assert found.checkpoint == (f"{tmp_path}/a", "s3://bucket/b")
 

@@ -11,7 +11,10 @@ import pyarrow.dataset as pads
 import pytest
 from PIL import Image
 
-from jobs import build_bank, curate, demo, extract
+from jobs import build_bank, curate, extract
+from jobs.demo.config import presets
+from jobs.demo.run import main as run_all
+from jobs.demo.steps import steps
 from jobs.generate import hybrid
 from rupantara import schema
 from rupantara.bank import versions
@@ -171,9 +174,9 @@ def test_the_report_holds_its_figures_and_counts(run):
 def test_running_again_does_nothing(run, caplog):
     before = {p: p.stat().st_mtime_ns for name in TABLES for p in (run.root / name).rglob("*.parquet")}
     with caplog.at_level("INFO", logger="jobs"):
-        config = replace(demo.presets()["smoke"], run=str(run.root))
-        demo.main(config)
-    assert sum("nothing to do" in message for message in caplog.messages) == len(demo.steps(config, ""))
+        config = replace(presets()["smoke"], run=str(run.root))
+        run_all(config)
+    assert sum("nothing to do" in message for message in caplog.messages) == len(steps(config, ""))
     assert before == {p: p.stat().st_mtime_ns for name in TABLES for p in (run.root / name).rglob("*.parquet")}
 
 

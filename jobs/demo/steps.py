@@ -1,92 +1,20 @@
-"""The whole way in one command: photographs (drawn, if none are given) to hybrids, reverse mapping and one report.
-
-python -m jobs.demo --run runs/demo
-python -m jobs.demo --preset photos --photos PHOTOS --weights WEIGHTS --run runs/photos
-"""
+"""The jobs of the whole way, with their tables under the run's folder."""
 
 import json
 import logging
-import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Any, ClassVar
+from dataclasses import replace
+from typing import Any
 
 from jobs import augment, build_bank, curate, extract, reverse_map, train_vae
+from jobs.demo.config import Config
 from jobs.evaluate import config as evaluate
 from jobs.evaluate.run import main as run_evaluation
 from jobs.generate import child, hybrid
-from jobs.runtime import cli
-from rupantara.evaluation import affinity_report
-from rupantara.reports import evaluation, funnel, html, sections
 from rupantara.storage import manifest, uris
 from rupantara.synthetic import write_photographs
 
 log = logging.getLogger("jobs")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Config(cli.Common):
-    """Run every job, one after the other; each can be killed, and the same command goes on."""
-
-    OUTPUT: ClassVar[str] = "run"
-
-    pretrained: cli.Uri = str(Path(__file__).resolve().parents[1] / "pretrained")
-    """Folder with region_vae/ and bank/, whose hybrids of sampled people are shown first ("" = none)."""
-    sampled: int = 8
-    """People to sample from the pretrained model."""
-    run: cli.Uri = "runs/demo"
-    """Output folder: one subfolder a table or checkpoint, and report.html."""
-    photos: cli.Uri = ""
-    """Photographs (empty = draw some)."""
-    weights: cli.Uri = ""
-    """Folder with yunet_n_dynamic.onnx and pfld.onnx, needed for photographs without known keypoints."""
-    drawn_humans: int = 160
-    """People to draw, two pictures each."""
-    drawn_animals: int = 40
-    """Animals of each species to draw."""
-    morphs: int = 100
-    """Morphs of people to make."""
-    vae_preset: str = "64"
-    """Preset of jobs.train_vae."""
-    epochs: int = 6
-    """Passes over the human faces."""
-    max_faces: int = 0
-    """Train on at most this many faces of each domain (0 = all)."""
-    hybrids: int = 12
-    """Held-out humans that hybrids are made of."""
-    mapped: int = 200
-    """Humans that are mapped to species (0 = all)."""
-    held_out: int = 300
-    """Most held-out faces of each domain that are evaluated."""
-
-
-def presets() -> dict[str, Config]:
-    """Drawn faces; smoke, for CI; photos."""
-    default = Config()
-    smoke = {
-        "drawn_humans": 40,
-        "drawn_animals": 12,
-        "morphs": 24,
-        "vae_preset": "smoke",
-        "epochs": 2,
-        "hybrids": 4,
-        "mapped": 20,
-    }
-    photos = {
-        "vae_preset": "128",
-        "max_faces": 2500,
-        "epochs": 2,
-        "morphs": 200,
-        "mapped": 1000,
-        "held_out": 500,
-        "run": "runs/photos",
-    }
-    return {
-        "default": default,
-        "smoke": replace(default, preset="smoke", run="runs/smoke", **smoke),
-        "photos": replace(default, preset="photos", **photos),
-    }
 
 
 def draw(config: Config) -> str:
@@ -200,47 +128,3 @@ def families(config: Config, generated: str) -> dict[str, Callable[[], None]]:
         overwrite=config.overwrite,
     )
     return {"families": lambda: child.main(wanted)}
-
-
-def report(run: str, seconds: dict[str, float]) -> str:
-    """Write the report of the whole run and return its path."""
-    timing = html.Table("Seconds by job in this run", ["job", "seconds"], [[n, f"{s:.0f}"] for n, s in seconds.items()])
-    page = html.render(
-        "Rupantara: from photographs to hybrid faces",
-        [
-            *([sections.hybrids(uris.join(run, "sampled"))] if "pretrained" in seconds else []),
-            *([sections.families(uris.join(run, "sampled_families"))] if "families" in seconds else []),
-            sections.hybrids(uris.join(run, "generated")),
-            sections.affinity(affinity_report.results(uris.join(run, "affinity"))),
-            sections.morphs(uris.join(run, "morphs")),
-            evaluation.section(uris.join(run, "metrics")),
-            sections.training(uris.join(run, "checkpoint")),
-            funnel.section(uris.join(run, "faces")),
-            html.Section("This run", [], [timing]),
-        ],
-    )
-    uri = uris.join(run, "report.html")
-    uris.write_bytes(uri, page)
-    return uri
-
-
-def main(config: Config) -> None:
-    """Run the whole way."""
-    if config.photos and not config.weights:
-        log.info("no --weights: only photographs with known keypoints can be aligned")
-    if config.dry_run:
-        print(config)
-        return
-    photos = config.photos or draw(config)
-    seconds: dict[str, float] = {}
-    for name, step in steps(config, photos).items():
-        log.info("== %s", name)
-        started = time.monotonic()
-        step()
-        seconds[name] = time.monotonic() - started
-    path = report(config.run, seconds)
-    print(f"report: {Path(path).resolve() if uris.is_local(path) else path}")
-
-
-if __name__ == "__main__":
-    cli.run(main, presets(), __doc__ or "")
