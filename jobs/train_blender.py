@@ -133,6 +133,8 @@ def run_of(config: Config) -> TrainingRun:
         raise UserError(f"the identity loss needs --weights with {IDENTITY}, or --identity-weight 0")
     reading = objective.identity_weight > 0 and objective.identity_through == "codes"
     columns, sha256 = codecs.COLUMNS[name], codecs.sha256(config.codec)
+    if (made_by := sha256_of(config.features, columns[0])) != sha256:
+        raise UserError(f"{config.features} must hold codes of {config.codec}, {sha256[:12]}, got {made_by[:12]}")
     streams = blender_streams(
         config.features,
         config.faces,
@@ -143,8 +145,6 @@ def run_of(config: Config) -> TrainingRun:
         most_validation=config.max_validation_faces,
         seed=config.seed,
     )
-    if (made_by := sha256_of(config.features, columns[0])) != sha256:
-        raise UserError(f"{config.features} must hold codes of {config.codec}, {sha256[:12]}, got {made_by[:12]}")
     model = network_config(config, columns)
     networks = [n for n in (IDENTITY, FEATURES) if weights.has(config.weights, n)]
     inputs = {"features": manifest.require(config.features, "features").content}

@@ -24,7 +24,7 @@ from rupantara.stages.generate import SAMPLE
 from rupantara.storage import checkpoints, manifest, plan, tables, uris, weights
 from rupantara.storage.recipe import RecipeSpec
 
-RECIPE = RecipeSpec("generate_child", version=1)
+RECIPE = RecipeSpec("generate_child", version=2)
 PAIRS_A_PART = 16
 PATHS = ("faces", "pairs", "checkpoint", "blender", "edits_from", "weights", "generated", "export", "sheet_rows")
 
@@ -43,7 +43,7 @@ class Config(kind.Config):
     """CSV, or table with columns first and second, of two face ids or photographs (URI or file name, as in --faces) a row; without it pairs
     are drawn."""
     count: int = 100
-    """Pairs that are drawn."""
+    """Pairs that are drawn, each once: fewer where people make no more."""
     rule: Literal["any", "opposite_sex", "like_age", "like_group"] = "any"
     """Whom a drawn pair may join, as far as the photographs' paths name it."""
     split: Literal["train", "val", "test", ""] = ""
@@ -146,6 +146,9 @@ def build(config: Config) -> TableRun:
     if config.pairs and not config.faces:
         raise UserError("--pairs needs --faces, the table that holds the parents")
     wanted = asked(config)
+    child_loading.demand(config.blender, child_loading.MODEL_TYPE, config.checkpoint)
+    if config.edits_from:
+        child_loading.demand(config.edits_from, edits.MODEL_TYPE, config.checkpoint)
     models = {
         "region_vae": loading.model_sha256(config.checkpoint),
         "blender": checkpoints.model_sha256(config.blender, child_loading.MODEL_TYPE),
