@@ -3,8 +3,9 @@
     python -m benchmarks.children_eyes --faces FACES --out OUT [--count 40]
     python -m benchmarks.children_eyes --faces FACES --out OUT --answers answers.csv       # lines NUMBER,PAIR: the share that is right
 
-Parents are held-out adults, father and mother. The other three pairs are of the same sexes and of like age, by what the faces table
-estimates. Hair, clothes, background and light of the child are the mean person's ("neutral"), so that only the face can tell.
+Parents are held-out adults who look at the camera, father and mother. The other three pairs are of the same sexes and of like age, by what
+the faces table estimates. The child is as jobs.generate makes it, with the father's surroundings; of all people only the face is shown, in
+an oval, so that neither hair nor background can tell.
 """
 
 import csv
@@ -23,12 +24,13 @@ from rupantara.generation import child_loading
 from rupantara.generation.child import ChildGenerator, ChildRequest, Place
 from rupantara.generation.face import FaceCrop
 from rupantara.imaging import codec as pictures
+from rupantara.models.codecs.region_vae import face_mask
 from rupantara.reports.grids import grid
 from rupantara.storage import manifest, tables
 
 CANDIDATES, LIKE_AGE_YEARS, CERTAIN = 4, 6.0, 0.95
-ADULT = (18.0, 55.0)
-COLUMNS = ("face_id", "identity", "uri", "attributes", "estimated", "domain", "split", "reject")
+ADULT, FRONTAL_YAW, GREY = (18.0, 55.0), 12.0, 160.0
+COLUMNS = ("face_id", "identity", "uri", "attributes", "estimated", "quality", "domain", "split", "reject")
 
 
 @dataclass(frozen=True)
@@ -41,7 +43,7 @@ class Config:
     blender: str = "pretrained/blender"
     count: int = 40
     seed: int = 0
-    surroundings: Place = "neutral"
+    surroundings: Place = ChildRequest.surroundings
     variation: float = 0.0
     threads: int = 2
     answers: str = ""
@@ -68,7 +70,9 @@ def adults(faces: str) -> list[Adult]:
             age = float(said.get("age", guess["age"]))
             sure = "sex" in said or guess["sex_probability"] > CERTAIN
             female = said["sex"] == "1" if "sex" in said else guess["sex"] == "female"
-            if sure and ADULT[0] <= age <= ADULT[1]:
+            seen = row["quality"]
+            frontal = abs(seen["yaw"] or 0.0) < FRONTAL_YAW and (seen["headwear"] or 0.0) < 0.5
+            if sure and frontal and ADULT[0] <= age <= ADULT[1]:
                 name = row["identity"] or row["face_id"]
                 out.setdefault(name, Adult(row["face_id"], file.path, name, age, female))
     return sorted(out.values(), key=lambda one: one.face_id)
@@ -100,13 +104,19 @@ def crops_of(crops: Crops, pair: tuple[Adult, Adult]) -> list[FaceCrop]:
     )
 
 
+def oval(picture: np.ndarray, side: int) -> np.ndarray:
+    """Show the face of an aligned picture alone, on grey."""
+    inside = face_mask(side).numpy()[..., None]
+    return np.rint(inside * pictures.resize(picture, side) + (1 - inside) * GREY).astype(np.uint8)
+
+
 def sheet(child: np.ndarray, candidates: list[list[FaceCrop]]) -> np.ndarray:
     """Lay out the child above the numbered pairs."""
-    below = [[pictures.resize(pair[row].picture, 160) for pair in candidates] for row in (0, 1)]
-    low = grid(below, [f"pair {i + 1}" for i in range(len(candidates))], 160)
+    below = [[oval(pair[row].picture, 192) for pair in candidates] for row in (0, 1)]
+    low = grid(below, [f"pair {i + 1}" for i in range(len(candidates))], 192)
     top = np.full((272, low.shape[1], 3), 255, np.uint8)
     left = (low.shape[1] - 256) // 2
-    top[8:264, left : left + 256] = pictures.resize(child, 256)
+    top[8:264, left : left + 256] = oval(child, 256)
     return np.concatenate([top, low])
 
 
