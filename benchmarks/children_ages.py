@@ -1,17 +1,22 @@
 """Ages judged: children of held-out pairs shown at 5, 10 and 20, by face-api's network of age, which no edit saw; and siblings' likeness.
 
-    python -m benchmarks.children_ages --faces FACES --codec pretrained/region_vae --blender pretrained/blender --edits pretrained/edits
+    python -m benchmarks.children_ages --faces FACES --codec pretrained/region_vae --blender pretrained/blender --edits pretrained/edits \
+        --sheet sheet.jpg
 
 Ages rise where the judged ages of the three pictures of one child do. Identity is dlib's distance: of a child at an age to itself
-unedited, of two siblings, and of children of different pairs (the null).
+unedited, of two siblings, and of children of different pairs (the null). A smile is judged by the expression network, whose labels taught
+the edit, and by the width of the mouth in the 68 points of another network: with the edit at 1 and at -1. The sheet shows the first
+pairs: father | mother | their average | ours | three siblings | ages.
 """
 
 import json
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import cv2
 import numpy as np
+import pyarrow as pa
 import torch
 import tyro
 
@@ -19,9 +24,13 @@ from benchmarks.children import dlib_chips
 from rupantara.faces.couples import People, accepted_of
 from rupantara.generation import child_loading, edits
 from rupantara.generation.child import ChildGenerator, ChildRequest
+from rupantara.generation.child_loading import LoadedBlender
+from rupantara.generation.face import FaceCrop
 from rupantara.imaging import codec as pictures
-from rupantara.models import age_sex, dlib_identity
+from rupantara.models import age_sex, dense_face, dlib_identity
+from rupantara.models.blenders import ChildNet
 from rupantara.reports.grids import grid
+from rupantara.schema import EXPRESSIONS
 from rupantara.stages.generate import crops_of
 from rupantara.storage import weights
 
@@ -43,19 +52,57 @@ class Config:
     threads: int = 2
     out: Path = Path("benchmarks/children_ages")
     sheet: str = ""
-    """Where a sheet of the first pairs goes: parents | child | siblings | ages."""
+    """Where a sheet of the first pairs goes: see above."""
     shown: int = 20
-    rule: str = "any"
+    side: int = 144
+    """Side of a picture on the sheet, pixels."""
+    rule: str = "opposite_sex"
+    smiles: bool = True
+    """Judge the edit of a smile too."""
 
 
-@torch.inference_mode()
-def judged(net: age_sex.AgeSex, shown: list[np.ndarray]) -> np.ndarray:
-    """Return the judged ages of aligned pictures."""
+def face_squares(shown: list[np.ndarray]) -> torch.Tensor:
+    """Cut the squares that face-api's networks take out of aligned pictures: [n, 3, 112, 112] in 0..255."""
     size = shown[0].shape[0]
     scale = age_sex.SIDE / (SIDE * size)
     matrix = np.array([[scale, 0, -scale * CORNER[0] * size], [0, scale, -scale * CORNER[1] * size]])
     cut = np.stack([cv2.warpAffine(one, matrix, (age_sex.SIDE,) * 2, borderMode=cv2.BORDER_REPLICATE) for one in shown])
-    return net(torch.from_numpy(cut).permute(0, 3, 1, 2).float())[0].numpy()
+    return torch.from_numpy(cut).permute(0, 3, 1, 2).float()
+
+
+class Crops:
+    """Crops of faces by id and file; files stay open."""
+
+    def __init__(self, faces: str) -> None:
+        self._faces = faces
+        self._kept: dict[str, pa.Table] = {}
+
+    def of(self, couple: Mapping[str, str]) -> list[FaceCrop]:
+        """Return both parents of a row of `faces.couples.COUPLES`."""
+        out = []
+        for name in ("first", "second"):
+            file = couple[f"{name}_file"]
+            if file not in self._kept:
+                self._kept[file] = accepted_of(self._faces, file, ("face_id", "image", "landmarks"))
+            place = self._kept[file]["face_id"].to_pylist().index(couple[name])
+            out += crops_of(self._kept[file].slice(place, 1))
+        return out
+
+
+def fathers_first(people: People, couple: dict[str, str]) -> dict[str, str]:
+    """Exchange the parents where the path says that the first is a woman."""
+    if people.by_id[couple["first"]].attributes.get("sex") != "1":
+        return couple
+    names = {"first": "second", "second": "first", "first_file": "second_file", "second_file": "first_file"}
+    return {name: couple[other] for name, other in names.items()}
+
+
+def averaged(loaded: LoadedBlender) -> LoadedBlender:
+    """Return the codec with the plain average in place of the network."""
+    net = ChildNet(replace(loaded.net.config, kind="average", refined=False, keep_length=False))
+    for name in ("mean", "deviation", "spread"):
+        net.get_buffer(name).copy_(loaded.net.get_buffer(name))
+    return replace(loaded, net=net.eval())
 
 
 @torch.inference_mode()
@@ -63,34 +110,72 @@ def main(config: Config) -> None:
     """Make the families pair by pair and judge them."""
     torch.set_num_threads(config.threads)
     loaded = child_loading.load(config.blender, config.codec)
-    generator = ChildGenerator(loaded, edits.load(config.edits))
-    net = age_sex.from_published(weights.arrays("", "age_gender"))
-    dlib = dlib_identity.from_published(weights.arrays("", "face_recognition"))
-    couples = list(People(config.faces).drawn(config.pairs, config.rule, "test", config.seed))
-    ages, vectors, rows = [], [], []
-    kept: dict[str, object] = {}
+    generator, average = ChildGenerator(loaded, edits.load(config.edits)), ChildGenerator(averaged(loaded))
+    judges, people = Judges(), People(config.faces)
+    couples = list(people.drawn(config.pairs, config.rule, "test", config.seed))
+    crops, ages, vectors, smiles, rows = Crops(config.faces), [], [], [], []
     for couple in couples:
-        both = []
-        for name in ("first", "second"):
-            file = couple[f"{name}_file"]
-            kept[file] = kept.get(file) or accepted_of(config.faces, file, ("face_id", "image", "landmarks"))
-            table = kept[file]
-            place = table["face_id"].to_pylist().index(couple[name])  # ty: ignore[not-subscriptable]
-            both.append(crops_of(table.slice(place, 1))[0])  # ty: ignore[unresolved-attribute]
+        both = crops.of(fathers_first(people, couple))
         request = ChildRequest(both[0], both[1], siblings=3, ages=AGES, seed=config.seed)
-        made = [one.picture for one in generator.generate([request])[0] if one.picture is not None]
-        ages.append(judged(net, made[-3:]))
-        vectors.append(dlib(torch.from_numpy(dlib_chips(np.stack(made))).permute(0, 3, 1, 2).float()).numpy())
+        plain = replace(request, siblings=1, ages=(), variation=0.0)
+        moved = [replace(plain, edits=(f"smile={change}",)) for change in (-1, 1)] if config.smiles else []
+        made = [[one.picture for one in family] for family in generator.generate([request, plain, *moved])]
+        ages.append(judges.ages(made[0][-3:]))
+        vectors.append(judges.identities(made[0]))
+        smiles += [judges.smiles([one[0] for one in made[2:]])] if moved else []
         if len(rows) < config.shown:
-            plain = ChildRequest(both[0], both[1], variation=0.0, seed=config.seed)
-            child = generator.generate([plain])[0][0].picture
-            rows.append([*(pictures.resize(face.picture, 256) for face in both), child, *made])
-    found = summary(np.array(ages), np.array(vectors)) | {"pairs": config.pairs, "seed": config.seed}
+            mean = average.generate([plain])[0][0].picture
+            rows.append([*(pictures.resize(face.picture, 256) for face in both), mean, *made[1], *made[0]])
+    found = summary(np.array(ages), np.array(vectors)) | {"pairs": len(couples), "seed": config.seed}
+    found |= of_smiles(np.array(smiles)) if smiles else {}
     print(json.dumps(found))
     config.out.with_suffix(".json").write_text(json.dumps(found, indent=1) + "\n")
     if config.sheet:
-        titles = ["first", "second", "child", *(f"sibling {i}" for i in range(3)), *(f"age {a:g}" for a in AGES)]
-        Path(config.sheet).write_bytes(pictures.encode_jpeg(grid(rows, titles, 112)))
+        titles = [
+            "father",
+            "mother",
+            "average",
+            "ours",
+            *(f"sibling {i}" for i in (1, 2, 3)),
+            *(f"age {a:g}" for a in AGES),
+        ]
+        Path(config.sheet).write_bytes(pictures.encode_jpeg(grid(rows, titles, config.side)))
+
+
+class Judges:
+    """The networks that look at aligned pictures; none of them saw a loss, and only the expressions taught an edit."""
+
+    def __init__(self) -> None:
+        self._age = age_sex.from_published(weights.arrays("", "age_gender"))
+        self._dlib = dlib_identity.from_published(weights.arrays("", "face_recognition"))
+        self._expression = dense_face.expression_from(weights.arrays("", "face_expression"))
+        self._points = dense_face.landmarks_from(weights.arrays("", "face_landmark_68"))
+
+    def ages(self, shown: list[np.ndarray]) -> np.ndarray:
+        """Return the judged ages [n]."""
+        return self._age(face_squares(shown))[0].numpy()
+
+    def identities(self, shown: list[np.ndarray]) -> np.ndarray:
+        """Return dlib's vectors [n, 128]."""
+        return self._dlib(torch.from_numpy(dlib_chips(np.stack(shown))).permute(0, 3, 1, 2).float()).numpy()
+
+    def smiles(self, shown: list[np.ndarray]) -> np.ndarray:
+        """Return the probability of `happy`, and the mouth's width over the distance of the eyes' outer corners [n, 2]."""
+        squares = face_squares(shown)
+        happy = self._expression(squares).softmax(1)[:, EXPRESSIONS.index("happy")]
+        points = self._points(squares).reshape(len(shown), 68, 2)
+        mouth, eyes = ((points[:, a] - points[:, b]).norm(dim=1) for a, b in ((48, 54), (36, 45)))
+        return torch.stack([happy, mouth / eyes], dim=1).numpy()
+
+
+def of_smiles(found: np.ndarray) -> dict[str, object]:
+    """Return means at -1 and at 1 of [pairs, 2, 2], and the share of children in whom both rise."""
+    means = found.mean(0).round(3)
+    return {
+        "happy": dict(zip(("-1", "1"), means[:, 0].tolist(), strict=True)),
+        "mouth_over_eyes": dict(zip(("-1", "1"), means[:, 1].tolist(), strict=True)),
+        "smile_rising": float((found[:, 1] > found[:, 0]).all(1).mean()),
+    }
 
 
 def summary(ages: np.ndarray, vectors: np.ndarray) -> dict[str, object]:

@@ -1,4 +1,4 @@
-"""Fit edits of faces (age, sex) in a codec's codes by regression on labelled faces; seconds, on the driver.
+"""Fit edits of faces (age, sex, smile) in a codec's codes by regression on labelled faces; seconds, on the driver.
 
     ray job submit --working-dir . -- python -m jobs.train_edits --features s3://bucket/features --faces s3://bucket/faces \
         --codec s3://bucket/region_vae --checkpoint s3://bucket/edits
@@ -29,9 +29,12 @@ from rupantara.training.streams import Stream
 
 log = logging.getLogger("jobs")
 RECIPE = RecipeSpec("train_edits", version=1)
-KNOTS = {"age": fitting.AGE_KNOTS, "sex": (0.0, 1.0)}
-"""Edits, and the values at which their mean codes are taken; sex is 0 male, 1 female, as UTKFace's paths have it."""
+KNOTS = {"age": fitting.AGE_KNOTS, "sex": (0.0, 1.0), "smile": (0.0, 1.0)}
+"""Edits, and the values at which their mean codes are taken; sex is 0 male, 1 female, as UTKFace's paths have it; smile is the probability
+of `happy` that the expression network gave."""
 
+SOURCES = dict.fromkeys(("age", "sex"), "see the rules of jobs.curate for paths")
+SOURCES |= {"smile": "jobs.curate writes the column expressions"}
 LEAST_FACES = 8
 LIGHT = 3
 """First numbers of a code, which are held equal: of the region VAE how light a picture is, and from where. Children's are lighter."""
@@ -46,13 +49,13 @@ class Config(cli.Common):
     features: cli.Uri
     """Features table with the codec's codes (jobs.extract --extractors region_vae arcface)."""
     faces: cli.Uri
-    """Faces table that the features are of: its paths name ages and sexes."""
+    """Faces table that the features are of: its paths name ages and sexes, its column expressions smiles."""
     codec: cli.Uri
     """Checkpoint of jobs.train_vae that made the codes, or a folder with e4e_ffhq_encode.pt."""
     checkpoint: cli.Uri
     """Output folder."""
     edits: tuple[str, ...] = ("age", "sex")
-    """What to fit: age, sex."""
+    """What to fit: age, sex, smile."""
     emphasis: float = 2.5
     """How many times the mean change of codes an edit of the age moves a face: at 1 an adult keeps too much of an adult."""
     orthogonal: float = 0.0
@@ -87,7 +90,8 @@ def labelled(rows: Mapping[str, np.ndarray], moments: Moments, name: str) -> Lab
     known = rows[name] != UNKNOWN
     others = [rows["sex"] == 1] if name != "sex" else []
     others += [rows["group"] == group for group in range(4)]
-    others += [np.clip(rows["age"], 0, 100) / 100] if name == "sex" else []
+    others += [np.clip(rows["age"], 0, 100) / 100] if name != "age" else []
+    others += [rows[held] == UNKNOWN for held in ("sex", "age")] if name == "smile" else []
     tokens = moments.standardize(torch.from_numpy(rows["tokens"][known])).numpy()
     light = tokens[:, 0, :LIGHT]
     return Labelled(
@@ -159,8 +163,8 @@ def fit_all(
         train, held = (labelled(part, moments, name) for part in rows)
         if min(len(train.values), len(held.values)) < LEAST_FACES:
             raise UserError(
-                f"{config.faces} must name the {name} of at least {LEAST_FACES} people to train and to validate on, got"
-                f" {len(train.values)} and {len(held.values)}: see the rules of jobs.curate for paths"
+                f"{config.faces} must tell the {name} of at least {LEAST_FACES} people to train and to validate on, got"
+                f" {len(train.values)} and {len(held.values)}: {SOURCES[name]}"
             )
         emphasis = config.emphasis if name == "age" else 1.5
         path = fitting.fit(name, train, held, KNOTS[name], emphasis=emphasis, axes=axes, amount=config.orthogonal)

@@ -13,7 +13,7 @@ from rupantara.features import extractors
 from rupantara.features.extractor import Decoded, Source, Spec
 from rupantara.generation import child_loading, decoder_loading, edits, zoo_loading
 from rupantara.generation.child import ChildGenerator, ChildRequest, FaceTokens
-from rupantara.generation.face import FaceCodes
+from rupantara.generation.face import FaceCodes, FaceCrop
 from rupantara.generation.inversion import InversionGenerator, InversionRequest
 from rupantara.generation.protocol import Generated
 from rupantara.generation.variation import Mode, VariationGenerator, VariationRequest
@@ -197,8 +197,11 @@ class ChildMaker:
         return self._generator.generate([ChildRequest(_parent(a.first), _parent(a.second), **a.wanted) for a in asked])
 
 
-def _parent(face: Face | FaceTokens) -> FaceCodes | FaceTokens:
-    return face if isinstance(face, FaceTokens) else codes_of(face)
+def _parent(face: Face | FaceTokens) -> FaceCrop | FaceCodes | FaceTokens:
+    """Return a parent by its picture where its landmarks are known (then both are carried to one shape), else by its codes."""
+    if isinstance(face, FaceTokens):
+        return face
+    return codes_of(face) if face.crop is None or face.landmarks is None else crop_of(face)
 
 
 def grey(side: int) -> Face:

@@ -22,7 +22,7 @@ from rupantara.stages.generate import SAMPLE
 from rupantara.storage import manifest, plan
 from rupantara.storage.recipe import RecipeSpec
 
-RECIPE = RecipeSpec("generate_child", version=1)
+RECIPE = RecipeSpec("generate_child", version=2)
 PAIRS_A_PART = 16
 Ask = Callable[[Face, Face], ChildRequest]
 """Makes the request of two parents."""
@@ -42,7 +42,7 @@ class Config(kind.Config):
     """CSV, or table with columns first and second, of two face ids or photographs (URI or file name, as in --faces) a row; without it pairs
     are drawn."""
     count: int = 100
-    """Pairs that are drawn."""
+    """Pairs that are drawn, each once: fewer where people make no more."""
     rule: Literal["any", "opposite_sex", "like_age", "like_group"] = "any"
     """Whom a drawn pair may join, as far as the photographs' paths name it."""
     split: Literal["train", "val", "test", ""] = ""
@@ -98,6 +98,7 @@ def build(config: Config) -> TableRun:
         raise UserError("--pairs needs --faces, the table that holds the parents")
     wanted = asked(config)
     networks = ChildNetworks(config.checkpoint, config.blender, config.edits_from, config.weights)
+    networks.demand()
     return (of_faces if config.faces else of_prior)(config, networks, partial(ChildRequest, **wanted))
 
 

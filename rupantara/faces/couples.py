@@ -27,6 +27,9 @@ COUPLES = pa.schema(
 
 RULES = ("any", "opposite_sex", "like_age", "like_group")
 LIKE_AGE_YEARS = 10.0
+TRIES = 10_000
+"""Draws without a new pair after which there is none."""
+
 COLUMNS = ("face_id", "uri", "domain", "identity", "attributes", "split", "reject")
 HEADS = ({"first", "second"}, {"father", "mother"}, {"parent1", "parent2"})
 """Column names that a list may have; without such a first line each line is a pair."""
@@ -103,22 +106,25 @@ class People:
         return "", ""
 
     def drawn(self, count: int, rule: str, split: str, seed: int) -> Iterator[dict[str, str]]:
-        """Draw pairs of different people, one after another by the seed; UserError where the rule fits none."""
+        """Draw pairs of different people by the seed, each pair once; fewer than `count` where people make no more.
+
+        UserError where the rule fits none.
+        """
         people = [p for p in self.by_id.values() if not p.rejected and p.domain == "human" and split in ("", p.split)]
         people = sorted((p for p in people if _known(p, rule)), key=lambda p: draw(p.face_id, seed))
         rng, tries = np.random.default_rng(seed), 0
-        made = 0
-        while made < count:
-            first, second = (
-                (people[int(i)] for i in rng.integers(0, max(len(people), 1), 2)) if people else (None, None)
-            )
-            if first and second and first.identity != second.identity and fits(first, second, rule):
+        known: set[frozenset[str]] = set()
+        while len(known) < count and tries < TRIES and people:
+            first, second = (people[int(i)] for i in rng.integers(0, len(people), 2))
+            pair, tries = frozenset((first.face_id, second.face_id)), tries + 1
+            if first.identity != second.identity and pair not in known and fits(first, second, rule):
+                known.add(pair)
+                tries = 0
                 yield self.couple(first.face_id, second.face_id)
-                made, tries = made + 1, 0
-            elif (tries := tries + 1) > 10_000:
-                raise UserError(
-                    f"the faces table must have people whom the rule {rule} pairs in split {split!r}, it has none"
-                )
+        if not known:
+            raise UserError(
+                f"the faces table must have people whom the rule {rule} pairs in split {split!r}, it has none"
+            )
 
 
 def _known(person: Person, rule: str) -> bool:

@@ -2,11 +2,12 @@
 
 A child is f(z1, z2) of the parents' tokens. Siblings differ by a stated distribution: for each group of tokens (a region, a level) the
 dominance moves by U(-v, v), and the code by v sqrt(1/2) times a draw of people's own covariance: within a family traits vary half as
-much as among people (the infinitesimal model; Barton et al., 2017). v is the variation; at 0 there is one child.
+much as among people (the infinitesimal model; Barton et al., 2017). v is the variation; at 0 there is one child. Parents whose pictures
+and landmarks are known are carried to one shape first.
 """
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, get_args
 
@@ -22,6 +23,7 @@ from rupantara.generation.child_loading import LoadedBlender
 from rupantara.generation.edits import Edits
 from rupantara.generation.face import BATCH, FaceCodes, FaceCrop, batches
 from rupantara.generation.protocol import Generated, Record
+from rupantara.generation.shared_shape import in_one_shape
 from rupantara.imaging import codec as pictures
 from rupantara.landmarks.crop import arcface_crop
 from rupantara.losses.identity import Embed
@@ -45,6 +47,8 @@ class FaceTokens:
 
 
 Face = FaceCrop | FaceCodes | FaceTokens
+Coded = tuple[Tensor, Tensor]
+"""Standardized tokens [tokens, dim] and boxes [6, 4] of a face."""
 
 
 @dataclass(frozen=True)
@@ -116,14 +120,24 @@ class ChildGenerator:
         """Return each request's children, in order; a child depends on its request alone, to rounding, not on the batch."""
         for request in requests:
             self._check(request)
-        known = self._encoded([face for request in requests for face in (request.first, request.second)])
         out: list[list[Generated]] = [[] for _ in requests]
+        whole = {i: request for i, request in enumerate(requests) if request.first.face_id != request.second.face_id}
+        faces: dict[Hashable, Face] = {
+            (i, n): face for i, one in whole.items() for n, face in enumerate(self._met(one))
+        }
+        faces |= {
+            face.face_id: face
+            for request in whole.values()
+            for face in (request.first, request.second)
+            if request.parents or (self._embed is not None and not isinstance(face, FaceCrop))
+        }
+        known = self._encoded(faces)
         wanted: list[tuple[int, _Wanted]] = []
         for i, request in enumerate(requests):
-            if request.first.face_id == request.second.face_id:
+            if i not in whole:
                 out[i] = [self._reject(request)]
                 continue
-            wanted += [(i, one) for one in self._family(request, known)]
+            wanted += [(i, one) for one in self._family(request, known[i, 0], known[i, 1], known)]
         for part in batches(wanted):
             for (i, _), made in zip(part, self._made([one for _, one in part], known), strict=True):
                 out[i].append(made)
@@ -153,33 +167,42 @@ class ChildGenerator:
         record = self._record("child", (face_id, face_id), {"sibling": request.sibling}, request.seed, {})
         return Generated(record, reject=Rejected("child", "same_face", f"{face_id} is both parents"))
 
-    def _encoded(self, faces: Sequence[Face]) -> dict[str, tuple[Tensor, Tensor]]:
+    def _met(self, request: ChildRequest) -> tuple[Face, Face]:
+        """Return the parents as they are blended: photographs in one shape, so that a child has one outline."""
+        if isinstance(request.first, FaceCrop) and isinstance(request.second, FaceCrop):
+            share = float((1 + self._codec.layout.weigh(request.dominance).mean()) / 2)
+            return in_one_shape(request.first, request.second, share)
+        return request.first, request.second
+
+    def _encoded(self, faces: Mapping[Hashable, Face]) -> dict[Hashable, Coded]:
         """Return standardized tokens and boxes of each face, encoding the crops together."""
-        out: dict[str, tuple[Tensor, Tensor]] = {}
-        crops: dict[str, FaceCrop] = {}
-        for face in faces:
+        out: dict[Hashable, Coded] = {}
+        crops: dict[Hashable, FaceCrop] = {}
+        for name, face in faces.items():
             boxes = torch.from_numpy(np.asarray(face.boxes, np.float32))
             if isinstance(face, FaceTokens):
-                out[face.face_id] = torch.from_numpy(np.asarray(face.tokens, np.float32)), boxes
+                out[name] = torch.from_numpy(np.asarray(face.tokens, np.float32)), boxes
             elif isinstance(face, FaceCodes):
                 raw = join(
                     *(torch.from_numpy(np.asarray(mu, np.float32))[None] for mu in (face.global_mu, face.regions_mu))
                 )
                 self._codec.layout.demand(raw)
-                out[face.face_id] = self._codec.moments.standardize(raw)[0], boxes
+                out[name] = self._codec.moments.standardize(raw)[0], boxes
             else:
-                crops[face.face_id] = face
-        for part in batches(list(crops.values())):
-            boxes = torch.from_numpy(np.stack([np.asarray(crop.boxes, np.float32) for crop in part]))
-            tokens = self._codec.encode(self._images(part), boxes)
-            out |= {crop.face_id: (tokens[i], boxes[i]) for i, crop in enumerate(part)}
+                crops[name] = face
+        for part in batches(list(crops.items())):
+            boxes = torch.from_numpy(np.stack([np.asarray(crop.boxes, np.float32) for _, crop in part]))
+            tokens = self._codec.encode(self._images([crop for _, crop in part]), boxes)
+            out |= {name: (tokens[i], boxes[i]) for i, (name, _) in enumerate(part)}
         return out
 
     def _images(self, crops: Sequence[FaceCrop]) -> Images:
         return to_images(np.stack([pictures.resize(crop.picture, self._codec.side) for crop in crops]))
 
-    def _family(self, request: ChildRequest, known: Mapping[str, tuple[Tensor, Tensor]]) -> list[_Wanted]:
-        """Lay out a request's pictures: the parents', if wanted, then the children."""
+    def _family(
+        self, request: ChildRequest, first: Coded, second: Coded, known: Mapping[Hashable, Coded]
+    ) -> list[_Wanted]:
+        """Lay out a request's pictures: the parents', if wanted, then the children of both codes."""
         both = (request.first, request.second)
         out = []
         if request.parents:
@@ -191,12 +214,12 @@ class ChildGenerator:
         shown = [(request, number) for number in numbers]
         shown += [(replace(request, age=age), request.sibling) for age in request.ages]
         for asked, number in shown:
-            out.append(self._laid(asked, number, known))
+            out.append(self._laid(asked, number, first, second))
         return out
 
-    def _laid(self, request: ChildRequest, number: int, known: Mapping[str, tuple[Tensor, Tensor]]) -> _Wanted:
+    def _laid(self, request: ChildRequest, number: int, first: Coded, second: Coded) -> _Wanted:
         """Lay out one child."""
-        tokens, boxes, drawn = self._child(request, number, known)
+        tokens, boxes, drawn = self._child(request, number, first, second)
         by_group = not isinstance(request.dominance, int | float)
         about = {
             "sibling": number,
@@ -212,10 +235,10 @@ class ChildGenerator:
         return _Wanted("child", ids, tokens, boxes, about, request.seed, both)
 
     def _child(
-        self, request: ChildRequest, number: int, known: Mapping[str, tuple[Tensor, Tensor]]
+        self, request: ChildRequest, number: int, one: Coded, other: Coded
     ) -> tuple[Tensor, Tensor, dict[str, float]]:
         """Return a child's tokens, boxes and the dominance of each group."""
-        (first, first_boxes), (second, second_boxes) = (known[f.face_id] for f in (request.first, request.second))
+        (first, first_boxes), (second, second_boxes) = one, other
         ids = (request.first.face_id, request.second.face_id)
         rng = np.random.default_rng(seed_of(request.seed, number, ids))
         # What is drawn leans to the parent whose id comes first, so that exchanging the parents gives the same siblings.
@@ -255,7 +278,7 @@ class ChildGenerator:
             child = self._codec.surround(child, place)
         return child, boxes
 
-    def _made(self, wanted: Sequence[_Wanted], known: Mapping[str, tuple[Tensor, Tensor]]) -> list[Generated]:
+    def _made(self, wanted: Sequence[_Wanted], known: Mapping[Hashable, Coded]) -> list[Generated]:
         """Decode at most BATCH pictures together."""
         assert len(wanted) <= BATCH
         images = self._codec.decode(torch.stack([w.tokens for w in wanted]), torch.stack([w.boxes for w in wanted]))
@@ -264,7 +287,7 @@ class ChildGenerator:
         return [Generated(self._record(w.kind, w.face_ids, w.about, w.seed, s), picture) for w, picture, s in rows]
 
     def _scores(
-        self, wanted: Sequence[_Wanted], images: Images, known: Mapping[str, tuple[Tensor, Tensor]]
+        self, wanted: Sequence[_Wanted], images: Images, known: Mapping[Hashable, Coded]
     ) -> list[dict[str, float]]:
         """Return the identity cosine of each child to both parents, by the picture where it is known, else as it is decoded."""
         if self._embed is None:

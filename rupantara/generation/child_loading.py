@@ -29,17 +29,22 @@ def config_dict(config: ChildNetConfig, codec: str, codec_sha256: str) -> dict[s
 
 def load(uri: str, codec_uri: str) -> LoadedBlender:
     """Load a complete checkpoint and the codec that its codes are of; UserError where it is another."""
+    demand(uri, MODEL_TYPE, codec_uri)
     raw = checkpoints.read_config(uri, MODEL_TYPE)
     known = {f.name for f in fields(ChildNetConfig)}
     config = checkpoints.parse(uri, lambda: ChildNetConfig(**{k: v for k, v in raw["net"].items() if k in known}))
     net, sha256 = checkpoints.restore(uri, MODEL_TYPE, lambda: ChildNet(config))
-    name, found = codecs.name_of(codec_uri), codecs.sha256(codec_uri)
+    return LoadedBlender(net, codecs.load(codec_uri, net.moments), sha256)
+
+
+def demand(uri: str, model_type: str, codec_uri: str) -> None:
+    """Raise UserError where a checkpoint, a blender's or of edits, is of other codes than a codec's; no weights are read."""
+    raw, name, found = checkpoints.read_config(uri, model_type), codecs.name_of(codec_uri), codecs.sha256(codec_uri)
     if (raw.get("codec"), raw.get("codec_sha256")) != (name, found):
         raise UserError(
             f"{uri} must be trained on codes of {codec_uri}, {name} {found[:12]}, got {raw.get('codec')}"
             f" {str(raw.get('codec_sha256'))[:12]}"
         )
-    return LoadedBlender(net, codecs.load(codec_uri, net.moments), sha256)
 
 
 def untrained(kind: str, codec: LatentCodec) -> LoadedBlender:

@@ -28,6 +28,12 @@ class ChildNetworks:
         """Tell whether children get scores."""
         return weights.has(self.weights, IDENTITY)
 
+    def demand(self) -> None:
+        """Raise UserError where the blender or the edits are of other codes than the region VAE's; no weights are read."""
+        child_loading.demand(self.blender, child_loading.MODEL_TYPE, self.region_vae)
+        if self.edits:
+            child_loading.demand(self.edits, edits.MODEL_TYPE, self.region_vae)
+
     def sha256(self) -> dict[str, str]:
         """Return the SHA-256 of each network, by name."""
         found = {

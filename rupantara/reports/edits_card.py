@@ -20,7 +20,8 @@ license: other
 # Edits of faces in the codes of `{codec}`
 
 The mean code at each value of an attribute, other attributes held equal, and a linear readout of the value from a code. Labels are those
-of the photographs' paths. An edit says how pictures of such people differ on average, not how a person will look.
+of the photographs' paths; of a smile, the expression network's probability of `happy`. An edit says how pictures of such
+people differ on average, not how a person will look.
 
 ```
 python -m jobs.generate child … --edits-from THIS_FOLDER --age 5 --edit sex=1

@@ -22,18 +22,22 @@ from rupantara.training.vector_rows import shape_of
 VECTOR = "arcface"
 """Column of the photographs' identity vectors."""
 
-FACE_COLUMNS = ("face_id", "identity", "attributes", "landmarks", "image", "split", "domain", "reject")
+FACE_COLUMNS = ("face_id", "identity", "attributes", "expressions", "landmarks", "image", "split", "domain", "reject")
 
 
 @dataclass(frozen=True)
 class About:
-    """What a faces table says of one face: boxes [6, 4], a number for the person, sex, age and group (UNKNOWN where its path says none)."""
+    """What a faces table says of one face: boxes [6, 4], a number for the person, sex, age and group (UNKNOWN where its path says none).
+
+    `smile` is the expression network's probability of `happy`, UNKNOWN where it did not look.
+    """
 
     boxes: np.ndarray
     person: int
     sex: int
     age: float
     group: int
+    smile: float
     split: str
 
 
@@ -58,13 +62,15 @@ def about(faces: str) -> dict[str, About]:
             if splits.setdefault(person, row["split"]) != row["split"]:
                 raise UserError(f"{faces} must have each person in one split, {row['identity']} is in two")
             sex, group = (int(named.get(name, UNKNOWN)) for name in ("sex", "group"))
-            out[row["face_id"]] = About(boxes, person, sex, float(named.get("age", UNKNOWN)), group, row["split"])
+            smile = (row["expressions"] or {}).get("happy")
+            told = (sex, float(named.get("age", UNKNOWN)), group, UNKNOWN if smile is None else float(smile))
+            out[row["face_id"]] = About(boxes, person, *told, row["split"])
     return out
 
 
 @dataclass(frozen=True)
 class BlenderRows:
-    """Rows of a features table -> `tokens` [n, tokens, dim], `boxes`, `vector` if there is one, `person`, `sex`, `age`, `group`.
+    """Rows of a features table -> `tokens` [n, tokens, dim], `boxes`, `vector` if there is one, `person`, `sex`, `age`, `group`, `smile`.
 
     Without a faces table boxes are canonical, and each face is taken for a person of its own.
     """
@@ -84,7 +90,7 @@ class BlenderRows:
         ids = rows["face_id"].to_pylist()
         known = about(self.faces) if self.faces else {}
         blank = np.array(CANONICAL["human"], np.float32)
-        said = [known.get(i) or About(blank, number_of(i), UNKNOWN, UNKNOWN, UNKNOWN, "") for i in ids]
+        said = [known.get(i) or About(blank, number_of(i), UNKNOWN, UNKNOWN, UNKNOWN, UNKNOWN, "") for i in ids]
         out = {
             "tokens": tokens,
             "boxes": np.array([one.boxes for one in said], np.float32).reshape(-1, 6, 4),
@@ -92,6 +98,7 @@ class BlenderRows:
             "sex": np.array([one.sex for one in said], np.int64),
             "age": np.array([one.age for one in said], np.float32),
             "group": np.array([one.group for one in said], np.int64),
+            "smile": np.array([one.smile for one in said], np.float32),
         }
         return out | (
             {"vector": schema.dense(rows[VECTOR], *shape_of(rows.schema, VECTOR)).astype(np.float32)}

@@ -30,6 +30,11 @@ def command(name: str, run: Path, out: Path) -> list[str]:
             *("--preset", "smoke", "--epochs", "3", "--vector", "global_mu", "--parts", "texture"),
             *("--features", run / "features", "--checkpoint", out),
         ],
+        "train_blender": [
+            *("--preset", "smoke", "--epochs", "3", "--identity-weight", "0", "--parents", "decoded"),
+            *("--features", run / "features", "--faces", run / "faces", "--codec", run / "checkpoint"),
+            *("--checkpoint", out),
+        ],
         "build_bank": ["--features", run / "features", "--bank", out, "--num-shards", "6"],
         "generate": [
             *("--faces", run / "faces", "--checkpoint", run / "checkpoint", "--bank", run / "bank"),
@@ -65,7 +70,18 @@ def inputs(tmp_path_factory):
 
 
 @pytest.mark.parametrize(
-    "name", ["curate", "train_vae", "train_decoder", "extract", "build_bank", "generate", "reverse_map", "evaluate"]
+    "name",
+    [
+        "curate",
+        "train_vae",
+        "train_decoder",
+        "train_blender",
+        "extract",
+        "build_bank",
+        "generate",
+        "reverse_map",
+        "evaluate",
+    ],
 )
 def test_killed_and_started_again_it_ends_with_the_same_rows(inputs, tmp_path, name):
     finish(command(name, inputs, tmp_path / "unbroken"))

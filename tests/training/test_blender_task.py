@@ -1,5 +1,7 @@
 """Pairs by rule, the total loss by hand, and a child's network that learns through a decoder and through codes."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -129,3 +131,35 @@ def test_it_overfits_one_batch_and_its_validation_is_the_same_each_time(through:
     assert before.metrics == after.metrics
     assert {"val_face_identity_worse", "val_face_identity_permuted", "val_face_kl"} <= set(before.metrics)
     assert len(before.pictures) == 3
+
+
+def test_a_training_goes_on_from_its_saved_state_to_the_bit(tmp_path: Path) -> None:
+    """With dropout, drawn pairs and drawn alphas: nothing but the state and the epoch's seed decides a step."""
+    loaded, rows = small_codecs.blender(), _rows(16)
+    reader = CodeReader.fit(loaded.codec.moments.standardize(torch.from_numpy(rows["tokens"])).numpy(), rows["vector"])
+    objective = BlenderObjective(identity_through="codes", alpha="drawn", parents="photograph", bfloat16=False)
+
+    def begun() -> BlenderTask:
+        torch.manual_seed(0)
+        net = ChildNet(ChildNetConfig("mlp", spread=8, feedforward=32, dropout=0.1))
+        return BlenderTask(net, objective, loaded.codec, Judging(None, None, reader), "any", torch.device("cpu"))
+
+    def epoch(task: BlenderTask, number: int) -> list[float]:
+        torch.manual_seed(1000 * number)
+        modules = task.modules()
+        return [task.step(modules, {STREAM: rows}, 10**4)["loss"].item() for _ in range(3)]
+
+    unbroken = begun()
+    epoch(unbroken, 1)
+    torch.save(unbroken.state.state_dict(), tmp_path / "state.pt")
+    wanted = epoch(unbroken, 2)
+    again = begun()
+    again.state.load_state_dict(torch.load(tmp_path / "state.pt", weights_only=True))
+    assert epoch(again, 2) == wanted
+    assert len(set(wanted)) == 3
+    for part in ("model", "average"):
+        one, other = (getattr(task.state, part).state_dict() for task in (unbroken, again))
+        assert all(torch.equal(one[name], other[name]) for name in one), part
+    assert again.state.seen == unbroken.state.seen
+    fresh = begun()
+    assert epoch(fresh, 2) != wanted, "the state matters"

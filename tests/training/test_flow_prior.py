@@ -61,7 +61,9 @@ def test_it_learns_two_clumps_and_listens_to_conditions() -> None:
     losses, network = [], LossOf(state.model, OBJECTIVE)
     for _ in range(300):
         pick = torch.randint(len(flat), (256,))
-        losses.append(float(training.train_step(state, OBJECTIVE, network, flat[pick], conditions[pick], 300 * 256)["loss"]))
+        losses.append(
+            float(training.train_step(state, OBJECTIVE, network, flat[pick], conditions[pick], 300 * 256)["loss"])
+        )
     assert np.mean(losses[-30:]) < 0.8 * np.mean(losses[:30])
     model: FlowPrior = state.model.eval()
     noise = torch.randn(400, 2, generator=torch.Generator().manual_seed(1))
