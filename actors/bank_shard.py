@@ -66,6 +66,10 @@ class BankShard:
         """Answer for whole faces (`BankIndex.search_faces`)."""
         return self._index(version).search_faces(queries, weights, k, species, exclude=exclude)
 
+    def animals(self, version: Version, face_ids: Sequence[str]) -> dict[str, np.ndarray]:
+        """Return the aligned codes of those of some faces that are here (`BankIndex.animals`)."""
+        return self._index(version).animals(face_ids)
+
     def histogram(self, version: Version, queries: np.ndarray, region: str, species: str) -> np.ndarray:
         """Count cosines with a species (`BankIndex.histogram`)."""
         return self._index(version).histogram(queries, region, species)

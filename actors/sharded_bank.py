@@ -239,6 +239,11 @@ class ShardedBank:
         answers, _ = self._ask("histogram", _shared(_array(queries)), (region, species), {}, False, timeout_s)
         return np.sum(answers, axis=0)
 
+    def animals(self, face_ids: Sequence[str], timeout_s: float = SEARCH_TIMEOUT_S) -> dict[str, np.ndarray]:
+        """Return the aligned codes [5, dim] of those of some faces that the bank holds (`BankIndex.animals`)."""
+        answers, _ = self._ask("animals", None, (list(face_ids),), {}, False, timeout_s)
+        return {face_id: codes for part in answers for face_id, codes in part.items()}
+
     def close(self) -> None:
         """Stop the shards."""
         for actor in (actor for shard in (*self._retired, *self._view.handles) for actor in shard):

@@ -75,9 +75,9 @@ def recipe_of(config: Config, part: str, tables: DecoderTables) -> Recipe:
     every = recipe_settings(config)
     settings = {name: every[name] for name in ("vector", "seed", "max_faces", "max_validation_faces", "num_workers")}
     settings |= {"part": part, "batch": batch, "epochs": epochs, "objective": asdict(objective)}
-    settings |= {"dropout": config.dropout} if part in ("landmarks", "joint") else {}
+    settings |= {"dropout": config.dropout, "hidden": config.hidden} if part in ("landmarks", "joint") else {}
     settings |= {} if part == "landmarks" else {"texture": asdict(config.texture(tables.vector.dim))}
-    named = {"squeezenet": objective.perceptual_weight, "mobilefacenet": objective.identity_weight}
+    named = {config.perceptual_network: objective.perceptual_weight, "mobilefacenet": objective.identity_weight}
     hashes = {name: weights.sha256(config.weights, name) for name, weight in named.items() if weight > 0}
     hashes[config.vector] = tables.vector.model_sha256
     return RECIPE.of(json.loads(json.dumps(settings)), tables.inputs, hashes)
@@ -95,13 +95,14 @@ def run_of(config: Config, part: str, tables: DecoderTables) -> TrainingRun:
 
     def model(texture: TextureDecoderConfig) -> FaceDecoderConfig:
         sha256 = tables.vector.model_sha256
-        return FaceDecoderConfig(part, config.vector, sha256, dropout=config.dropped(part), texture=texture)
+        dropout = config.dropped(part)
+        return FaceDecoderConfig(part, config.vector, sha256, config.hidden, dropout, texture)
 
     def network(laid: Mapping[str, Laid]) -> Network:
         wanted = None if part == "landmarks" else config.texture(tables.vector.dim)
         warm, texture = warm_start(laid, tables.mean, wanted)
         made = model(texture or TextureDecoderConfig(input_dim=tables.vector.dim))
-        start = DecoderStart(made, config.objective(part), config.weights, warm)
+        start = DecoderStart(made, config.objective(part), config.weights, warm, config.perceptual_network)
         return Network(start, decoder_loading.config_dict(made), partial(decoder_card, made))
 
     def describe() -> str:

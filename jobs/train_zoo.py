@@ -5,9 +5,10 @@
 """
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import partial
-from typing import ClassVar
+from typing import Annotated, ClassVar, Literal
 
 from jobs.runtime import cli
 from jobs.runtime.training import Network, TrainingFlags, TrainingRun, recipe_settings, train
@@ -18,8 +19,10 @@ from rupantara.reports.zoo_card import zoo_card
 from rupantara.storage import uris, weights
 from rupantara.storage.recipe import RecipeSpec
 from rupantara.training.face_rows import FaceStreams, face_streams
+from rupantara.training.streams import Laid
 from rupantara.training.zoo import OBJECTIVES, Objective
-from rupantara.training.zoo_start import FEATURES, ZooStart
+from rupantara.training.zoo_linear_start import fit
+from rupantara.training.zoo_start import OWN, ZooStart, check_init, check_linear, objective_of
 from rupantara.training.zoo_task import STREAM
 
 RECIPE = RecipeSpec("train_zoo", version=2)
@@ -34,7 +37,21 @@ class Config(TrainingFlags):
     faces: cli.Uri
     """Faces table (a complete output of jobs.curate); its humans are trained on."""
     weights: cli.Uri = ""
-    """Folder or bucket of pretrained networks: dfc's loss needs squeezenet."""
+    """Folder or bucket of pretrained networks: dfc's loss needs one."""
+    feature_network: Literal["squeezenet", "vgg16", "vgg16_features"] = "squeezenet"
+    """Network of dfc's loss; a network of the loss cannot judge the model. vgg16_features is VGG16's convolutions in half precision."""
+    init: cli.Uri = ""
+    """Start from this checkpoint of the same model; plain's weights fit dfc too, and the other way round."""
+    linear: bool = False
+    """Start vanilla as a PCA of the train faces, in closed form: a short training then only has to sharpen it."""
+    latent_dim: int = 0
+    """Numbers of a code (0 = the model's own)."""
+    alpha: Annotated[float, cli.Signed] = OWN
+    """Weight of the squared error of pixels (-1 = the model's own)."""
+    beta: Annotated[float, cli.Signed] = OWN
+    """Weight of the KL divergence (-1 = the model's own)."""
+    gamma: Annotated[float, cli.Signed] = OWN
+    """Weight of the feature loss (-1 = the model's own: dfc alone has one)."""
     checkpoints: cli.Uri
     """Output folder: a checkpoint NAME/ for each model, with log.jsonl, tensorboard/ and grids/."""
     models: str = ",".join(zoo.NAMES)
@@ -75,10 +92,11 @@ def names_of(config: Config) -> tuple[str, ...]:
     unknown = [name for name in names if name not in zoo.NAMES]
     if unknown:
         raise UserError(f"--models must be of {', '.join(zoo.NAMES)}, got {', '.join(map(repr, unknown))}")
-    if "dfc" in names and not config.weights:
+    featured = [name for name in names if config.gamma > 0 or (config.gamma == OWN and OBJECTIVES[name].gamma > 0)]
+    if featured and not config.weights:
         raise UserError(
-            f"--models dfc needs --weights, a folder with {FEATURES}; fetch it with"
-            f" `python -m rupantara.storage.weights pull {FEATURES} --to weights`, or leave dfc out of --models"
+            f"--models {','.join(featured)} needs --weights, a folder with {config.feature_network}; fetch it with `python -m"
+            f" rupantara.storage.weights pull {config.feature_network} --to weights`, or leave {featured[0]} out of --models"
         )
     if config.batch < 2 or config.epochs < 1:
         raise UserError(f"--batch must be at least 2 and --epochs 1, got {config.batch} and {config.epochs}")
@@ -88,12 +106,24 @@ def names_of(config: Config) -> tuple[str, ...]:
 def run_of(config: Config, name: str, streams: FaceStreams) -> TrainingRun:
     """Resolve one model."""
     settings = ("learning_rate", "kl_warm_up_images", "gradient_clip", "ema_decay", "bfloat16")
-    objective = replace(OBJECTIVES[name], **{setting: getattr(config, setting) for setting in settings})
-    hashes = {FEATURES: weights.sha256(config.weights, FEATURES)} if objective.gamma > 0 else {}
-    decided = recipe_settings(config, "models") | {"model": name, "objective": asdict(objective)}
-    model = zoo.CONFIGS[name]
-    parts = ZooStart(model, objective, config.weights), zoo_loading.config_dict(model), partial(zoo_card, model)
+    given = {loss: getattr(config, loss) for loss in ("alpha", "beta", "gamma")}
+    objective = objective_of(name, given, **{setting: getattr(config, setting) for setting in settings})
+    network, model = config.feature_network, zoo.CONFIGS[name]
+    model = replace(model, latent_dim=config.latent_dim or model.latent_dim)
+    hashes: dict[str, str] = {network: weights.sha256(config.weights, network)} if objective.gamma > 0 else {}
+    if config.linear:
+        check_linear(model)
+    if config.init:
+        check_init(model, config.init)
+        hashes |= {"init": zoo_loading.model_sha256(config.init)}
+    decided = recipe_settings(config, "models", "feature_network") | {"model": name, "objective": asdict(objective)}
+    start = ZooStart(model, objective, config.weights, network, config.init)
     parameters = sum(p.numel() for p in zoo.build(model).parameters())
+
+    def begun(laid: Mapping[str, Laid]) -> Network:
+        linear = fit(laid[STREAM], model, objective.alpha, objective.beta) if config.linear else None
+        return Network(replace(start, linear=linear), zoo_loading.config_dict(model), partial(zoo_card, model))
+
     return TrainingRun(
         output=uris.join(config.checkpoints, name),
         model_type=zoo_loading.MODEL_TYPE,
@@ -102,7 +132,7 @@ def run_of(config: Config, name: str, streams: FaceStreams) -> TrainingRun:
         validation=streams.validation,
         batch={STREAM: config.batch},
         epochs=config.epochs,
-        network=lambda laid: Network(*parts),
+        network=begun,
         describe=lambda: f"{name}: {parameters} parameters, objective {json.dumps(asdict(objective))}",
     )
 

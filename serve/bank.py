@@ -1,8 +1,9 @@
 """The bank behind the endpoints: small ones are searched inside each replica, large ones by shard actors that one deployment owns."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
 from actors.sharded_bank import ShardedBank
@@ -49,6 +50,10 @@ class LocalBank:
     def species_means(self, region: str) -> tuple[list[str], Vectors, Any]:
         """Return species, their mean unit vectors and their numbers of features in a region."""
         return species_means([self._moments], region)
+
+    def animals(self, face_ids: Sequence[str]) -> dict[str, np.ndarray]:
+        """Return the aligned codes of animals that it holds (`BankIndex.animals`)."""
+        return self._index.animals(face_ids)
 
     def histogram(self, queries: Vectors, region: str, species: str) -> Any:
         """Count cosines with all rows of a species."""

@@ -23,6 +23,7 @@ from rupantara.generation import loading
 from rupantara.landmarks.regions import REGIONS
 from serve.bank import Bank, LocalBank
 from serve.config import Config
+from serve.crops import Rows
 from serve.faces import SUBJECT, Face, FaceFinder, from_token, to_token, with_codes
 from serve.generators import MAKERS, Maker, grey
 from serve.hybrids import HybridAsk, HybridMaker
@@ -316,9 +317,17 @@ class Hybrids(Deployment):
 
         return await self._outcome(work)
 
-    async def search(self, face: Face, regions: Sequence[str], k: int, species: str) -> Outcome:
-        """Return (the face with its codes, the nearest features by region)."""
-        return await self._asked(face, "search", lambda maker, coded: maker.search(coded, regions, k, species))
+    async def search(self, face: Face, regions: Sequence[str], k: int, species: str, pictures: bool = False) -> Outcome:
+        """Return (the face with its codes, the nearest features by region, each with a crop if `pictures`)."""
+        return await self._asked(
+            face, "search", lambda maker, coded: maker.search(coded, regions, k, species, pictures)
+        )
+
+    async def crops(self, found: Rows) -> Outcome:
+        """Add to hits of a search by likeness a crop of each animal whose looks the bank carries."""
+        return (
+            await self._batched("crops", lambda some: [self._loading.get().with_crops(one) for one in some], [found])
+        )[0]
 
     async def affinity(self, face: Face) -> Outcome:
         """Return (the face with its codes, the mean cosine by region and species)."""

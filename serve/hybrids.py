@@ -16,12 +16,14 @@ from rupantara.generation.face import FaceCodes, FaceCrop
 from rupantara.generation.hybrid import HybridGenerator, HybridRequest
 from rupantara.generation.mixing import Path
 from rupantara.generation.protocol import Generated
+from rupantara.generation.region_looks import RegionLooks
 from rupantara.generation.rendering import MixedCodes, render
 from rupantara.generation.retrieval import DonorRule
 from rupantara.landmarks.regions import REGIONS, part_boxes
 from rupantara.metrics.cosine import unit
 from rupantara.types import Picture
 from serve.bank import Bank
+from serve.crops import Crops, Rows
 from serve.faces import Codes, Face
 
 
@@ -50,6 +52,7 @@ class HybridMaker:
         self.bank, self._loaded = bank, loading.load(checkpoint)
         looks = donors.read(bank.uri) if bank is not None else None
         self._generator = HybridGenerator(self._loaded, bank, donors=looks) if bank is not None else None
+        self._crops = Crops(RegionLooks(self._loaded, looks))
         config = self._loaded.model.config
         self.sha256, self.size = self._loaded.sha256, config.size
         self.global_dim, self.region_dim = config.global_dim, config.region_dim
@@ -91,8 +94,10 @@ class HybridMaker:
             raise UserError("the server must have a bank for this, it has none")
         return self._generator.generate([one.request(codes_of(one.face)) for one in asked])
 
-    def search(self, face: Face, regions: Sequence[str], k: int, species: str) -> dict[str, list[dict[str, Any]]]:
-        """Return the k features nearest to each region of a face: id, species and cosine, best first."""
+    def search(
+        self, face: Face, regions: Sequence[str], k: int, species: str, pictures: bool = False
+    ) -> dict[str, list[dict[str, Any]]]:
+        """Return the k features nearest to each region of a face: id, species, cosine and, with `pictures`, a crop; best first."""
         bank, queries = self._bank(), self._queries(face, regions)
         if species and species not in bank.species:
             raise UserError(f"species must be one of {', '.join(bank.species)} or empty, got {species!r}")
@@ -101,7 +106,22 @@ class HybridMaker:
         for name in (species,) if species else bank.species:
             for region, hits in bank.search_regions(queries, k, name, vectors=False).items():
                 out[region] += _told(hits.ids[0], hits.scores[0], name)
-        return {r: sorted(rows, key=lambda row: (-row["cosine"], row["bank_id"]))[:k] for r, rows in out.items()}
+        best = {r: sorted(rows, key=lambda row: (-row["cosine"], row["bank_id"]))[:k] for r, rows in out.items()}
+        return self.with_crops(best) if pictures else best
+
+    def with_crops(self, found: Rows) -> dict[str, list[dict[str, Any]]]:
+        """Add to hits a picture of what each shows, where the bank has the animal."""
+        return self._crops.add(found, self._codes_of)
+
+    def _codes_of(self, face_ids: Sequence[str]) -> dict[str, np.ndarray]:
+        """Return the codes [5, dim] that the decoder takes of animals of the bank."""
+        bank, out = self._bank(), {}
+        for face_id, aligned in bank.animals(face_ids).items():
+            restored = [
+                bank.alignment.restore(aligned[i][None], "animal", region)[0] for i, region in enumerate(REGIONS)
+            ]
+            out[face_id] = np.stack(restored).astype(np.float32)
+        return out
 
     def affinity(self, face: Face) -> dict[str, dict[str, float]]:
         """Return for each region the mean cosine with each species' features."""

@@ -149,6 +149,21 @@ class Donors:
         """Return one animal, ready; KeyError for one that there is not."""
         return self._made(self._places[face_id], False)
 
+    def known(self, face_id: str) -> bool:
+        """Tell whether it has the looks of an animal."""
+        return face_id in self._places
+
+    def looks(self, face_id: str) -> tuple[Picture, np.ndarray, bool]:
+        """Return an animal's picture, its six points [6, 2] as fractions of it, and whether the picture is a photograph."""
+        row = self._rows[self._places[face_id]]
+        return self._picture(row), np.array(row["points"], np.float32).reshape(6, 2), row["image"] is not None
+
+    def mean_global(self, species: str) -> np.ndarray | None:
+        """Return the mean global code [dim] of a species' animals, None where none of them comes as codes."""
+        rows = [self._rows[i]["global_code"] for i in self._by_species.get(species, ())]
+        codes = [np.array(row, np.float32) for row in rows if row is not None]
+        return np.stack(codes).mean(0) if codes else None
+
     def _fit(self, row: Mapping[str, Any], yaw: float, lent: Collection[str]) -> float:
         apart = abs(abs(yaw) - abs(row["yaw"]))
         bonus = LENT_BONUS if row["face_id"] in lent else 0.0

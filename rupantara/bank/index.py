@@ -1,6 +1,6 @@
 """One process's part of the bank: its rows, and a store of vectors a region."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -82,6 +82,15 @@ class BankIndex:
                         total, count = total + vectors.sum(0, dtype=np.float64), count + len(vectors)
                 sums[region, species], counts[region, species] = total, count
         return Moments(sums, counts)
+
+    def animals(self, face_ids: Collection[str]) -> dict[str, np.ndarray]:
+        """Return the aligned codes [5, dim] (`Hits.codes`) of those of some faces that are here, in the order of REGIONS."""
+        asked = pa.array(list(face_ids), pa.string())
+        there = pc.is_in(self._faces, value_set=asked)  # ty: ignore[missing-attribute]
+        places = np.flatnonzero(there.to_numpy(zero_copy_only=False))
+        stores = ((self._stores[region], self._norms[region]) for region in REGIONS)
+        codes = np.stack([store.rows(places) * norms[places, None] for store, norms in stores], axis=1)
+        return dict(zip(self._faces.take(pa.array(places)).to_pylist(), codes, strict=True))
 
     def vectors_at(self, region: str, positions: np.ndarray) -> Vectors:
         """Return the stored vectors of a region at rows [n]: float32 [n, dim]."""

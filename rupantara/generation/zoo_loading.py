@@ -30,6 +30,11 @@ def read_config(uri: str) -> ZooConfig:
     return checkpoints.parse(uri, lambda: ZooConfig(raw["name"], raw["latent_dim"], tuple(raw["channels"])))
 
 
+def model_sha256(uri: str) -> str:
+    """Return the SHA-256 of a checkpoint's weights, without reading them where a manifest says it."""
+    return checkpoints.model_sha256(uri, MODEL_TYPE)
+
+
 def load(uri: str) -> LoadedZooVAE:
     """Load a checkpoint, or a folder downloaded from the hub, for inference."""
     config = read_config(uri)

@@ -3,12 +3,13 @@
 import io
 
 import torch
+from safetensors.torch import load as load_tensors
 
 from rupantara.errors import UserError
 from rupantara.models import dlib_identity, mobilefacenet, squeezenet, vgg16
 from rupantara.storage import weights
 
-PERCEPTUAL = ("squeezenet", "vgg16")
+PERCEPTUAL = ("squeezenet", "vgg16", "vgg16_features")
 
 
 def load_features(folder: str, name: str) -> squeezenet.SqueezeNet | vgg16.VGG16:
@@ -18,6 +19,9 @@ def load_features(folder: str, name: str) -> squeezenet.SqueezeNet | vgg16.VGG16
     if name == "vgg16":
         data = io.BytesIO(weights.load(folder, name))
         model = vgg16.from_published(torch.load(data, map_location="cpu", weights_only=True))
+    elif name == "vgg16_features":
+        stored = load_tensors(weights.load(folder, name))
+        model = vgg16.from_published({key: value.float() for key, value in stored.items()})
     else:
         model = squeezenet.from_published(weights.arrays(folder, name))
     # Twice as fast on a CPU in bfloat16: its maximum pools are slow otherwise.

@@ -37,13 +37,15 @@ class VGG16(nn.Module):
         self.register_buffer("mean", torch.tensor(MEAN).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(STD).view(1, 3, 1, 1), persistent=False)
 
-    def features(self, images: Images) -> list[Tensor]:
-        """Return the activations of four depths [batch, channels, height, width], finest first."""
+    def features(self, images: Images, depths: int = len(TAPS)) -> list[Tensor]:
+        """Return the activations of the first so many of the four depths [batch, channels, height, width], finest first."""
         x, out = ((images + 1) / 2 - self.mean) / self.std, []
         for i, layer in enumerate(self.layers):
             x = layer(x)
             if i in TAPS:
                 out.append(x)
+            if len(out) == depths:
+                break
         return out
 
 

@@ -152,6 +152,14 @@ CATALOGUE = {
             ("https://download.pytorch.org/models/vgg16-397923af.pth",),
         ),
         Entry(
+            "vgg16_features",
+            "vgg16_features.safetensors",
+            "a0606ae48e5838fd6444b0c3105007fa554a81714ed9c937f2e1ca122c57b345",
+            "BSD-3-Clause (torchvision); its convolutions alone, in half precision",
+            "safetensors",
+            "rupantara.models.vgg16.from_published",
+        ),
+        Entry(
             "squeezenet",
             "squeezenet_v1.1.npz",
             "177d5346e6812c2283088c4225790dc9dd7e3fc940a3589344d78b0e27c0be83",

@@ -1,9 +1,11 @@
 """Settings of a training of face decoders, and what they come to for each part."""
 
 from dataclasses import dataclass, fields, replace
+from typing import Literal
 
 from rupantara.errors import UserError
 from rupantara.models.face_decoder import PARTS
+from rupantara.models.landmark_decoder import HIDDEN
 from rupantara.models.texture_decoder import PRESETS, TextureDecoderConfig
 from rupantara.training.decoder_rows import DecoderRows
 from rupantara.training.decoders import DecoderObjective
@@ -25,11 +27,19 @@ class DecoderSettings(DecoderObjective):
     crop)."""
     size: int = 224
     """Side of the textures: 224 (the paper's decoder), 112 or 56."""
+    width: float = 1.0
+    """Share of the channels that the decoder of this size has."""
+    hidden: tuple[int, ...] = HIDDEN
+    """Units of the landmark decoder's hidden layers."""
     linear: bool = False
     """Start pictures from a ridge regression by a linear path that the paper does not have (every preset but the default does)."""
+    linear_rank: int = 0
+    """Rank of the linear path (0 = that of the size), at most the length of its input."""
     kernel_centers: int = 0
     """Make the linear path linear in the vector's similarity to at most this many train vectors (0 = in the vector itself, which is
     best for arcface_features). If they are all of the train vectors, each is trained on as if left out of the regression."""
+    perceptual_network: Literal["squeezenet", "vgg16", "vgg16_features"] = "squeezenet"
+    """Network of the perceptual loss; it cannot judge the decoder. vgg16_features is VGG16's convolutions in half precision."""
     epochs: int = 40
     """Passes over the faces of pictures' parts."""
     landmark_epochs: int = 200
@@ -65,6 +75,10 @@ class DecoderSettings(DecoderObjective):
             raise UserError(
                 f"--kernel-centers must not be negative, and 0 without --linear, got {self.kernel_centers}, linear {self.linear}"
             )
+        if not 0 < self.width <= 4 or not self.hidden or min(self.hidden) < 1:
+            raise UserError(
+                f"--width must be above 0 and at most 4, --hidden at least one layer of units, got {self.width}, {self.hidden}"
+            )
         if not 0 <= self.dropout < 1:
             raise UserError(f"--dropout must be at least 0 and below 1, got {self.dropout}")
         if not 0 <= self.beta1 < 1 or self.decay < 0:
@@ -83,11 +97,17 @@ class DecoderSettings(DecoderObjective):
     def texture(self, dim: int) -> TextureDecoderConfig:
         """Resolve the sizes of the pictures' network for vectors of a length."""
         chosen = replace(PRESETS[str(self.size)], input_dim=dim)
+        start, channels = self._scaled(chosen.start_channels), tuple(map(self._scaled, chosen.channels))
+        chosen = replace(chosen, start_channels=start, channels=channels)
         if not self.linear:
             return replace(chosen, linear_rank=0, linear_side=0)
         centers = self.kernel_centers
-        rank, side = min(chosen.linear_rank or 128, centers or dim), chosen.linear_side or min(112, chosen.side)
+        rank, side = self.linear_rank or chosen.linear_rank or 128, chosen.linear_side or min(112, chosen.side)
+        rank = min(rank, centers or dim)
         return replace(chosen, linear_rank=rank, linear_side=side, kernel_centers=centers)
+
+    def _scaled(self, channels: int) -> int:
+        return max(8, round(self.width * channels))
 
     def lengths(self, part: str) -> tuple[int, int]:
         """Return the faces in a step and the passes of a part."""

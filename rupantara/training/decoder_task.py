@@ -31,18 +31,19 @@ takes; kernel features add their standardized `centers` and, if these are all of
 
 @dataclass(frozen=True)
 class DecoderStart:
-    """Builds the task on a worker; `weights` is the folder of the losses' networks."""
+    """Builds the task on a worker; `weights` is the folder of the losses' networks, `perceptual` the name of one."""
 
     model: FaceDecoderConfig
     objective: DecoderObjective
     weights: str
     warm: WarmStart
+    perceptual: str = "squeezenet"
 
     def __call__(self, device: torch.device) -> "DecoderTask":
         """Load the networks of the losses and build the model."""
         objective, seen, embed = self.objective, None, None
         if objective.perceptual_weight > 0:
-            seen = pretrained.load_features(self.weights, "squeezenet").to(device).features
+            seen = pretrained.load_features(self.weights, self.perceptual).to(device).features
         if objective.identity_weight > 0:
             embed = pretrained.load_embed(self.weights).to(device)
         return DecoderTask(self.model, objective, Judging(seen, embed), self.warm, device)

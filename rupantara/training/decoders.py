@@ -46,7 +46,9 @@ class DecoderObjective:
     annealed: bool = False
     """Let the rate also fall by half a cosine over the training."""
     perceptual_weight: float = 0.0
-    """Weight of the perceptual loss of pictures; needs squeezenet in --weights."""
+    """Weight of the perceptual loss of pictures; needs its network in --weights."""
+    perceptual_share: float = 1.0
+    """Share of each batch that the perceptual loss sees: VGG16 costs ten times a small decoder."""
     moment_weight: float = 0.0
     """Weight of the distance between the means and standard deviations of a batch and of its photographs: more contrast, lower PSNR."""
     identity_weight: float = 0.0
@@ -148,7 +150,8 @@ class PictureLosses(nn.Module):
         parts["mae"] = (made - batch.images).abs().mean()
         loss = parts["mae"] + objective.landmark_weight * parts.get("landmark_mse", torch.zeros_like(parts["mae"]))
         if objective.perceptual_weight > 0 and judging.features is not None:
-            parts["perceptual"] = perceptual_distance(judging.features, made, batch.images).mean()
+            most = self._most(objective.perceptual_share, len(made))
+            parts["perceptual"] = perceptual_distance(judging.features, made[:most], batch.images[:most]).mean()
             loss = loss + objective.perceptual_weight * parts["perceptual"]
         if objective.moment_weight > 0:
             parts["moment"] = moment_distance(made, batch.images)
@@ -158,11 +161,15 @@ class PictureLosses(nn.Module):
             loss = loss + objective.identity_weight * parts["identity"]
         return {"loss": loss, **parts}
 
+    @staticmethod
+    def _most(share: float, count: int) -> int:
+        return max(1, round(share * count))
+
     def _identity(self, embed: Embed, made: Images, batch: Batch) -> Tensor:
         """Return 1 minus the cosine of each face's vector and that of its decoded picture, for the first share of the batch."""
         if batch.identities is None:
             raise MissingError("the identity loss needs the faces' identity vectors, which were not given")
-        most = max(1, round(self._objective.identity_share * len(made)))
+        most = self._most(self._objective.identity_share, len(made))
         made, points, identities = made[:most], batch.points[:most], batch.identities[:most]
         if self._part == "texture" and isinstance(self.model, TextureDecoder):
             made = lay(made, points, self.model.mean_points)

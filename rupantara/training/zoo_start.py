@@ -1,27 +1,88 @@
 """How a worker builds the task of a VAE of the zoo."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import partial
 
 import torch
 
-from rupantara.models import pretrained
-from rupantara.models.zoo import ZooConfig
-from rupantara.training.zoo import Objective
+from rupantara.errors import UserError
+from rupantara.generation import zoo_loading
+from rupantara.losses.feature import SHALLOW
+from rupantara.losses.perceptual import Features
+from rupantara.models import pretrained, zoo
+from rupantara.models.vgg16 import VGG16
+from rupantara.models.zoo import ZooConfig, ZooVAE
+from rupantara.models.zoo.vanilla import VanillaVAE
+from rupantara.training import zoo_linear_start
+from rupantara.training.zoo import OBJECTIVES, Objective
+from rupantara.training.zoo_linear_start import LinearFaces
 from rupantara.training.zoo_task import ZooTask
 
-FEATURES = "squeezenet"
-"""Network of the feature loss: the one trained on ImageNet among those whose hash the catalogue knows."""
+OWN = -1.0
+"""Weight of a loss that stands for the model's own."""
+
+
+def objective_of(name: str, weights: Mapping[str, float], **settings: float | int | bool) -> Objective:
+    """Return a model's objective with the `weights` that are not OWN and the optimiser's settings."""
+    given = {loss: weight for loss, weight in weights.items() if weight != OWN}
+    if any(weight < 0 for weight in given.values()):
+        raise UserError(f"weights of losses must not be negative (-1 = the model's own), got {given}")
+    return replace(OBJECTIVES[name], **given, **settings)
+
+
+def check_linear(model: ZooConfig) -> None:
+    """Raise UserError for a model that cannot start as a PCA: only vanilla's layers carry one."""
+    if model.name != "vanilla":
+        raise UserError(f"--linear is for vanilla, whose layers carry a linear map, got {model.name}")
+
+
+def check_init(model: ZooConfig, init: str) -> None:
+    """Raise UserError where the weights of the checkpoint `init` do not fit `model`: other layers, channels or latent dimensions."""
+    found = zoo_loading.read_config(init)
+    alike = ({model.name, found.name} <= {"plain", "dfc"}) or model.name == found.name
+    if not alike or (found.latent_dim, found.channels) != (model.latent_dim, model.channels):
+        raise UserError(
+            f"--init must be a checkpoint of {model.name}, or of plain for dfc and the other way round, {init} is of {found.name}"
+        )
 
 
 @dataclass(frozen=True)
 class ZooStart:
-    """Builds the task on a worker; `weights` is the folder of the feature loss's network."""
+    """Builds the task on a worker; `weights` is the folder of the feature loss's network, `network` its name.
+
+    It starts from the checkpoint `init` or, a vanilla VAE, from `linear`, else from random weights.
+    """
 
     model: ZooConfig
     objective: Objective
     weights: str
+    network: str = "squeezenet"
+    init: str = ""
+    linear: LinearFaces | None = None
 
     def __call__(self, device: torch.device) -> ZooTask:
         """Load the network of the feature loss, if there is one, and build the model."""
-        found = pretrained.load_features(self.weights, FEATURES).to(device) if self.objective.gamma > 0 else None
-        return ZooTask(self.model, self.objective, found.features if found else None, device)
+        task = ZooTask(self.model, self.objective, self._features(device) if self.objective.gamma > 0 else None, device)
+        if begun := self._begun():
+            for net in (task.state.model, task.state.average):
+                net.load_state_dict(begun.state_dict())
+        return task
+
+    def _begun(self) -> ZooVAE | None:
+        if self.init:
+            return zoo_loading.load(self.init).model
+        if self.linear is None:
+            return None
+        model = zoo.build(self.model)
+        assert isinstance(model, VanillaVAE)
+        zoo_linear_start.begin(model, self.linear)
+        return model
+
+    def _features(self, device: torch.device) -> Features:
+        found = pretrained.load_features(self.weights, self.network).to(device)
+        if self.objective.bfloat16:
+            # Cast once, not in every step.
+            found = found.to(torch.bfloat16)
+        # What lies deeper than the depths compared is not computed.
+        return partial(found.features, depths=len(SHALLOW)) if isinstance(found, VGG16) else found.features

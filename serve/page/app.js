@@ -156,18 +156,19 @@ let looks = 0;
 async function look() {
   if (!state.models.hybrids?.species) return;
   const mine = ++looks;
-  await attempt(async () => {
-    const face = state.face.face;
-    const [near, affinities] = await Promise.all([
-      post("v1/search", { face, k: 3 }).then((a) => a.json()),
-      post("v1/affinities", { face }).then((a) => a.json()),
-    ]);
-    if (mine !== looks) return;
-    state.affinities = affinities.regions;
-    state.measure = affinities.measure;
-    showNearest(near.regions);
-    showRadar();
+  const face = state.face.face;
+  const ask = (path, body, show) => attempt(async () => {
+    const told = await (await post(path, body)).json();
+    if (mine === looks) show(told);
   });
+  // The pictures of the nearest take longer than the radar, which does not wait for them.
+  await Promise.all([
+    ask("v1/affinities", { face }, ({ regions, measure }) => {
+      Object.assign(state, { affinities: regions, measure });
+      showRadar();
+    }),
+    ask("v1/search", { face, k: 3, pictures: true }, ({ regions }) => showNearest(regions)),
+  ]);
 }
 
 function cell(tag, text) {
@@ -187,7 +188,7 @@ function showNearest(regions) {
       if (hit.picture) {
         const image = document.createElement("img");
         image.src = shown(hit);
-        image.alt = `The ${hit.species} of the bank`;
+        image.alt = `The ${region} of this ${hit.species}${hit.photograph ? "" : ", as the decoder draws it"}`;
         made.prepend(image);
       }
       const bar = document.createElement("span");
@@ -248,6 +249,18 @@ async function vary() {
   const made = await (await post("v1/variations", body)).json();
   gallery($("variation-list"), made.pictures, "variation");
   say(`${made.pictures.length} variations.`);
+}
+
+async function invert() {
+  say("Making the face of its vector …");
+  const made = await (await post("v1/inversions", { face: state.face.face, model: $("invert-model").value, format: "json" })).json();
+  const refused = made.pictures.find((one) => one.reject);
+  if (refused) throw new Refused({ detail: `No face comes out of this vector: ${refused.reject.detail}.` });
+  gallery($("inversion-list"), made.pictures, "inversion");
+  const [face, texture] = $("inversion-list").querySelectorAll("img");
+  face.alt = "The face made of its vector: download";
+  texture.alt = "The same before it is warped to the face's own shape: download";
+  say("The face of the vector is ready.");
 }
 
 function showOther(face) {
@@ -327,6 +340,7 @@ function wire() {
   });
   $("radar-region").addEventListener("change", showRadar);
   $("vary").addEventListener("submit", (event) => { event.preventDefault(); attempt(vary); });
+  $("invert").addEventListener("submit", (event) => { event.preventDefault(); attempt(invert); });
   $("breed").addEventListener("submit", (event) => { event.preventDefault(); attempt(breed); });
   $("mix").addEventListener("submit", (event) => event.preventDefault());
   $("other-sample").addEventListener("click", () => attempt(async () => showOther(await sampled())));
@@ -374,6 +388,10 @@ async function begin() {
   const varying = Object.keys(about.models).filter((name) => name.startsWith("variations:"));
   $("variations").hidden = !varying.length;
   options($("vary-model"), varying.map((name) => name.split(":")[1]));
+  const inverting = Object.keys(about.models).filter((name) => name.startsWith("inversions:") && about.models[name].of_photographs);
+  $("inversions").hidden = !inverting.length;
+  options($("invert-model"), inverting.map((name) => name.split(":")[1]));
+  $("vector-dim").textContent = about.models[inverting[0]]?.dim ?? "";
   $("children").hidden = !("children" in about.models);
   $("age-label").hidden = !about.models.children?.ages;
   const model = about.models.hybrids;
