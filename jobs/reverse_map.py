@@ -9,7 +9,7 @@
 
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, ClassVar, Literal
 
@@ -36,9 +36,11 @@ from rupantara.storage import manifest, plan, uris
 from rupantara.storage.manifest import Manifest
 from rupantara.storage.recipe import RecipeSpec
 
-RECIPE = RecipeSpec("reverse_map", version=2)
+RECIPE = RecipeSpec("reverse_map", version=3)
 PLACED = 5000
 """Faces, about, over which the animals' share of the intervals is measured."""
+PART_ROWS = 8192
+"""Faces, about, in a part: each part leaves 3 MB of statistics, however few they are."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,6 +78,8 @@ class Config(cli.Common):
     """People sampled as the measure of "near": a random other person (0 = none)."""
     most: int = 400
     """Most animals of each species that faces are compared with, by hash (0 = all of the bank)."""
+    others: int = 100_000
+    """Faces, about, by hash, that the spaces but the first are compared over (0 = all)."""
     cards: int = 8
     """Faces shown in the report, each with its regions and nearest animals (needs --faces)."""
 
@@ -108,24 +112,30 @@ def build(config: Config) -> TableRun:
     inputs = {"faces" if extracts else "features": found.content, "bank": bank.content}
     inputs |= {"faces": manifest.require(config.faces, "faces").content} if config.by else {}
     settings = cli.row_config(config, "features", "faces", "weights", "bank", "affinity", "cards")
+    # What a part holds must not change between a kill and the resuming.
+    settings |= {"part_rows": PART_ROWS}
     recipe = RECIPE.of(settings, inputs, {made_by(bank.vectors): model})
     places = {name: f"reference/{recipe.fingerprint[:12]}-{name}.npz" for name in ("members", "about")}
     wanted = {"domain": str(config.of)} | ({"split": str(config.split)} if config.split else {})
+    faces = config.limit or int(found.counts.get("accepted", 0))
+    options = MapOptions(config.top, placed_share=share(PLACED, faces), seed=config.seed)
+    others = share(config.others, faces)
     mapping = MapPlan(
         uris.join(config.affinity, places["members"]),
         config.spaces,
         bank.vectors,
         config.faces,
         config.by,
-        MapOptions(config.top, placed_share=share_placed(config, found), seed=config.seed),
+        options,
         wanted,
         sampling.first_ids(table, wanted, config.limit) if config.limit else None,
+        replace(options, mapped_share=others, placed_share=min(1.0, options.placed_share / others)),
     )
     return TableRun(
         output=config.affinity,
         schema="affinity",
         recipe=recipe,
-        plan=plan.of_files(table, found),
+        plan=plan.of_files(table, found) if extracts else plan.of_rows_in_files(table, found, PART_ROWS),
         make_stage=partial(stage, mapping, config, bank) if extracts else partial(MapParts, mapping),
         computes=extracts,
         columns=FACE_COLUMNS if extracts else (*COLUMNS, bank.vectors),
@@ -136,9 +146,9 @@ def build(config: Config) -> TableRun:
     )
 
 
-def share_placed(config: Config, found: Manifest) -> float:
-    """Return the share of faces over which the animals' part of the intervals is measured."""
-    return min(1.0, PLACED / max(config.limit or int(found.counts.get("accepted", 0)), 1))
+def share(wanted: int, faces: int) -> float:
+    """Return the share of all faces that is about as many as wanted (0 = all)."""
+    return min(1.0, wanted / max(faces, 1)) if wanted else 1.0
 
 
 def extracted(config: Config, bank: versions.BankVersion, device: str = "cpu") -> tuple[Any, Source]:

@@ -54,23 +54,21 @@ def compare(units: Vectors, ref: Reference, owners: list[str], top: int, placed:
             if placed[at].any():
                 places[r] += placements(similarity[placed[at]], ref.group, len(ref.groups))
             cells[at, r] = measure(similarity, ref, excluded[at], means)
-            best.fill(at, r, similarity, ref, excluded[at])
+            cells[at, r, :, 1:3] = best.fill(at, r, similarity, ref, excluded[at])
     return Compared(cells, best, scores, places)
 
 
 def measure(similarity: np.ndarray, ref: Reference, excluded: np.ndarray, means: np.ndarray) -> np.ndarray:
-    """Return the measures of each query and group [queries, groups, 5] of one region.
+    """Return the mean and the probabilities of each query and group [queries, groups, 5] of one region; the rest is NaN.
 
     `means` [queries, groups] are the mean cosines before anybody is excluded: a mean of dot products is the dot product with the mean.
     """
     out = np.full((*means.shape, len(MEASURES)), np.nan, np.float32)
-    for g, (low, high) in enumerate(ref.ranges):
-        part = similarity[:, low:high]
-        without = np.flatnonzero((excluded >= low) & (excluded < high))
-        out[:, g, 0], out[:, g, 1], out[:, g, 2] = means[:, g], part.max(1), upper(part)
-        for row in without:
-            rest = np.delete(part[row : row + 1], excluded[row] - low, axis=1)
-            out[row, g, :3] = [rest.mean(dtype=np.float64), rest.max(), upper(rest)[0]] if rest.size else np.nan
+    out[..., 0] = means
+    for row in np.flatnonzero(excluded >= 0):
+        low, high = ref.ranges[ref.group[excluded[row]]]
+        rest = np.delete(similarity[row, low:high], excluded[row] - low)
+        out[row, ref.group[excluded[row]], 0] = rest.mean(dtype=np.float64) if len(rest) else np.nan
     for start in range(0, len(similarity), SORTED):
         at = slice(start, start + SORTED)
         found = nearer(similarity[at], ref.group, len(ref.groups), excluded[at], people=ref.people)
@@ -78,13 +76,14 @@ def measure(similarity: np.ndarray, ref: Reference, excluded: np.ndarray, means:
     return out
 
 
-def upper(values: np.ndarray) -> np.ndarray:
-    """Return the 95th percentile of each row, linear between order statistics as numpy's."""
-    position = PERCENTILE * (values.shape[1] - 1)
-    low = int(np.floor(position))
-    high = min(low + 1, values.shape[1] - 1)
-    found = np.partition(values, sorted({low, high}), axis=1)
-    return found[:, low] + (found[:, high] - found[:, low]) * np.float32(position - low)
+def upper(ordered: np.ndarray, count: int) -> np.ndarray:
+    """Return the 95th percentile of the `count` greatest of each sorted row, linear between order statistics as numpy's."""
+    position = PERCENTILE * (count - 1)
+    low = ordered.shape[1] - count + int(np.floor(position))
+    high = min(low + 1, ordered.shape[1] - 1)
+    # Who has nobody there is minus infinity, and stays without a percentile.
+    with np.errstate(invalid="ignore"):
+        return ordered[:, low] + (ordered[:, high] - ordered[:, low]) * np.float32(position - np.floor(position))
 
 
 @dataclass(frozen=True)
@@ -99,20 +98,35 @@ class Best:
         """Return room for the best of so many faces, regions and groups."""
         return Best(np.full((*shape, top), -1, np.int64), np.full((*shape, top), -np.inf, np.float32))
 
-    def fill(self, at: slice, region: int, similarity: np.ndarray, ref: Reference, excluded: np.ndarray) -> None:
-        """Find the best of some faces in a region; ties go by place."""
-        top = self.scores.shape[-1]
-        line = np.arange(len(similarity))[:, None]
+    def fill(self, at: slice, region: int, similarity: np.ndarray, ref: Reference, excluded: np.ndarray) -> np.ndarray:
+        """Find the best of some faces in a region, ties by place; return the greatest and the 95th percentile [faces, groups, 2].
+
+        Whom a face is not compared with is minus infinity in `similarity` from here on.
+        """
+        top, out = self.scores.shape[-1], np.full((len(similarity), len(ref.groups), 2), np.nan, np.float32)
         own = np.flatnonzero(excluded >= 0)
         similarity[own, excluded[own]] = -np.inf
         for g, (low, high) in enumerate(ref.ranges):
             part, k = similarity[:, low:high], min(top, high - low)
-            if not k:
-                continue
-            found = np.sort(np.argpartition(-part, k - 1, axis=1)[:, :k], axis=1) if k < high - low else None
-            found = np.broadcast_to(np.arange(high - low), part.shape) if found is None else found
-            order = np.argsort(-part[line, found], axis=1, kind="stable")
-            found = np.take_along_axis(found, order, 1)
-            score = part[line, found]
-            self.positions[at, region, g, :k] = np.where(np.isfinite(score), found + low, -1)
-            self.scores[at, region, g, :k] = score
+            ordered = np.sort(part, axis=1)
+            out[:, g, 0], out[:, g, 1] = ordered[:, -1], upper(ordered, high - low)
+            without = own[ref.group[excluded[own]] == g]
+            if len(without):
+                out[without, g, 1] = upper(ordered[without], high - low - 1) if high - low > 1 else np.nan
+            if k:
+                found = greatest(part, ordered[:, -k], k)
+                score = np.take_along_axis(part, found, 1)
+                self.positions[at, region, g, :k] = np.where(np.isfinite(score), found + low, -1)
+                self.scores[at, region, g, :k] = score
+        return np.where(np.isfinite(out), out, np.nan)
+
+
+def greatest(values: np.ndarray, least: np.ndarray, k: int) -> np.ndarray:
+    """Return the places of each row's `k` greatest values, the greatest first, ties by place; `least` is the k-th greatest."""
+    found = np.flatnonzero(values >= least[:, None])
+    if len(found) != k * len(values):
+        # More than k where some tie with the k-th.
+        return np.argsort(-values, axis=1, kind="stable")[:, :k]
+    found = found.reshape(-1, k) % values.shape[1]
+    order = np.argsort(-np.take_along_axis(values, found, 1), axis=1, kind="stable")
+    return np.take_along_axis(found, order, 1)

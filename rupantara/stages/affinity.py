@@ -23,12 +23,14 @@ FACE = "face"
 
 @dataclass(frozen=True)
 class MapOptions:
-    """Best members kept of each group; bootstrap draws; share of faces whose placements are summed; seed of the weights."""
+    """Best members kept of each group; bootstrap draws; shares of faces, by hash, that are mapped and whose placements are summed;
+    seed of the weights."""
 
     top: int = 3
     replicates: int = REPLICATES
     placed_share: float = 1.0
     seed: int = 0
+    mapped_share: float = 1.0
 
 
 class MapAffinity:
@@ -57,6 +59,9 @@ class MapAffinity:
         """Return rows and sums of the wanted faces; those without a vector are left out."""
         rows = schema.where(batch, **self._wanted)
         rows = rows if self._chosen is None else schema.where_id(rows, self._chosen)
+        if self._options.mapped_share < 1:
+            kept = hashed_weights.chosen(rows["face_id"].to_pylist(), self._options.mapped_share, "mapped")
+            rows = rows.filter(pa.array(kept))
         rows = schema.whole(rows, self._column)
         dim = rows.schema.field(self._column).type.list_size // len(REGIONS)
         codes = schema.dense(rows[self._column], len(REGIONS), dim)

@@ -15,7 +15,10 @@ from rupantara.storage.statistics import Statistics
 
 @dataclass(frozen=True)
 class MapPlan:
-    """What a worker needs to map parts: the reference's file, the spaces (rows are of the first), and which faces of a part."""
+    """What a worker needs to map parts: the reference's file, the spaces (rows are of the first), and which faces of a part.
+
+    In the spaces but the first, `others` says how.
+    """
 
     reference: str
     spaces: tuple[str, ...]
@@ -25,6 +28,7 @@ class MapPlan:
     options: MapOptions = field(default_factory=MapOptions)
     wanted: Mapping[str, str] = field(default_factory=dict)
     chosen: frozenset[str] | None = None
+    others: MapOptions = field(default_factory=MapOptions)
 
 
 class MapParts:
@@ -38,7 +42,8 @@ class MapParts:
         for name in plan.spaces:
             # Groups of faces are compared in the first space alone; sums of all would be most of a small part's file.
             known = groups if name == plan.spaces[0] else Groups(groups.owner, {})
-            settings: Any = (plan.column, known, plan.options, plan.wanted, plan.chosen)
+            options = plan.options if name == plan.spaces[0] else plan.others
+            settings: Any = (plan.column, known, options, plan.wanted, plan.chosen)
             self._maps[name] = MapAffinity(file.reference(name), file.spaces.space(name), *settings)
 
     def __call__(self, batch: pa.Table) -> pa.Table:

@@ -16,7 +16,7 @@ from rupantara.storage.parquet import ASIDE, DATA, aside
 from rupantara.storage.parts import COUNTS, PART, add_counts, done_parts, part_path, sizes_of
 from rupantara.storage.statistics import Statistics
 
-READ_THREADS, READ_AHEAD = 8, 64
+READ_THREADS, READ_AHEAD = 8, 16
 
 
 def commit_parts(

@@ -13,20 +13,22 @@ from rupantara.storage.manifest import Manifest
 
 @dataclass(frozen=True)
 class Part:
-    """One unit of work: rows given here, or a file of an input table, or one row group of it."""
+    """One unit of work: rows given here, or files of an input table, or one row group of a file."""
 
     index: int
     rows: pa.Table | None = None
     table: str = ""
     file: str = ""
     row_group: int | None = None
+    more: tuple[str, ...] = ()
 
     def read(self, columns: Sequence[str] | None = None) -> pa.Table:
         """Read the rows to work on; of a file only these columns."""
         if self.rows is not None:
             return self.rows
         if self.row_group is None:
-            return tables.read_file(self.table, self.file, columns)
+            files = (self.file, *self.more)
+            return pa.concat_tables([tables.read_file(self.table, file, columns) for file in files])
         return tables.read_row_group(self.table, self.file, self.row_group)
 
 
@@ -36,6 +38,21 @@ Plan = Sequence[Part]
 def of_files(table_uri: str, found: Manifest) -> list[Part]:
     """Plan one part for each file of an input table."""
     return [Part(i, table=table_uri, file=f.path) for i, f in enumerate(found.data)]
+
+
+def of_rows_in_files(table_uri: str, found: Manifest, most: int, least_parts: int = 16) -> list[Part]:
+    """Plan parts of whole files that follow each other, of about `most` rows each, fewer where there would not be `least_parts`."""
+    files, parts = list(found.data), []
+    wanted = min(most, -(-sum(file.rows for file in files) // least_parts))
+    while files:
+        taken = [files.pop(0)]
+        rows = taken[0].rows
+        while files and rows + files[0].rows <= wanted:
+            rows += files[0].rows
+            taken.append(files.pop(0))
+        first, *more = (file.path for file in taken)
+        parts.append(Part(len(parts), table=table_uri, file=first, more=tuple(more)))
+    return parts
 
 
 def of_rows(tables_of_rows: Sequence[pa.Table]) -> list[Part]:
