@@ -12,7 +12,7 @@ from rupantara import schema
 from rupantara.faces.balance import draw
 from rupantara.imaging import codec
 from rupantara.landmarks.regions import part_boxes
-from rupantara.storage import tables
+from rupantara.storage import manifest, tables
 from rupantara.tensors import to_images as to_images
 from rupantara.tensors import to_pictures as to_pictures
 
@@ -76,10 +76,14 @@ def yaws(rows: pa.Table) -> np.ndarray:
 
 def choose(uri: str, domain: str, split: str, most: int, seed: int) -> dict[str, str]:
     """Choose accepted faces of a domain ("" = any) and split ("" = any), at most `most` by hash (0 = all): id -> species."""
-    table = schema.accepted(tables.read(uri, ("face_id", "domain", "species", "split", "reject"), schema="faces"))
-    table = schema.where(table, **{c: v for c, v in (("domain", domain), ("split", split)) if v})
-    ids, species = table["face_id"].to_pylist(), table["species"].to_pylist()
-    return at_most(dict(zip(ids, species, strict=True)), most, seed)
+    found: dict[str, str] = {}
+    wanted = {c: v for c, v in (("domain", domain), ("split", split)) if v}
+    for part in tables.read_parts(uri, ("face_id", "domain", "species", "split", "reject"), schema="faces"):
+        rows = schema.where(schema.accepted(part), **wanted)
+        found |= zip(rows["face_id"].to_pylist(), rows["species"].to_pylist(), strict=True)
+        if most and len(found) > 4 * most:
+            found = at_most(found, most, seed)
+    return at_most(found, most, seed)
 
 
 def at_most(ids: Mapping[str, str], most: int, seed: int) -> dict[str, str]:
@@ -92,10 +96,33 @@ def choose_people(
 ) -> dict[str, str]:
     """Choose one accepted face of each person or animal of some splits, at most `most` by hash (0 = all): id -> species.
 
-    With `among` only of these ids.
+    A person's face is the one of their highest draw. With `among` only of these ids.
     """
+    accepted = max(1, int(manifest.require(uri, "faces").counts["accepted"]))
+    share = 4 * most / accepted if most else 1.0
+    while True:
+        found = _people_below(uri, domain, splits, min(1.0, share), seed, among)
+        # Whoever has a face of a higher draw is behind all that were found.
+        if share >= 1 or len(found) >= most:
+            return at_most(found, most, seed)
+        share *= 8
+
+
+def _people_below(
+    uri: str, domain: str, splits: Sequence[str], share: float, seed: int, among: Collection[str] | None
+) -> dict[str, str]:
+    """Return the face of each person all of whose faces have draws of at most `share`: id -> species. Few are held at a time."""
+    found: dict[str, tuple[float, str, str]] = {}
     columns = ("face_id", "domain", "species", "identity", "split", "reject")
-    table = schema.where(schema.accepted(tables.read(uri, columns, schema="faces")), domain=domain)
-    rows = [row for row in table.to_pylist() if row["split"] in splits and (among is None or row["face_id"] in among)]
-    one = {row["identity"] or row["face_id"]: row for row in sorted(rows, key=lambda row: draw(row["face_id"], seed))}
-    return at_most({row["face_id"]: row["species"] for row in one.values()}, most, seed)
+    for beyond in (False, True) if share < 1 else (False,):
+        for part in tables.read_parts(uri, columns, schema="faces"):
+            for row in schema.where(schema.accepted(part), domain=domain).to_pylist():
+                name = row["face_id"]
+                if row["split"] not in splits or (among is not None and name not in among):
+                    continue
+                drawn, person = draw(name, seed), row["identity"] or name
+                if beyond and drawn > share:
+                    found.pop(person, None)
+                elif not beyond and drawn <= share:
+                    found[person] = max(found.get(person, (-1.0, "", "")), (drawn, name, row["species"]))
+    return {name: species for _, name, species in found.values()}
