@@ -119,8 +119,8 @@ class FaceFinder:
         with self._one_at_a_time:
             found = self._reader.find(picture, HUMAN, keypoints)
             chosen = range(len(found)) if which == "all" else [0 if which == SUBJECT else int(which)]
-            if chosen[0] >= len(found):
-                raise UserError(f"which must be below the {len(found)} faces of the photograph, got {which}")
+            if not 0 <= chosen[0] < len(found):
+                raise UserError(f"which must be from 0 to below the {len(found)} faces of the photograph, got {which}")
             made = [self._face(picture, found, number, digest) for number in chosen]
         faces = [one for one in made if isinstance(one, Face)]
         if not faces and isinstance(made[0], Rejected):

@@ -43,6 +43,16 @@ def test_the_readme_is_a_welcome() -> None:
     assert len((REPOSITORY / "README.md").read_bytes()) <= 8192
 
 
+def test_pages_that_start_a_cluster_make_its_token_by_a_command() -> None:
+    for page in (REPOSITORY / "README.md", REPOSITORY / "docs/guides/bulk.md"):
+        text = page.read_text()
+        commands = re.sub(
+            r"\s+#.*", "", "\n".join([*re.findall(r"```\n(.*?)```", text, re.S), *re.findall(r"`([^`\n]+)`", text)])
+        )
+        token, start = commands.find("ray get-auth-token --generate"), commands.find("ray start --head")
+        assert 0 <= commands.find("export RAY_AUTH_MODE=token") < token < start, page.name
+
+
 def test_the_speed_page_is_what_the_benchmarks_files_say() -> None:
     assert speed.PAGE.read_text() == speed.page(), "run python -m benchmarks.speed"
 

@@ -10,7 +10,7 @@ from jobs.runtime.table_run import TableRun
 from rupantara.compute import Compute
 from rupantara.errors import UserError
 from rupantara.faces import photographs
-from rupantara.faces.choice import Choice, choose_rows
+from rupantara.faces.choice import Choice, choose_rows, said
 from rupantara.features import extractors
 from rupantara.features.extractor import Source as Embedding
 from rupantara.features.extractor import Spec
@@ -46,6 +46,8 @@ class Config(kind.Config):
     """Photographs: their faces are found, embedded, and made again from the vectors alone (needs --weights)."""
     weights: cli.Uri = ""
     """Folder or bucket of pretrained networks, for --photos."""
+    sniff: bool = False
+    """Judge files of --photos whose names have no known ending by their first bytes."""
     split: Literal["train", "val", "test", ""] = ""
     """Split of the features ("" = all)."""
     limit: int = 0
@@ -100,11 +102,9 @@ def of_photos(config: Config, loaded: LoadedFaceDecoder) -> TableRun:
     column = loaded.config.vector
     if not config.weights:
         raise UserError(f"--photos needs --weights, a folder with yunet, pfld and the network of {column}")
-    uris.require_folder(config.photos, "--photos")
-    entries = photographs.by_name(uris.list_files(config.photos))
-    if not entries:
-        raise UserError(f"--photos holds no file named *.{'/'.join(photographs.EXTENSIONS)}, got {config.photos!r}")
+    entries, left_out = photographs.listed(config.photos, sniff=config.sniff)
     taken = entries[: config.limit or None]
+    left_out |= {f"beyond --limit {config.limit}": len(entries) - len(taken)}
     embedder, networks = Embedding("", config.weights), ("yunet", "pfld")
     digest = extractors.require(column, loaded.config.vector_sha256, embedder)
     models = {name: weights.sha256(config.weights, name) for name in networks} | {column: digest}
@@ -114,7 +114,8 @@ def of_photos(config: Config, loaded: LoadedFaceDecoder) -> TableRun:
         plan.of_blocks(as_rows(taken), PART_ROWS),
         partial(make_photo_stage, config, column),
         sources=Sources(photographs=True),
-        said=f"{len(taken)} of {len(entries)} photographs",
+        said=said(len(taken), "photographs", left_out),
+        left_out=left_out,
     )
 
 

@@ -15,12 +15,11 @@ QUANTILES = {"median": 0.5, "p95": 0.95, "max": 1.0}
 
 
 def line(counts: dict[str, Any]) -> str:
-    """Say how many rows were written and what became of them, and how many were read where that is another number."""
+    """Say how many rows were written and what became of them; nothing else is counted in the same line."""
     rejected = sum(counts["rejected"].values())
     rows = counts["accepted"] + rejected
     reasons = ", ".join(f"{reason} {n}" for reason, n in counts["rejected"].items())
-    told = f"{rows} rows: {counts['accepted']} accepted, {rejected} rejected" + (f" ({reasons})" if reasons else "")
-    return told if rows == counts["in"] else f"{told}; made of {counts['in']}"
+    return f"{rows} rows: {counts['accepted']} accepted, {rejected} rejected" + (f" ({reasons})" if reasons else "")
 
 
 def check_rejects(config: Common, output: str, complete: Manifest) -> None:

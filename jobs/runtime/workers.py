@@ -137,7 +137,12 @@ def run(config: Common, pending: Sequence[Part], work: Work) -> list[dict[str, A
             last = elapsed
             left = elapsed / parts * (len(pending) - parts)
             log.info(
-                "%d of %d parts, %d rows, %.0f rows/s, %.0f s to go", parts, len(pending), rows, rows / elapsed, left
+                "%d of %d parts, %d rows read, %.0f rows/s, %.0f s to go",
+                parts,
+                len(pending),
+                rows,
+                rows / elapsed,
+                left,
             )
     return timings
 

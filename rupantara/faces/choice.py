@@ -1,7 +1,7 @@
 """Which rows of a faces or features table a job works on: a rule about the row, so that no list of ids is held anywhere."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -39,8 +39,13 @@ class Chosen:
 
     def said(self) -> str:
         """Say both in words."""
-        left = ", ".join(f"{count} {reason}" for reason, count in self.left_out.items() if count)
-        return f"{self.count} faces" + (f"; left out: {left}" if left else "")
+        return said(self.count, "faces", self.left_out)
+
+
+def said(count: int, what: str, left_out: Mapping[str, int]) -> str:
+    """Say how many are taken, and how many are left out by reason."""
+    left = ", ".join(f"{number} {reason}" for reason, number in left_out.items() if number)
+    return f"{count} {what}" + (f"; left out: {left}" if left else "")
 
 
 def choose_rows(uri: str, schema_name: str, split: str, limit: int, seed: int, domain: str = "human") -> Chosen:
@@ -50,7 +55,7 @@ def choose_rows(uri: str, schema_name: str, split: str, limit: int, seed: int, d
     for part in tables.read_parts(uri, columns, schema=schema_name):
         counts.update(_reasons(part, domain, split))
         draws += [draw(i, seed) for i in every(part)["face_id"].to_pylist()] if limit else []
-    found = counts.pop("")
+    found = counts.pop("", 0)
     if not limit or found <= limit:
         return Chosen(every, found, dict(counts))
     last = sorted(draws)[limit - 1]

@@ -21,7 +21,7 @@ def load_known_keypoints(data: bytes, name: str) -> dict[str, np.ndarray]:
     try:
         rows = [(row["file"], row["points"]) for row in json.loads(data)]
         known = {file: _points(points) for file, points in rows}
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
         raise UserError(f"{name} must be a JSON list of {{file, points}}: {error!r}") from error
     for file, points in known.items():
         if points.shape not in (*SHAPES, (SIX, 2)):

@@ -71,25 +71,39 @@ def find(
     sniff: bool = False,
 ) -> Found:
     """List the photographs below a folder, in the order of their paths; with `sniff` first bytes judge names of unknown ending."""
-    uris.require_folder(folder, "--photos")
     compile_rules(rules)
-    endings, found = formats.wanted(extensions), Found(listing)
+    found = Found(listing)
+    for entry in _photographs(folder, extensions, found.left_out, sniff=sniff):
+        listing.add(entry)
+        found.hash.add(entry)
+        found.by_rule[rule_of(entry.path, rules)] += 1
+        animal = is_animal(entry.path, rules)
+        found.animals, found.people = found.animals or animal, found.people or not animal
+    listing.close()
+    return found
+
+
+def listed(folder: str, *, sniff: bool = False) -> tuple[list[FileEntry], dict[str, int]]:
+    """Return the photographs below a folder, as `find` tells them, and how many other files there are by ending."""
+    left_out: Counter[str] = Counter()
+    return list(_photographs(folder, EXTENSIONS, left_out, sniff=sniff)), dict(left_out.most_common())
+
+
+def _photographs(folder: str, extensions: Sequence[str], left_out: Counter[str], *, sniff: bool) -> Iterator[FileEntry]:
+    """Yield the photographs below a folder, and count the others; UserError where there is none."""
+    uris.require_folder(folder, "--photos")
+    endings, none = formats.wanted(extensions), True
     for entry in uris.walk(folder):
         ending = formats.ending(entry.path)
         if formats.is_litter(entry.path):
-            found.left_out[LITTER] += 1
+            left_out[LITTER] += 1
         elif ending in endings or (sniff and _is_picture(folder, entry)):
-            listing.add(entry)
-            found.hash.add(entry)
-            found.by_rule[rule_of(entry.path, rules)] += 1
-            animal = is_animal(entry.path, rules)
-            found.animals, found.people = found.animals or animal, found.people or not animal
+            none = False
+            yield entry
         else:
-            found.left_out[ending or NO_ENDING] += 1
-    listing.close()
-    if not listing.files:
+            left_out[ending or NO_ENDING] += 1
+    if none:
         raise UserError(f"--photos holds no file named *.{'/'.join(extensions)}, got {folder!r}")
-    return found
 
 
 def _is_picture(folder: str, entry: FileEntry) -> bool:

@@ -18,10 +18,10 @@ SIGNATURES = (
 )
 """First bytes of the same formats, where they are sure."""
 
-BRANDS = (b"avif", b"avis", b"heic", b"heix", b"mif1", b"msf1")
+HEIC_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"mif1", b"msf1")
+BRANDS = (b"avif", b"avis", *HEIC_BRANDS)
 """What follows `ftyp` in the fifth to twelfth byte of AVIF and HEIC."""
 
-HEIC_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"mif1", b"msf1")
 JXL_SIGNATURES = (b"\xff\x0a", b"\0\0\0\x0cJXL \r\n\x87\n")
 
 HEAD_BYTES = 16
@@ -48,7 +48,7 @@ def is_picture(head: bytes) -> bool:
         return True
     if head[:2] == b"BM" and head[6:10] == bytes(4):
         return True
-    return head[4:8] == b"ftyp" and head[8:12] in BRANDS
+    return (head[4:8] == b"ftyp" and head[8:12] in BRANDS) or head.startswith(JXL_SIGNATURES)
 
 
 LITTER = ("__MACOSX", "@eaDir", ".thumbnails", ".Trash", ".Trashes", "$RECYCLE.BIN")

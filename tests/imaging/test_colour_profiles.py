@@ -20,20 +20,33 @@ def saved(image: Image.Image, kind: str = "PNG", **options: object) -> bytes:
     return sink.getvalue()
 
 
-def gray_gamma_one() -> bytes:
-    """Return a grey profile with a linear tone curve, written by hand (ICC.1:2010, 7.2 and 10.6)."""
+def profile_of(spaces: bytes, name: bytes, curve: bytes) -> bytes:
+    """Return a profile from one space to another (`GRAYXYZ `), written by hand (ICC.1:2010, 7.2): `name` is the tag of its curve."""
     xyz = b"XYZ \0\0\0\0" + b"".join(int(v * 65536).to_bytes(4, "big") for v in (0.9642, 1.0, 0.8249))
-    curve = b"curv\0\0\0\0\0\0\0\0"
     text = b"desc\0\0\0\0" + (7).to_bytes(4, "big") + b"linear\0" + bytes(78 + 3)
     tags, offset, body = b"", 128 + 4 + 3 * 12, b""
-    for name, data in ((b"desc", text), (b"wtpt", xyz), (b"kTRC", curve)):
-        tags += name + (offset + len(body)).to_bytes(4, "big") + len(data).to_bytes(4, "big")
+    for tag, data in ((b"desc", text), (b"wtpt", xyz), (name, curve)):
+        tags += tag + (offset + len(body)).to_bytes(4, "big") + len(data).to_bytes(4, "big")
         body += data + bytes(-len(data) % 4)
-    header = (
-        bytes(4) + bytes(4) + b"\x02\x10\0\0" + b"mntrGRAYXYZ " + bytes(12) + b"acsp" + bytes(28) + xyz[8:] + bytes(48)
-    )
+    kind = b"mntr" if spaces.startswith(b"GRAY") else b"prtr"
+    header = bytes(8) + b"\x02\x10\0\0" + kind + spaces + bytes(12) + b"acsp" + bytes(28) + xyz[8:] + bytes(48)
     profile = header + (3).to_bytes(4, "big") + tags + body
     return len(profile).to_bytes(4, "big") + profile[4:]
+
+
+def gray_gamma_one() -> bytes:
+    """Return a grey profile with a linear tone curve (10.6)."""
+    return profile_of(b"GRAYXYZ ", b"kTRC", b"curv" + bytes(8))
+
+
+def black_ink_alone() -> bytes:
+    """Return a CMYK profile (lut8Type, 10.11) of a press whose cyan, magenta and yellow leave no colour: lightness is 100 less black."""
+    corners = [(255 * (1 - (i & 1)), 128, 128) for i in range(16)]
+    one = b"".join(v.to_bytes(4, "big") for v in (65536, 0, 0, 0, 65536, 0, 0, 0, 65536))
+    table = (
+        bytes([4, 3, 2, 0]) + one + bytes(range(256)) * 4 + bytes(v for c in corners for v in c) + bytes(range(256)) * 3
+    )
+    return profile_of(b"CMYKLab ", b"A2B0", b"mft1" + bytes(4) + table)
 
 
 def test_a_linear_grey_profile_is_undone() -> None:
@@ -43,6 +56,17 @@ def test_a_linear_grey_profile_is_undone() -> None:
     srgb = np.where(x <= 0.0031308, 12.92 * x, 1.055 * x ** (1 / 2.4) - 0.055) * 255
     # Little CMS joins both curves into one table of 8 bits, which is coarse in the deepest shadows.
     np.testing.assert_allclose(decoded[:, 8:, 0], srgb[:, 8:], atol=2)
+
+
+def test_inks_are_read_by_their_own_profile() -> None:
+    ink = np.zeros((4, 9, 4), np.uint8)
+    ink[..., :3] = np.array([[0, 0, 0], [255, 0, 0], [0, 255, 0], [90, 20, 200]])[:, None]
+    ink[..., 3] = np.linspace(0, 255, 9)
+    decoded = codec.decode(saved(Image.fromarray(ink, "CMYK"), "TIFF", icc_profile=black_ink_alone()))
+    lightness = 100 - ink[..., 3] / 2.55
+    y = np.where(lightness > 8, ((lightness + 16) / 116) ** 3, lightness * 27 / 24389)
+    srgb = np.where(y <= 0.0031308, 12.92 * y, 1.055 * y ** (1 / 2.4) - 0.055) * 255
+    np.testing.assert_allclose(decoded, srgb[..., None].repeat(3, -1), atol=2)
 
 
 def test_an_srgb_profile_changes_nothing() -> None:

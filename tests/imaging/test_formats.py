@@ -44,9 +44,16 @@ def test_what_systems_leave_behind_is_litter(path: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("head", "extra"), [(b"\0\0\0\x18ftypheic", "heic"), (b"\xff\x0a", "jxl"), (b"\0\0\0\x0cJXL \r\n\x87\n", "jxl")]
+    ("head", "extra"),
+    [
+        (b"\0\0\0\x18ftypheic", "heic"),
+        (b"\0\0\0\x18ftyphevc", "heic"),
+        (b"\xff\x0a", "jxl"),
+        (b"\0\0\0\x0cJXL \r\n\x87\n", "jxl"),
+    ],
 )
 def test_formats_of_extras_are_rejects_that_name_the_extra(head: bytes, extra: str) -> None:
+    assert formats.is_picture(head.ljust(formats.HEAD_BYTES, b"\0"))
     with pytest.raises(Rejected) as rejected:
         codec.decode(head + bytes(64))
     assert rejected.value.reason == "undecodable" and f"rupantara[{extra}]" in rejected.value.detail

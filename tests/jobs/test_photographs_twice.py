@@ -75,6 +75,7 @@ def test_after_a_kill_before_the_commit_it_ends_the_same(tmp_path, ray_cluster, 
         broken.setattr("rupantara.storage.manifest.commit", lambda *_, **__: pytest.fail("killed"))
         with pytest.raises(pytest.fail.Exception):
             curate.main(config)
+    assert not list((tmp_path / "faces").glob("data/*")), "a plain reader sees nothing of it"
     curate.main(config)
     assert tables.read(config.faces, schema="faces").equals(tables.read(whole.faces, schema="faces"))
 

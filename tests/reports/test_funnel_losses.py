@@ -20,4 +20,4 @@ def test_a_species_that_loses_most_is_named_with_its_reasons() -> None:
 def test_a_summary_counts_rows_alone() -> None:
     said = summary.line({"in": 5, "accepted": 3, "rejected": {"no_face": 2}})
     assert said == "5 rows: 3 accepted, 2 rejected (no_face 2)"
-    assert summary.line({"in": 2, "accepted": 8, "rejected": {}}) == "8 rows: 8 accepted, 0 rejected; made of 2"
+    assert summary.line({"in": 2, "accepted": 8, "rejected": {}}) == "8 rows: 8 accepted, 0 rejected"

@@ -1,7 +1,9 @@
 """What is deployed: the configuration that `serve deploy` and KubeRay read, and the dashboard, name what there is."""
 
 import json
+import os
 import re
+import subprocess
 
 import pytest
 import yaml
@@ -43,6 +45,23 @@ def test_the_dashboard_shows_metrics_that_are_declared():
     assert shown
     for name in shown:
         assert f'"{name}"' in declared, name
+
+
+def test_make_serve_takes_host_and_port_from_its_command_line_alone():
+    def line(*words: str) -> str:
+        shown = subprocess.run(
+            ["make", "--dry-run", "serve", *words],
+            cwd=REPOSITORY,
+            env={**os.environ, "HOST": "10.1.2.3"},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        return shown[shown.index("-m serve ") :]
+
+    assert line().startswith("-m serve host=127.0.0.1 port=8000 tokens= ")
+    told = line("HOST=0.0.0.0", "PORT=9000", "TOKENS=/etc/tokens")
+    assert told.startswith("-m serve host=0.0.0.0 port=9000 tokens=/etc/tokens ")
 
 
 def test_arguments_of_a_command_line_are_read_and_mistakes_named():

@@ -1,6 +1,8 @@
 """Affinity of faces: rows equal a plain recomputation, sums do not hang on the partition, and a planted likeness is found and named."""
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -42,6 +44,18 @@ def test_rows_equal_a_plain_recomputation(file: affinities.ReferenceFile) -> Non
         assert len(row["best_ids"]) == 3 and all(
             i.startswith("other" if species == "people" else species) for i in row["best_ids"]
         )
+
+
+@pytest.mark.parametrize("value", [None, float("nan")], ids=["null", "nan"])
+def test_a_face_without_a_finite_vector_has_no_row_and_changes_no_other(value: float | None, file) -> None:
+    stage = affinities.mapping(file)
+    rows = affinities.features_of(affinities.codes(0), ["human"]).slice(0, 6)
+    codes = rows["region_features"].to_pylist()
+    codes[2] = None if value is None else [value, *codes[2][1:]]
+    field = rows.schema.field("region_features")
+    broken = rows.set_column(rows.schema.get_field_index("region_features"), field, pa.array(codes, field.type))
+    whole = stage(rows)
+    assert stage(broken).equals(whole.filter(pc.field("face_id") != rows["face_id"][2].as_py()))
 
 
 @settings(deadline=None, max_examples=8)

@@ -235,6 +235,15 @@ def test_known_points_that_are_no_face_reject_their_row_only(tmp_path: Path, poi
     assert good["reject"] is None
 
 
+def test_a_broken_colour_profile_is_said_in_the_row() -> None:
+    curate = CuratePhotos("photos", CurateRules(), None)
+    plain, broken = (curate.one(encoded("JPEG", **said), FACE.landmarks) for said in ({}, {"icc_profile": b"none"}))
+    assert [pair["name"] for pair in plain["attributes"]] == []
+    (remark,) = broken["attributes"]
+    assert remark["name"] == "remark" and "ICC profile" in remark["value"]
+    assert broken["reject"] is None and broken["image"] == plain["image"]
+
+
 BOUNDS = {
     "too_small": {"min_interocular_px": 200.0},
     "out_of_frame": {"min_coverage": 1.01},
@@ -271,7 +280,10 @@ def test_known_points_are_read_by_file_and_refused_by_name() -> None:
     np.testing.assert_array_equal(load_known_keypoints(data, "k.json")["a/b.jpg"], FACE.keypoints)
     with pytest.raises(UserError, match=r"k\.json: points of x must be .* got \[1, 2\]"):
         load_known_keypoints(b'[{"file": "x", "points": [[1, 2]]}]', "k.json")
-    for broken in (b"", b"{", b'{"file": 1}', b'[{"file": "x"}]', b'[{"file": "x", "points": [[1, 2], [3]]}]', b"\xff"):
+    long, deep = b"1" + b"0" * 400, b"[" * 100_000
+    numbers = b'[{"file": "x", "points": [[%b, 2], [3, 4], [5, 6]]}]' % long
+    broken_files = (b"", b"{", b'{"file": 1}', b'[{"file": "x"}]', b'[{"file": "x", "points": [[1, 2], [3]]}]', b"\xff")
+    for broken in (*broken_files, numbers, deep, b'[{"file": "x", "points": %b}]' % deep):
         with pytest.raises(UserError, match=r"k\.json must be a JSON list of \{file, points\}"):
             load_known_keypoints(broken, "k.json")
 

@@ -1,5 +1,6 @@
 """A folder is listed as it is walked, in the order of paths, and cut into parts that a reader finds again."""
 
+import json
 import os
 from pathlib import Path
 
@@ -69,6 +70,28 @@ def test_a_part_reads_its_piece_of_the_listing_that_lies_beside_the_table(place:
     assert read(place, "f" * 64).equals(listing.rows())
 
 
+def test_known_points_beside_the_photographs_and_in_the_parent_are_matched_and_counted(place: str, caplog) -> None:
+    photos, points = uris.join(place, "photos"), [[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]]
+    for name in ("José.jpg", "b.jpg"):
+        uris.write_bytes(uris.join(photos, name), b"x")
+    known = {
+        "photos/keypoints.json": ["b.jpg"],
+        "dlib_keypoints.json": ["photos/Jose\u0301.jpg", "photos/gone.jpg"],
+        "photos/below/keypoints.json": ["never.jpg"],
+    }
+    for path, names in known.items():
+        data = json.dumps([{"file": name, "points": points} for name in names])
+        uris.write_bytes(uris.join(place, path), data.encode())
+    listing = photographs.find(photos, Listing(100, 10**9)).listing
+    with caplog.at_level("INFO", logger="rupantara"):
+        found = photographs.match(photos, photographs.sidecars(photos), listing)
+    assert sorted(found) == ["José.jpg", "b.jpg"] and found["b.jpg"].tolist() == points
+    said = [record.message.replace(place, "") for record in caplog.records]
+    assert "1 of 2 known keypoints of /dlib_keypoints.json match a photograph" in said
+    assert "1 names in /dlib_keypoints.json match no photograph: photos/gone.jpg …" in said
+    assert "1 of 1 known keypoints of /photos/keypoints.json match a photograph" in said
+
+
 def test_photographs_are_told_by_ending_or_by_their_first_bytes_and_the_rest_is_counted(tmp_path: Path) -> None:
     head = b"\xff\xd8\xff\xe0" + bytes(20)
     files = {
@@ -86,7 +109,11 @@ def test_photographs_are_told_by_ending_or_by_their_first_bytes_and_the_rest_is_
     found = photographs.find(str(tmp_path), Listing(100, 10**9))
     assert found.listing.rows()["path"].to_pylist() == [b"a.JPG", b"b.jfif", b"h.heic"]
     assert dict(found.left_out) == {"dat": 2, "no ending": 1, "txt": 1, photographs.LITTER: 1}
+    assert photographs.listed(str(tmp_path))[1] == dict(found.left_out)
     sniffed = photographs.find(str(tmp_path), Listing(100, 10**9), sniff=True)
     assert sniffed.listing.rows()["path"].to_pylist() == [b"a.JPG", b"b.jfif", b"c", b"d.dat", b"h.heic"]
+    entries, left_out = photographs.listed(str(tmp_path), sniff=True)
+    assert [e.path for e in entries] == ["a.JPG", "b.jfif", "c", "d.dat", "h.heic"]
+    assert left_out == {"dat": 1, "txt": 1, photographs.LITTER: 1}
     with pytest.raises(UserError, match=r"no file named \*\.gif"):
         photographs.find(str(tmp_path), Listing(100, 10**9), ("gif",))
