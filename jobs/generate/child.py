@@ -13,7 +13,7 @@ from jobs.runtime.table_run import TableRun
 from rupantara.compute import Compute
 from rupantara.errors import UserError
 from rupantara.faces import couples
-from rupantara.generation import edits, loading, prior
+from rupantara.generation import edits
 from rupantara.generation.child import ChildRequest, Face, Place
 from rupantara.generation.child_networks import ChildNetworks
 from rupantara.reports.generated import Sources
@@ -29,11 +29,9 @@ Ask = Callable[[Face, Face], ChildRequest]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Config(kind.Config):
+class Config(kind.SampledConfig):
     """Make children."""
 
-    checkpoint: cli.Uri
-    """Checkpoint of jobs.train_vae whose codes are blended."""
     blender: cli.Uri
     """Checkpoint of jobs.train_blender."""
     faces: cli.Uri = ""
@@ -47,10 +45,6 @@ class Config(kind.Config):
     """Whom a drawn pair may join, as far as the photographs' paths name it."""
     split: Literal["train", "val", "test", ""] = ""
     """Split of drawn parents ("" = all)."""
-    samples: int = 0
-    """Instead of --faces: so many pairs of people drawn from the prior of a packed checkpoint."""
-    truncation: float = 0.8
-    """How far sampled people go from the mean face: 1 = as people do."""
     siblings: int = 1
     """Children of each pair."""
     variation: float = ChildRequest.variation
@@ -123,9 +117,8 @@ def of_faces(config: Config, networks: ChildNetworks, ask: Ask) -> TableRun:
 
 def of_prior(config: Config, networks: ChildNetworks, ask: Ask) -> TableRun:
     """Plan pairs of people of the prior, by number."""
-    models = networks.sha256() | {"prior": prior.sha256(config.checkpoint)}
-    sampling = partial(loading.load, config.checkpoint)
-    drawn = {"sampling": sampling, "seed": config.seed, "truncation": config.truncation}
+    models = networks.sha256() | config.people().sha256()
+    drawn = {"sampling": config.people().load, "seed": config.seed, "truncation": config.truncation}
     return kind.run_of(
         config,
         RECIPE.of(kind.settings_of(config), {}, models),

@@ -14,7 +14,7 @@ from rupantara.compute import Compute
 from rupantara.errors import UserError
 from rupantara.faces.arrays import COLUMNS
 from rupantara.faces.choice import Choice, choose_rows
-from rupantara.generation import loading, prior
+from rupantara.generation import loading
 from rupantara.generation.donors import NEAREST
 from rupantara.generation.hybrid import HybridGenerator, HybridRequest, Renderer, check
 from rupantara.generation.mixing import Path
@@ -31,17 +31,11 @@ SAMPLES_A_PART = 16
 
 
 @dataclass(frozen=True, kw_only=True)
-class Config(kind.Config):
+class Config(kind.SampledConfig):
     """Make hybrids of people and animals."""
 
     faces: cli.Uri = ""
     """Faces table; its accepted humans are the sources."""
-    samples: int = 0
-    """Instead of --faces: so many people drawn from the prior of a packed checkpoint."""
-    truncation: float = 0.8
-    """How far samples go from the mean face: 1 = as people do."""
-    checkpoint: cli.Uri
-    """Checkpoint of jobs.train_vae."""
     bank: cli.Uri
     """Bank of jobs.build_bank, made with the same checkpoint."""
     species: tuple[str, ...] = (EACH, NEAREST)
@@ -107,7 +101,7 @@ def build(config: Config) -> TableRun:
         if not chosen.count:
             raise UserError(f"{config.faces} must have accepted humans of split {config.split!r}, got none")
     else:
-        models |= {"prior": prior.sha256(config.checkpoint)}
+        models |= config.people().sha256()
         parts = plan.of_blocks(pa.table({SAMPLE: range(config.samples)}), SAMPLES_A_PART)
     said = chosen.said() if chosen else f"{config.samples} people of the prior"
     return kind.run_of(
@@ -128,7 +122,7 @@ def make_stage(
 ) -> GenerateHybrids:
     """Build the stage on a worker."""
     return GenerateHybrids(
-        partial(HybridGenerator, config.checkpoint, bank, compute.device, donors.read(config.bank)),
+        lambda: HybridGenerator(config.people().load(), bank, compute.device, donors.read(config.bank)),
         partial(HybridRequest, **wanted),
         choice,
         seed=config.seed,

@@ -8,6 +8,8 @@ from typing import Any, ClassVar
 
 from jobs.runtime import cli, table_run
 from jobs.runtime.table_run import TableRun
+from rupantara.generation.flow_prior import OPEN, Sex, Wanted
+from rupantara.generation.people import SampledPeople
 from rupantara.reports.generated import Sources, write_pngs, write_sheet
 from rupantara.storage.manifest import Manifest
 from rupantara.storage.plan import Part
@@ -28,6 +30,31 @@ class Config(cli.Common):
     """Write each picture as a PNG file too."""
     sheet_rows: int = 12
     """Faces on the contact sheet."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SampledConfig(Config):
+    """Flags of people who do not exist."""
+
+    checkpoint: cli.Uri
+    """Checkpoint of jobs.train_vae."""
+    samples: int = 0
+    """Instead of --faces: so many of people who do not exist, drawn from a prior."""
+    prior: cli.Uri = ""
+    """Checkpoint of jobs.train_prior that they are drawn from ("" = the Gaussian that --checkpoint was packed with)."""
+    truncation: float = 0.8
+    """How far they go from the mean face: 1 = as people do."""
+    sampled_age: int = OPEN
+    """Their age in years, with --prior (-1 = any)."""
+    sampled_sex: Sex = ""
+    """Their sex, with --prior ("" = any)."""
+    sampled_group: int = OPEN
+    """Their group, 0 to 4 as UTKFace numbers them, with --prior (-1 = any)."""
+
+    def people(self) -> SampledPeople:
+        """Return where they come from."""
+        wanted = Wanted(self.sampled_age, self.sampled_sex, self.sampled_group)
+        return SampledPeople(self.checkpoint, self.prior, wanted)
 
 
 def run_of(

@@ -43,13 +43,16 @@ class Wanted:
         return [OPEN if self.age == OPEN else age_class(self.age), sex, self.group]
 
 
+ANYONE = Wanted()
+
+
 @dataclass(frozen=True)
 class FlowCodePrior:
     """A flow prior with whom it is to draw; it is asked as `prior.CodePrior` is."""
 
     model: FlowPrior
     sha256: str
-    wanted: Wanted = Wanted()
+    wanted: Wanted = ANYONE
     guidance: float = 1.0
 
     @property
@@ -72,16 +75,22 @@ def config_dict(config: FlowPriorConfig, code_dim: int, codec_sha256: str) -> di
     return {"model_type": MODEL_TYPE, "code_dim": code_dim, "codec_sha256": codec_sha256, "net": asdict(config)}
 
 
-def load(uri: str, codec_sha256: str, wanted: Wanted | None = None, guidance: float = 1.0) -> FlowCodePrior:
-    """Load a complete checkpoint on the CPU; UserError where it draws another network's codes (`codec_sha256`)."""
-    raw = checkpoints.read_config(uri, MODEL_TYPE)
-    if raw.get("codec_sha256") != codec_sha256:
-        raise UserError(f"{uri} must draw codes of {codec_sha256[:12]}, got {str(raw.get('codec_sha256'))[:12]}")
-    known = {f.name for f in fields(FlowPriorConfig)}
+def demand(uri: str, codec_sha256: str) -> str:
+    """Return the SHA-256 of a complete checkpoint; UserError where it draws codes of another network than `codec_sha256`."""
+    made_for = str(checkpoints.read_config(uri, MODEL_TYPE).get("codec_sha256"))
+    if made_for != codec_sha256:
+        raise UserError(f"{uri} must draw codes of the network {codec_sha256[:12]}, got one of {made_for[:12]}")
+    return checkpoints.model_sha256(uri, MODEL_TYPE)
+
+
+def load(uri: str, codec_sha256: str, wanted: Wanted = ANYONE, guidance: float = 1.0) -> FlowCodePrior:
+    """Load a complete checkpoint on the CPU; UserError where it draws codes of another network than `codec_sha256`."""
+    demand(uri, codec_sha256)
+    raw, known = checkpoints.read_config(uri, MODEL_TYPE), {f.name for f in fields(FlowPriorConfig)}
 
     def build() -> FlowPrior:
         config = FlowPriorConfig(**{k: v for k, v in raw["net"].items() if k in known})
         return FlowPrior(config, int(raw["code_dim"]))
 
     model, sha256 = checkpoints.restore(uri, MODEL_TYPE, build)
-    return FlowCodePrior(model.float(), sha256, wanted or Wanted(), guidance)
+    return FlowCodePrior(model.float(), sha256, wanted, guidance)
