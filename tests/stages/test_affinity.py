@@ -49,14 +49,14 @@ def test_rows_equal_a_plain_recomputation(file: affinities.ReferenceFile) -> Non
 def test_sums_do_not_hang_on_the_partition(cuts: list[int], random: object) -> None:
     file, people = affinities.reference_file(affinities.codes(0)), affinities.codes(0)["human"]
     groups = Groups({i: f"who{n // 2}" for n, i in enumerate(IDS)}, {i: (f"sex={n % 2}",) for n, i in enumerate(IDS)})
-    stage = affinities.mapping(file, groups=groups)
-    whole = stage.map_codes(IDS, people, HUMAN)[1]
+    stage = affinities.mapping(file)
+    whole = stage.map_codes(IDS, people, HUMAN, groups)[1]
     order = list(range(60))
     random.shuffle(order)
     parts = [np.array(p) for p in np.split(np.array(order), sorted(cuts)) if len(p)]
     sums: AffinitySums | None = None
     for part in parts:
-        one = stage.map_codes([IDS[i] for i in part], people[part], HUMAN[part])[1]
+        one = stage.map_codes([IDS[i] for i in part], people[part], HUMAN[part], groups)[1]
         one = AffinitySums.from_arrays(one.arrays("pooled"), "pooled")
         sums = one if sums is None else sums.merge(one)
     assert sums is not None and sorted(sums.groups) == ["all", "sex=0", "sex=1"]
