@@ -32,6 +32,8 @@ class ReportConfig(cli.Common):
     """Faces table of the mapped faces, and of the bank's animals unless --bank-faces names theirs: pictures for the cards."""
     bank_faces: cli.Uri = ""
     """Faces table of the bank's animals."""
+    beside: tuple[cli.Uri, ...] = ()
+    """Affinity tables of the same species by other vectors: the report says which orderings hold in all of their spaces."""
     cards: int = 8
     """Faces shown with their regions and nearest animals (needs --faces)."""
     face_ids: tuple[str, ...] = ()
@@ -43,4 +45,4 @@ def draw(config: ReportConfig) -> None:
     manifest.require(config.affinity, "affinity")
     wanted = (config.affinity, config.faces, config.cards, config.face_ids, config.bank_faces)
     cards = affinity_cards.cards(*wanted) if config.faces and (config.cards or config.face_ids) else ()
-    print(f"report: {affinity_report.write(config.affinity, tuple(cards))}")
+    print(f"report: {affinity_report.write(config.affinity, tuple(cards), config.beside)}")

@@ -49,7 +49,7 @@ def build(config: Config) -> TableRun:
         columns=found.columns,
         beside=("reference", *found.beside),
         prepare=partial(prepare, config, bank, found, mapping, recipe.fingerprint, places),
-        reduce=partial(reduce, config, mapping.reference, uris.join(config.affinity, places["about"])),
+        reduce=partial(reduce, config, bank.vectors, mapping.reference, uris.join(config.affinity, places["about"])),
         report=partial(report, config),
     )
 
@@ -100,14 +100,14 @@ def prepare(
     return places
 
 
-def reduce(config: Config, reference: str, about: str) -> Reduced:
+def reduce(config: Config, vectors: str, reference: str, about: str) -> Reduced:
     """Write what the report needs beside the sums: whom faces were compared with, and how near these are among themselves."""
     file = ReferenceFile.from_bytes(uris.read_bytes(reference))
     ref = file.reference(config.spaces[0])
     members = Members(ref.space, ref.groups, ref.people, ref.ids, ref.group)
     own = {name: own_species(file.reference(name), file.spaces.space(name)) for name in config.spaces[:1]}
     said: dict[str, Any] = {name: getattr(config, name) for name in ("of", "to", "split", "top")}
-    said |= {"by": list(config.by), "spaces": list(config.spaces)}
+    said |= {"vectors": vectors, "by": list(config.by), "spaces": list(config.spaces)}
     said |= {"meanings": {name: meaning(name) for name in config.spaces}}
     uris.write_bytes(about, encode_about(said, members, own if config.to == "species" else {}))
     return Reduced()
