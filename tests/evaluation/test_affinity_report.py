@@ -176,6 +176,70 @@ def test_the_page_stands_alone(affinity: str, n: Numbers) -> None:
             assert len(read) == len(table) == len(pd.read_csv(Path(affinity, "tables", f"{name}.csv")))
 
 
+def _figure(page: str, name: str, table: int = 0) -> pd.DataFrame:
+    """Read the numbers under a figure off the page."""
+    figure = page[page.index(f'id="figure-{name}"') :].partition("</figure>")[0]
+    found = re.findall(r"<table>.*?</table>", figure, re.DOTALL)[table]
+    lines = [re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", line, re.DOTALL) for line in found.split("<tr>")[1:]]
+    return pd.DataFrame(lines[1:], columns=lines[0]).apply(pd.to_numeric, errors="ignore")
+
+
+def test_the_report_alone_answers_the_questions_of_the_key(affinity: str, n: Numbers, rows: pd.DataFrame) -> None:
+    """The key is computed from the table by pandas, each answer is read off the page: three questions, and one a figure."""
+    page = Path(affinity, "report.html").read_text()
+    said = re.sub(r"<[^>]+>", " ", page.partition("<nav>")[0])
+    place, cosine = _means(rows, "probability"), rows.groupby(["region", "species"])["mean"]
+    animals = place.drop("people", level=1, errors="ignore")
+    regional = animals.drop(OVERALL)
+    table = pd.read_parquet(Path(affinity, "tables/species.parquet"))
+    first = table[(table["space"] == "pooled") & (table["region"] == OVERALL)].set_index("species")
+    best = animals[OVERALL].idxmax()
+    # Which animal, which region, how sure?
+    assert re.search(r"people are nearest to (\w+)", said)[1] == best
+    assert re.search(r"strongest likeness is of (\w+) to (\w+)", said).groups() == regional.idxmax()
+    assert (
+        f"{animals[OVERALL, best]:.2f}" in said
+        and first.loc[best, "rank_greatest"] == 1
+        and "its rank is first" in said
+    )
+    # Heat map: which species is nearest in the mouth? Scatter: which are surely nearer than 0.5 in the eyes?
+    shown = _figure(page, "heat_map").set_index(["region", "species"])["probability"]
+    assert shown["mouth"].idxmax() == animals["mouth"].idxmax()
+    ends = _figure(page, "scatter").set_index(["region", "species"])
+    low = table[(table["space"] == "pooled") & (table["region"] == "eyes")].set_index("species")["probability_low"]
+    assert set(ends.loc["eyes"].query("probability_low > 0.5").index) == set(low[low > 0.5].index) == {"fox"}
+    # Stacked bars: which region gives most to the fox's mean? Radar: where does the dog reach farthest?
+    for name, species in (("stacked", "fox"), ("radar", "dog")):
+        shown = (
+            _figure(page, name).query("species == @species and region != @OVERALL").set_index("region")["probability"]
+        )
+        assert shown.idxmax() == regional[:, species].idxmax()
+    # Ranking: who is last, and what ranks may it have?
+    last = _figure(page, "ranking").set_index("species").sort_values("place").iloc[-1]
+    assert (
+        last.name == animals[OVERALL].idxmin() and last["rank_greatest"] == first.loc[last.name, "rank_greatest"] == 3
+    )
+    # Boxes: what cosine to the cat do half of all noses exceed?
+    median = _figure(page, "boxes").set_index(["region", "species"]).loc[("nose", "cat")]
+    exact = cosine.quantile(0.5, interpolation="lower")["nose", "cat"]
+    assert abs(median["q50"] - exact) <= median["error"] + 0.0006
+    # Spaces: who is first by raw features? Species against species: does a fox find foxes?
+    shown = _figure(page, "spaces").query("space == 'raw' and place == 1")["species"].item()
+    assert shown == table.query("space == 'raw' and region == @OVERALL and place == 1")["species"].item()
+    own = _figure(page, "species_own").query("faces == 'fox'").set_index("species")["probability"]
+    assert (
+        own.idxmax() == "fox"
+        and f"{own['fox']:.3f}"
+        == f"{n.of('calibration', faces='fox', species='fox', region=OVERALL)[0]['probability']:.3f}"
+    )
+    # Groups: how much nearer to the fox are the eyes of one sex?
+    number = {f"human{i:03d}": 75 + i for i in range(60)}
+    eyes = rows[(rows["region"] == "eyes") & (rows["species"] == "fox")]
+    sexes = eyes.groupby(eyes["face_id"].map(lambda name: "ab"[number[name] % 2]))["probability"].mean()
+    shown = _figure(page, "group_sex_a_sex_b").set_index(["region", "species"])["difference"]
+    assert shown["eyes", "fox"] == pytest.approx(sexes["a"] - sexes["b"], abs=6e-4)
+
+
 def test_orderings_say_where_they_hold(n: Numbers) -> None:
     for row in n.tables["orderings"]:
         holds = [name for name in ("pooled", "raw", "within") if row[f"p_{name}"] <= 0.05]
