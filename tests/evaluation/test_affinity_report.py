@@ -197,11 +197,8 @@ def test_the_report_alone_answers_the_questions_of_the_key(affinity: str, n: Num
     # Which animal, which region, how sure?
     assert re.search(r"people are nearest to (\w+)", said)[1] == best
     assert re.search(r"strongest likeness is of (\w+) to (\w+)", said).groups() == regional.idxmax()
-    assert (
-        f"{animals[OVERALL, best]:.2f}" in said
-        and first.loc[best, "rank_greatest"] == 1
-        and "its rank is first" in said
-    )
+    ranks = sentences.rank_words(first.loc[best, "rank_least"], first.loc[best, "rank_greatest"])
+    assert f"probability {animals[OVERALL, best]:.2f}" in said and f" {ranks} (95 % rank set)" in said
     # Heat map: which species is nearest in the mouth? Scatter: which are surely nearer than 0.5 in the eyes?
     shown = _figure(page, "heat_map").set_index(["region", "species"])["probability"]
     assert shown["mouth"].idxmax() == animals["mouth"].idxmax()
@@ -216,9 +213,8 @@ def test_the_report_alone_answers_the_questions_of_the_key(affinity: str, n: Num
         assert shown.idxmax() == regional[:, species].idxmax()
     # Ranking: who is last, and what ranks may it have?
     last = _figure(page, "ranking").set_index("species").sort_values("place").iloc[-1]
-    assert (
-        last.name == animals[OVERALL].idxmin() and last["rank_greatest"] == first.loc[last.name, "rank_greatest"] == 3
-    )
+    assert last.name == animals[OVERALL].idxmin()
+    assert list(last[["rank_least", "rank_greatest"]]) == list(first.loc[last.name, ["rank_least", "rank_greatest"]])
     # Boxes: what cosine to the cat do half of all noses exceed?
     median = _figure(page, "boxes").set_index(["region", "species"]).loc[("nose", "cat")]
     exact = cosine.quantile(0.5, interpolation="lower")["nose", "cat"]
@@ -227,11 +223,8 @@ def test_the_report_alone_answers_the_questions_of_the_key(affinity: str, n: Num
     shown = _figure(page, "spaces").query("space == 'raw' and place == 1")["species"].item()
     assert shown == table.query("space == 'raw' and region == @OVERALL and place == 1")["species"].item()
     own = _figure(page, "species_own").query("faces == 'fox'").set_index("species")["probability"]
-    assert (
-        own.idxmax() == "fox"
-        and f"{own['fox']:.3f}"
-        == f"{n.of('calibration', faces='fox', species='fox', region=OVERALL)[0]['probability']:.3f}"
-    )
+    found = n.of("calibration", faces="fox", species="fox", region=OVERALL)[0]["probability"]
+    assert own.idxmax() == "fox" and own["fox"] == pytest.approx(found, abs=6e-4)
     # Groups: how much nearer to the fox are the eyes of one sex?
     number = {f"human{i:03d}": 75 + i for i in range(60)}
     eyes = rows[(rows["region"] == "eyes") & (rows["species"] == "fox")]
