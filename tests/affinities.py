@@ -10,7 +10,6 @@ import pyarrow.parquet as pq
 from jobs import reverse_map
 from rupantara import schema
 from rupantara.bank import spaces
-from rupantara.bank.face_groups import Groups
 from rupantara.bank.reference_file import ReferenceFile
 from rupantara.landmarks.regions import REGIONS
 from rupantara.stages.affinity import MapAffinity, MapOptions
@@ -36,12 +35,10 @@ def reference_file(found: dict[str, np.ndarray], people: int = 20) -> ReferenceF
     return ReferenceFile(groups, {"people": other} if people else {}, "animal", {}, fitted)
 
 
-def mapping(file: ReferenceFile, space: str = "pooled", groups: Groups | None = None, top: int = 3) -> MapAffinity:
+def mapping(file: ReferenceFile, space: str = "pooled", top: int = 3) -> MapAffinity:
     """Return the stage of a space."""
     options = MapOptions(top, replicates=40)
-    return MapAffinity(
-        file.reference(space), file.spaces.space(space), "region_features", groups or Groups.none(), options
-    )
+    return MapAffinity(file.reference(space), file.spaces.space(space), "region_features", options)
 
 
 def features_of(found: dict[str, np.ndarray], names: Sequence[str] = (*SPECIES, "human")) -> pa.Table:

@@ -15,8 +15,9 @@ from rupantara import schema
 from rupantara.bank import versions
 from rupantara.bank.hits import Hits, merge_hits
 from rupantara.bank.index import BankIndex
+from rupantara.compute import Compute
 from rupantara.landmarks.regions import REGIONS
-from rupantara.storage import manifest, tables, uris
+from rupantara.storage import manifest, statistics, tables, uris
 from rupantara.storage.recipe import Recipe
 
 DIM = 8
@@ -54,12 +55,13 @@ def write_features(uri: Path, rows: pa.Table) -> str:
 
 
 def in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Run the parts of build_bank one after the other, without Ray."""
+    """Run the parts of a job one after the other, without Ray."""
 
     def run(config: Any, pending: Any, work: workers.Work) -> list[Any]:
-        stage = work.make_stage()
+        stage = work.make_stage(compute=Compute()) if work.computes else work.make_stage()
         for part in pending:
             made = stage(part.read(work.columns))
+            made = statistics.attach(made, work.measure(made)) if work.measure else made
             tables.write_part(work.output, work.tag, part.index, made, made.num_rows)
         return []
 

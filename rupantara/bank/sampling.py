@@ -1,23 +1,25 @@
 """What faces are compared with, read a file at a time: the bank's animals, and a sample of people."""
 
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterator, Sequence
+from typing import Protocol
 
 import numpy as np
 import pyarrow as pa
 
 from rupantara import schema
 from rupantara.bank import spaces, versions
+from rupantara.bank.alignment import HUMAN
 from rupantara.bank.face_groups import Groups
 from rupantara.bank.reference import codes_of
 from rupantara.errors import UserError
 from rupantara.landmarks.regions import REGIONS
 from rupantara.metrics.hashed_weights import seeds
-from rupantara.storage import manifest, tables
+from rupantara.storage import tables
+from rupantara.storage.plan import Part
 from rupantara.types import Vectors
 
 SAMPLED_FILES = 16
-"""Files of a table that a sample of people is drawn from, evenly spaced."""
+"""Parts of an input that a sample of people is drawn from, evenly spaced."""
 
 Coded = dict[str, tuple[list[str], Vectors]]
 """Group -> face ids, codes [n, 5, dim]."""
@@ -57,33 +59,54 @@ def fitted_spaces(found: versions.BankVersion, features: str, dim: int) -> space
     return spaces.fit(spaces.sums_by_species(groups()))
 
 
-def sample(
-    table: str, column: str, wanted: dict[str, str], groups: Groups, by: str, most: int, read: Any = None
-) -> Coded:
-    """Sample at most `most` persons of each group (`by` "" = one group, people), a face each, from evenly spaced files.
+class Rows(Protocol):
+    """How rows of an input become faces with groups, and features (`stages.affinity_rows`)."""
 
-    `read` turns a file's rows into features; None where they are.
+    def faces(self, rows: pa.Table, domain: str = "", most: int = 0) -> pa.Table:
+        """Return the faces of rows, of one domain and at least so many if there are."""
+        ...
+
+    def groups(self, faces: pa.Table) -> Groups:
+        """Tell whom faces are of, and their groups."""
+        ...
+
+    def features(self, faces: pa.Table) -> pa.Table:
+        """Return the features of faces."""
+        ...
+
+
+def sample(
+    plan: Sequence[Part],
+    columns: Sequence[str] | None,
+    made: Rows,
+    vector: str,
+    by: str,
+    most: int,
+    owner: dict[str, str],
+) -> Coded:
+    """Sample at most `most` persons of each group (`by` "" = one group, people), a face each, from evenly spaced parts.
+
+    `owner` is told the person of each sampled face.
     """
-    found = manifest.read(table)
-    assert found is not None
-    files = [found.data[i].path for i in np.unique(np.linspace(0, len(found.data) - 1, SAMPLED_FILES).astype(int))]
-    # With groups there may be few of one, so that each file gives as many as it has.
-    each = -(-most // len(files)) if not by else most
+    parts = [plan[i] for i in np.unique(np.linspace(0, len(plan) - 1, SAMPLED_FILES).astype(int))]
+    # With groups there may be few of one, so that each part gives as many as it has.
+    each = -(-most // len(parts)) if not by else most
     out: Coded = {}
-    for path in files:
-        rows = schema.where(tables.read_file(table, path), **wanted)
-        rows = one_a_person(rows, groups, by, each)
-        rows = read(rows) if read else rows
-        rows = schema.whole(rows, column)
-        dim = rows.schema.field(column).type.list_size // len(REGIONS)
-        codes = schema.dense(rows[column], len(REGIONS), dim).astype(np.float32)
+    for part in parts:
+        faces = schema.where(made.faces(part.read(columns), HUMAN, 0 if by else 2 * each), domain=HUMAN)
+        groups = made.groups(faces)
+        rows = schema.whole(made.features(one_a_person(faces, groups, by, each)), vector)
+        dim = rows.schema.field(vector).type.list_size // len(REGIONS)
+        codes = schema.dense(rows[vector], len(REGIONS), dim).astype(np.float32)
         names = rows["face_id"].to_pylist()
+        whose = {name: groups.owner.get(name, name) for name in names}
         for group in sorted({group_of(name, groups, by) for name in names}):
             at = [i for i, name in enumerate(names) if group_of(name, groups, by) == group]
             known, before = out.get(group, ([], codes[:0]))
-            persons = {groups.owner.get(name, name) for name in known}
-            fresh = [i for i in at if groups.owner.get(names[i], names[i]) not in persons]
+            persons = {owner.get(name, name) for name in known}
+            fresh = [i for i in at if whose[names[i]] not in persons]
             out[group] = least(known + [names[i] for i in fresh], np.concatenate([before, codes[fresh]]), most)
+        owner |= whose
     return out
 
 

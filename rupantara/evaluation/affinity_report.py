@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import pyarrow as pa
 import pyarrow.csv as pa_csv
 
-from rupantara.metrics.affinity_file import AffinityResults, read_results
+from rupantara.metrics.affinity_file import AffinityResults, read_results, with_others
 from rupantara.reports.reverse_mapping import drawings, page
 from rupantara.reports.reverse_mapping.cards import Card
 from rupantara.reports.reverse_mapping.numbers import Numbers, numbers
@@ -21,9 +21,12 @@ def results(affinity: str) -> AffinityResults:
     return read_results(uris.read_bytes(uris.join(affinity, found.extra["about"])), sums)
 
 
-def write(affinity: str, cards: Sequence[Card] = ()) -> str:
-    """Write report.html, figures/ and tables/ into the table's folder; return where the page is."""
-    n = numbers(results(affinity))
+def write(affinity: str, cards: Sequence[Card] = (), beside: Sequence[str] = ()) -> str:
+    """Write report.html, figures/ and tables/ into the table's folder; return where the page is.
+
+    `beside` are tables of the same species by other vectors, whose spaces are compared too.
+    """
+    n = numbers(with_others(results(affinity), [results(other) for other in beside]))
     write_tables(affinity, n)
     laid_out, svgs = page.chapters(n, cards), {}
     for plot in (plot for chapter in laid_out for plot in chapter.plots):

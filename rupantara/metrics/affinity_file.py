@@ -30,6 +30,19 @@ class AffinityResults:
     about: Mapping[str, Any]
 
 
+def with_others(file: AffinityResults, others: Sequence[AffinityResults]) -> AffinityResults:
+    """Join results of the same species by other vectors, their spaces named `VECTORS/SPACE`; UserError for other species."""
+    first = next(iter(file.spaces.values())).members
+    spaces, meanings = dict(file.spaces), dict(file.about["meanings"])
+    for other in others:
+        for name, one in other.spaces.items():
+            if one.members.groups[: one.members.num_species] != first.groups[: first.num_species]:
+                raise UserError(f"tables must be of one set of species, got {one.members.groups} and {first.groups}")
+            named = f"{other.about.get('vectors', 'other')}/{name}"
+            spaces[named], meanings[named] = one, other.about["meanings"][name]
+    return AffinityResults(spaces, {**file.about, "meanings": meanings})
+
+
 def encode_about(about: Mapping[str, Any], members: Members, own: Mapping[str, AffinitySums]) -> bytes:
     """Encode what is known beside the faces' sums: `about` with its list `spaces`, the members, their own calibration by space."""
     arrays: dict[str, np.ndarray] = {"about": np.array(json.dumps(dict(about)))}

@@ -17,6 +17,7 @@ from rupantara.metrics.affinity_sums import ALL, MEASURES, REPLICATES, AffinityS
 from rupantara.metrics.hashed_weights import poisson_weights
 from rupantara.types import Vectors
 
+NOTHING = Groups.none()
 FACE = "face"
 """Factor of the bootstrap's weights of faces; the reference's members are the other factor."""
 
@@ -41,22 +42,20 @@ class MapAffinity:
         reference: Reference,
         space: Space,
         column: str,
-        groups: Groups,
         options: MapOptions = MapOptions(),
         wanted: Mapping[str, str] | None = None,
         chosen: frozenset[str] | None = None,
     ) -> None:
         """Map the faces whose columns have the `wanted` values (`domain`, `split`), of these only the `chosen` ids where some are named."""
         self._reference, self._space, self._column = reference, space, column
-        self._groups, self._options, self._wanted = groups, options, dict(wanted or {})
-        self._chosen = chosen
+        self._options, self._wanted, self._chosen = options, dict(wanted or {}), chosen
 
     def __call__(self, batch: pa.Table) -> pa.Table:
         """Map the wanted faces of the batch."""
         return self.map(batch)[0]
 
-    def map(self, batch: pa.Table) -> tuple[pa.Table, AffinitySums]:
-        """Return rows and sums of the wanted faces; those without a vector are left out."""
+    def map(self, batch: pa.Table, groups: Groups = NOTHING) -> tuple[pa.Table, AffinitySums]:
+        """Return rows and sums of the wanted faces; those without a vector are left out. `groups` say whom faces are of."""
         rows = schema.where(batch, **self._wanted)
         rows = rows if self._chosen is None else schema.where_id(rows, self._chosen)
         if self._options.mapped_share < 1:
@@ -66,31 +65,34 @@ class MapAffinity:
         dim = rows.schema.field(self._column).type.list_size // len(REGIONS)
         codes = schema.dense(rows[self._column], len(REGIONS), dim)
         domains = np.array(rows["domain"].to_pylist(), object)
-        return self.map_codes(rows["face_id"].to_pylist(), codes, domains)
+        return self.map_codes(rows["face_id"].to_pylist(), codes, domains, groups)
 
-    def map_codes(self, ids: Sequence[str], codes: Vectors, domains: np.ndarray) -> tuple[pa.Table, AffinitySums]:
+    def map_codes(
+        self, ids: Sequence[str], codes: Vectors, domains: np.ndarray, groups: Groups = NOTHING
+    ) -> tuple[pa.Table, AffinitySums]:
         """Return rows and sums of faces by their codes [n, 5, dim] and domains [n]."""
         units = np.zeros((len(ids), len(REGIONS), self._reference.vectors.shape[2]), np.float32)
         for domain in sorted(set(domains.tolist())):
             units[domains == domain] = self._space.units(codes[domains == domain], domain)
-        return self.map_units(ids, units)
+        return self.map_units(ids, units, groups)
 
-    def map_units(self, ids: Sequence[str], units: Vectors) -> tuple[pa.Table, AffinitySums]:
+    def map_units(self, ids: Sequence[str], units: Vectors, groups: Groups = NOTHING) -> tuple[pa.Table, AffinitySums]:
         """Return rows and sums of faces by their unit vectors [n, 5, dim] in the space."""
         ref = self._reference
-        owners = [self._groups.owner.get(name, name) for name in ids]
+        owners = [groups.owner.get(name, name) for name in ids]
         own = [o if o in ref.place else i for i, o in zip(ids, owners, strict=True)]
         placed = hashed_weights.chosen(ids, self._options.placed_share, "placed")
         found = compare(units, ref, own, self._options.top, placed)
         weights = poisson_weights(owners, self._options.replicates, FACE, self._options.seed)
-        members = self._members(ids)
+        members = _members(ids, groups)
         sums = AffinitySums.update(found.cells, weights, members, found.scores, found.places, int(placed.sum()))
         return affinity_rows(ids, ref, found.cells, found.best), sums
 
-    def _members(self, ids: Sequence[str]) -> dict[str, np.ndarray]:
-        found = [frozenset(self._groups.groups.get(name, ())) for name in ids]
-        names = sorted(set().union(*found) - {ALL}) if found else []
-        return {name: np.array([name in one for one in found]) for name in names}
+
+def _members(ids: Sequence[str], groups: Groups) -> dict[str, np.ndarray]:
+    found = [frozenset(groups.groups.get(name, ())) for name in ids]
+    names = sorted(set().union(*found) - {ALL}) if found else []
+    return {name: np.array([name in one for one in found]) for name in names}
 
 
 OWN_FACES = 60
@@ -102,8 +104,9 @@ def own_species(ref: Reference, space: Space) -> AffinitySums:
     animals = range(len(ref.species))
     groups = {ref.ids[i]: (f"species={ref.groups[g]}",) for i, g in enumerate(ref.group.tolist()) if g in animals}
     chosen = [i for low, high in ref.ranges[: len(animals)] for i in range(low, min(high, low + OWN_FACES))]
-    mapping = MapAffinity(ref, space, "", Groups({}, groups), MapOptions(top=1, placed_share=0))
-    return mapping.map_units([ref.ids[i] for i in chosen], ref.vectors[:, chosen].transpose(1, 0, 2))[1]
+    mapping = MapAffinity(ref, space, "", MapOptions(top=1, placed_share=0))
+    units = ref.vectors[:, chosen].transpose(1, 0, 2)
+    return mapping.map_units([ref.ids[i] for i in chosen], units, Groups({}, groups))[1]
 
 
 def affinity_rows(ids: Sequence[str], ref: Reference, cells: np.ndarray, best: Best) -> pa.Table:

@@ -1,14 +1,15 @@
-"""Parts of faces or features to rows of the affinity table; the sums of every space go with the rows (`storage.statistics`)."""
+"""Parts of features, faces or photographs to rows of the affinity table; sums of every space go with the rows (`storage.statistics`)."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import pyarrow as pa
 
-from rupantara.bank.face_groups import Groups, read_groups
+from rupantara.bank.face_groups import Groups
 from rupantara.bank.reference_file import ReferenceFile
 from rupantara.stages.affinity import MapAffinity, MapOptions
+from rupantara.stages.affinity_rows import MadeRows
 from rupantara.storage import statistics, uris
 from rupantara.storage.statistics import Statistics
 
@@ -17,38 +18,37 @@ from rupantara.storage.statistics import Statistics
 class MapPlan:
     """What a worker needs to map parts: the reference's file, the spaces (rows are of the first), and which faces of a part.
 
-    In the spaces but the first, `others` says how.
+    `others` are the options in the spaces but the first.
     """
 
     reference: str
     spaces: tuple[str, ...]
     column: str
-    faces: str = ""
-    by: tuple[str, ...] = ()
     options: MapOptions = field(default_factory=MapOptions)
+    others: MapOptions = field(default_factory=MapOptions)
     wanted: Mapping[str, str] = field(default_factory=dict)
     chosen: frozenset[str] | None = None
-    others: MapOptions = field(default_factory=MapOptions)
 
 
 class MapParts:
-    """A part's features, or faces that `extract` makes features of -> rows of `schema.AFFINITY` in the first space."""
+    """A part of what `made` makes features of -> rows of `schema.AFFINITY` in the first space."""
 
-    def __init__(self, plan: MapPlan, extract: Callable[[pa.Table], pa.Table] | None = None) -> None:
-        """Read the reference, and the groups of faces if there is a table of them."""
-        groups = read_groups(plan.faces, plan.by)
+    def __init__(self, plan: MapPlan, made: MadeRows) -> None:
+        """Read the reference."""
         file = ReferenceFile.from_bytes(uris.read_bytes(plan.reference))
-        self._extract, self._maps = extract, {}
+        self._made, self._maps = made, {}
         for name in plan.spaces:
-            # Groups of faces are compared in the first space alone; sums of all would be most of a small part's file.
-            known = groups if name == plan.spaces[0] else Groups(groups.owner, {})
             options = plan.options if name == plan.spaces[0] else plan.others
-            settings: Any = (plan.column, known, options, plan.wanted, plan.chosen)
+            settings: Any = (plan.column, options, plan.wanted, plan.chosen)
             self._maps[name] = MapAffinity(file.reference(name), file.spaces.space(name), *settings)
 
     def __call__(self, batch: pa.Table) -> pa.Table:
         """Map a part."""
-        features = self._extract(batch) if self._extract else batch
-        made = {name: mapping.map(features) for name, mapping in self._maps.items()}
-        sums = {key: value for name, (_, one) in made.items() for key, value in one.arrays(name).items()}
-        return statistics.attach(next(iter(made.values()))[0], Statistics(sums))
+        faces = self._made.faces(batch)
+        groups, features = self._made.groups(faces), self._made.features(faces)
+        # Groups of faces are compared in the first space alone; sums of all would be most of a small part's file.
+        known = [groups] + [Groups(groups.owner, {})] * (len(self._maps) - 1)
+        made = [mapping.map(features, one) for mapping, one in zip(self._maps.values(), known, strict=True)]
+        named = zip(self._maps, made, strict=True)
+        sums = {key: value for name, (_, one) in named for key, value in one.arrays(name).items()}
+        return statistics.attach(made[0][0], Statistics(sums))

@@ -14,6 +14,8 @@ from rupantara import schema as schemas
 from rupantara.storage import uris
 
 ROW_GROUP_BYTES = 64 * 2**20
+LARGE = 4096
+"""Bytes of a metadata value above which it is kept once."""
 DATA, ASIDE = "data", "_parts"
 
 
@@ -29,7 +31,13 @@ def write(uri: str, table: pa.Table) -> None:
     compression = {leaf: "none" if leaf in schemas.IMAGE_COLUMNS else "zstd" for leaf in leaves}
     rows = max(1, min(table.num_rows, int(ROW_GROUP_BYTES * max(table.num_rows, 1) / max(table.nbytes, 1))))
     again: Any = [leaf for leaf in leaves if leaf.partition(".")[0] in repeating(table.schema)]
-    pq.write_table(table, sink, compression=compression, row_group_size=rows, use_dictionary=again or False)
+    # What is large goes into the footer alone: Parquet keeps the schema's own metadata twice.
+    known = table.schema.metadata or {}
+    large = {key: value for key, value in known.items() if len(value) > LARGE}
+    plain = table.replace_schema_metadata({key: value for key, value in known.items() if key not in large})
+    with pq.ParquetWriter(sink, plain.schema, compression=compression, use_dictionary=again or False) as writer:
+        writer.write_table(plain, row_group_size=rows)
+        writer.add_key_value_metadata(large)
     uris.write_bytes(uri, sink.getvalue().to_pybytes())
 
 

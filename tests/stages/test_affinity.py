@@ -8,9 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rupantara.bank.face_groups import Groups
-from rupantara.metrics.affinity_summary import PROBABILITY, ROWS, Members, label_test, rank
+from rupantara.metrics.affinity_summary import COSINE, MEMBER, PROBABILITY, ROWS, Members, label_test, rank
 from rupantara.metrics.affinity_sums import ALL, AffinitySums
-from rupantara.stages.affinity import own_species
+from rupantara.metrics.hashed_weights import poisson_weights
+from rupantara.stages.affinity import FACE, MapAffinity, MapOptions, own_species
 from tests import affinities
 from tests.banks import SPECIES
 
@@ -63,14 +64,14 @@ def test_a_face_without_a_finite_vector_has_no_row_and_changes_no_other(value: f
 def test_sums_do_not_hang_on_the_partition(cuts: list[int], random: object) -> None:
     file, people = affinities.reference_file(affinities.codes(0)), affinities.codes(0)["human"]
     groups = Groups({i: f"who{n // 2}" for n, i in enumerate(IDS)}, {i: (f"sex={n % 2}",) for n, i in enumerate(IDS)})
-    stage = affinities.mapping(file, groups=groups)
-    whole = stage.map_codes(IDS, people, HUMAN)[1]
+    stage = affinities.mapping(file)
+    whole = stage.map_codes(IDS, people, HUMAN, groups)[1]
     order = list(range(60))
     random.shuffle(order)
     parts = [np.array(p) for p in np.split(np.array(order), sorted(cuts)) if len(p)]
     sums: AffinitySums | None = None
     for part in parts:
-        one = stage.map_codes([IDS[i] for i in part], people[part], HUMAN[part])[1]
+        one = stage.map_codes([IDS[i] for i in part], people[part], HUMAN[part], groups)[1]
         one = AffinitySums.from_arrays(one.arrays("pooled"), "pooled")
         sums = one if sums is None else sums.merge(one)
     assert sums is not None and sorted(sums.groups) == ["all", "sex=0", "sex=1"]
@@ -107,6 +108,39 @@ def test_a_planted_likeness_is_found_and_named_and_nothing_is_where_none_is(spac
         assert bool(first and test.corrected[eyes, fox] < 0.05) == found, (space, planted)
         if found:
             assert ranking.mean[eyes, fox] > 0.7
+
+
+def test_linearised_intervals_are_those_of_the_exact_product_bootstrap(file: affinities.ReferenceFile) -> None:
+    """Each draw weighs faces and animals by the same hashed weights, and computes cosines and probabilities of all pairs anew."""
+    people, ref, draws = affinities.codes(0)["human"], file.reference("pooled"), 200
+    stage = MapAffinity(ref, file.spaces.space("pooled"), "", MapOptions(replicates=draws))
+    sums = stage.map_codes(IDS, people, HUMAN)[1]
+    units = file.spaces.space("pooled").units(people, "human")
+    of_faces = poisson_weights(IDS, draws, FACE).T.astype(float)
+    of_members = poisson_weights(ref.ids, draws, MEMBER).T.astype(float)
+    parts = [np.flatnonzero(ref.group == s) for s in range(len(SPECIES))]
+    exact = np.zeros((draws, 5, len(SPECIES), 2))
+    for r in range(5):
+        cosines = units[:, r] @ ref.vectors[r].T
+        for d in range(draws):
+            w = of_faces[d] / of_faces[d].sum()
+            v = [of_members[d, at] / of_members[d, at].sum() for at in parts]
+            for s, at in enumerate(parts):
+                exact[d, r, s, 0] = w @ cosines[:, at] @ v[s]
+                nearer = [
+                    w @ np.einsum("fjk,j,k->f", cosines[:, at, None] > cosines[:, None, other], v[s], v[t])
+                    for t, other in enumerate(parts)
+                    if t != s
+                ]
+                exact[d, r, s, 1] = np.mean(nearer)
+    for measure in (COSINE, PROBABILITY):
+        found = rank(sums, members_of(file), measure)
+        low, high = np.quantile(exact[..., measure], [0.025, 0.975], axis=0)
+        ratio = (found.high - found.low)[:5] / (high - low)
+        # Documented as a little conservative; both are of 200 draws of the same weights.
+        assert ratio.min() > 0.85 and ratio.max() < 1.35 and 0.97 < np.median(ratio) < 1.2, (measure, ratio)
+        middle = (found.mean[:5] - exact[..., measure].mean(0)) / (high - low)
+        assert np.abs(middle).max() < 0.15
 
 
 def test_a_face_is_not_compared_with_itself_and_a_species_finds_its_own(file: affinities.ReferenceFile) -> None:

@@ -59,17 +59,28 @@ def numbers(file: AffinityResults) -> Numbers:
     rankings = {name: _rankings(one) for name, one in file.spaces.items()}
     tables = {
         "species": [row for name, one in file.spaces.items() for row in _species(name, one, rankings[name])],
-        "orderings": list(_orderings({n: r[1] for n, r in rankings.items() if n != "aligned"}, species)),
+        "orderings": list(_orderings({n: r[1] for n, r in rankings.items() if ranks(n)}, file.spaces, species)),
         "boxes": [row for name, one in file.spaces.items() for row in _boxes(name, one)],
         "groups": list(_groups(result)),
         "differences": list(_differences(result, species)),
         "calibration": list(_calibration(result)),
         "stability": [row for name, one in file.spaces.items() for row in _stability(name, one)],
         "spaces": [
-            {"space": name, "meaning": file.about["meanings"][name], "ranks": name != "aligned"} for name in file.spaces
+            {
+                "space": name,
+                "meaning": file.about["meanings"][name],
+                "ranks": ranks(name),
+                "faces": one.sums.groups[ALL].count,
+            }
+            for name, one in file.spaces.items()
         ],
     }
     return Numbers(tables, file.about, first, species, result.sums.groups[ALL].count)
+
+
+def ranks(space: str) -> bool:
+    """Tell whether a space, also one of other vectors (`VECTORS/SPACE`), may rank populations."""
+    return space.rpartition("/")[2] != "aligned"
 
 
 def _rankings(one: SpaceResult) -> tuple[Ranking, Ranking]:
@@ -107,14 +118,21 @@ def _species(space: str, one: SpaceResult, rankings: tuple[Ranking, Ranking]) ->
             }
 
 
-def _orderings(rankings: Mapping[str, Ranking], species: tuple[str, ...]) -> Iterator[dict[str, Any]]:
-    """Yield each pair of species and region: the corrected p-value of "first is nearer" in each space, and where it holds."""
+def _orderings(
+    rankings: Mapping[str, Ranking], spaces: Mapping[str, SpaceResult], species: tuple[str, ...]
+) -> Iterator[dict[str, Any]]:
+    """Yield each pair of species and region: the corrected p-value of "first is nearer" in each space, and where it holds.
+
+    Over all regions also, whether both halves of the bank have them in that order in every space, by mean cosine.
+    """
+    by_halves = [one for name in rankings for one in halves(spaces[name].sums, spaces[name].members)]
     for i, region in enumerate(ROWS):
         for a, b in combinations(range(len(species)), 2):
             p = {name: r.ranks[i].p_values for name, r in rankings.items()}
             ahead = [(a, b) if np.mean([r.mean[i, a] - r.mean[i, b] for r in rankings.values()]) >= 0 else (b, a)][0]
             holds = [name for name in p if p[name][ahead] <= 0.05]
             against = [name for name in p if p[name][ahead[::-1]] <= 0.05]
+            same = all(half[ahead[0]] > half[ahead[1]] for half in by_halves)
             yield {
                 "region": region,
                 "nearer": species[ahead[0]],
@@ -123,6 +141,7 @@ def _orderings(rankings: Mapping[str, Ranking], species: tuple[str, ...]) -> Ite
                 "holds_in": " ".join(holds),
                 "reversed_in": " ".join(against),
                 "holds_in_all": len(holds) == len(p) > 0,
+                "holds_in_halves": same if region == OVERALL else None,
             }
 
 

@@ -15,15 +15,23 @@ from rupantara.reports.reverse_mapping.template import TEMPLATE
 
 
 @dataclass(frozen=True)
+class Under:
+    """Numbers under a figure: some rows and columns of one of the report's tables."""
+
+    table: str
+    columns: Sequence[str]
+    where: Mapping[str, str]
+    title: str = "Numbers of this figure"
+
+
+@dataclass(frozen=True)
 class Plot:
-    """A figure of the page: file name, caption, what draws it, and the table under it (columns of one of the report's tables)."""
+    """A figure of the page: file name, caption, what draws it, and the numbers under it."""
 
     name: str
     caption: str
     draw: drawings.Drawn
-    table: str = ""
-    columns: Sequence[str] = ()
-    where: Mapping[str, str] | None = None
+    under: Sequence[Under]
 
 
 @dataclass(frozen=True)
@@ -39,90 +47,49 @@ class Chapter:
 
 def chapters(n: Numbers, cards: Sequence[Card] = ()) -> list[Chapter]:
     """Lay out the page."""
-    here = {"space": n.first}
-    cells = (
-        "region",
-        "species",
-        "probability",
-        "probability_low",
-        "probability_high",
-        "rank_least",
-        "rank_greatest",
-        "label_p",
-        "lead_d",
-    )
+    here, overall = {"space": n.first}, {"space": n.first, "region": OVERALL}
+    plain = Under("species", ("region", "species", "probability"), here)
+    ends = ("probability", "probability_low", "probability_high")
+    ranks = ("rank_least", "rank_greatest")
+    cells = Under("species", ("region", "species", *ends, *ranks, "label_p", "lead_d"), here)
+    caption = "Probability of being nearer, by region and species (0.5 = no nearer)"
+    intervals = Under("species", ("region", "species", *ends), here)
     plots = [
-        Plot(
-            "heat_map",
-            "Probability of being nearer, by region and species (0.5 = no nearer)",
-            drawings.heat_map,
-            "species",
-            cells,
-            here,
-        ),
-        Plot("scatter", "The same with 95 % intervals over people and animals", drawings.scatter),
-        Plot("stacked", "What each region gives to a species' mean", drawings.stacked),
-        Plot("radar", "Profiles of species over the regions", drawings.radar),
+        Plot("heat_map", caption, drawings.heat_map, [cells]),
+        Plot("scatter", "The same with 95 % intervals over people and animals", drawings.scatter, [intervals]),
+        Plot("stacked", "What each region gives to a species' mean", drawings.stacked, [plain]),
+        Plot("radar", "Profiles of species over the regions", drawings.radar, [plain]),
     ]
-    overall = {"space": n.first, "region": OVERALL}
-    rank_columns = (
-        "species",
-        "place",
-        "probability",
-        "probability_low",
-        "probability_high",
-        "rank_least",
-        "rank_greatest",
-        "mean",
+    ranked = Under("species", ("species", "place", *ends, *ranks, "mean"), overall)
+    ranking = Plot("ranking", "Species over all regions, and the ranks they may have", drawings.ranking, [ranked])
+    quantiles = ("region", "species", "q05", "q25", "q50", "q75", "q95", "error")
+    spread = Under("boxes", quantiles, {"space": n.first, "measure": "mean"})
+    boxes = Plot("boxes", "Mean cosine of a face's region to each species", drawings.boxes, [spread])
+    said = (
+        "Boxes: the middle half of faces and their median; whiskers: 5 % to 95 %."
+        f" Quantiles are within {n.tables['boxes'][0]['error']:.4f}."
     )
-    box_columns = ("region", "species", "q05", "q25", "q50", "q75", "q95", "error")
     out = [
-        Chapter(
-            "ranking",
-            "Ranking of species",
-            [sentences.chance(n)],
-            [
-                Plot(
-                    "ranking",
-                    "Species over all regions, and the ranks they may have",
-                    drawings.ranking,
-                    "species",
-                    rank_columns,
-                    overall,
-                )
-            ],
-        ),
+        Chapter("ranking", "Ranking of species", [sentences.chance(n)], [ranking]),
         Chapter("regions", "Regions", [], plots),
-        Chapter(
-            "spread",
-            "Spread over faces",
-            [
-                f"Boxes: the middle half of faces and their median; whiskers: 5 % to 95 %. Quantiles are within"
-                f" {n.tables['boxes'][0]['error']:.4f}."
-            ],
-            [
-                Plot(
-                    "boxes",
-                    "Mean cosine of a face's region to each species",
-                    drawings.boxes,
-                    "boxes",
-                    box_columns,
-                    {"space": n.first, "measure": "mean"},
-                )
-            ],
-        ),
+        Chapter("spread", "Spread over faces", [said], [boxes]),
     ]
     meanings = [f"{row['space']}: {row['meaning']}" for row in n.tables["spaces"]]
-    order = ("region", "nearer", "than", "holds_in", "reversed_in")
-    space_plots = [
-        Plot("spaces", "Places of species in every space", drawings.spaces, "orderings", order, {"region": OVERALL})
-    ]
+    order = ("nearer", "than", "holds_in", "reversed_in", "holds_in_halves")
+    places = Under("species", ("space", "species", "place", *ranks, "probability"), {"region": OVERALL})
+    orders = Under(
+        "orderings",
+        order,
+        {"region": OVERALL},
+        "Orderings of two species, and the spaces they hold in (5 %, corrected)",
+    )
+    space_plots = [Plot("spaces", "Places of species in every space", drawings.spaces, [places, orders])]
     out.append(Chapter("spaces", "Spaces", [sentences.over_spaces(n), *meanings], space_plots))
     if n.tables["calibration"]:
         own = [name for name in n.species if n.of("calibration", faces=name)]
-        columns = ("faces", "species", "probability", "mean")
+        under = Under("calibration", ("faces", "species", "probability", "mean"), {"region": OVERALL})
         caption = "Species against species: probability of being nearer, over all regions"
-        shown = [Plot("species_own", caption, drawings.own, "calibration", columns, {"region": OVERALL})] if own else []
+        shown = [Plot("species_own", caption, drawings.own, [under])] if own else []
         out.append(Chapter("calibration", "How far is near?", [sentences.calibration(n)], shown))
     out += _comparisons(n)
     if cards:
@@ -145,8 +112,8 @@ def _comparisons(n: Numbers) -> list[Chapter]:
     for first, second in sorted(most, key=lambda pair: -most[pair])[:MOST_COMPARED]:
         name = "".join(c if c.isalnum() else "_" for c in f"{first}_{second}")
         caption = f"{first} less {second}: difference in probability (* = beyond chance, 5 %, corrected)"
-        where = {"first": first, "second": second}
-        plots.append(Plot(f"group_{name}", caption, drawings.difference(first, second), "differences", columns, where))
+        under = Under("differences", columns, {"first": first, "second": second})
+        plots.append(Plot(f"group_{name}", caption, drawings.difference(first, second), [under]))
     return [Chapter("groups", "Groups of faces", [sentences.groups(n)], plots)] if plots else []
 
 
@@ -169,10 +136,17 @@ def render(n: Numbers, laid_out: Sequence[Chapter], drawn: Mapping[str, bytes]) 
     for chapter in laid_out:
         figures = []
         for plot in chapter.plots:
-            rows = n.of(plot.table, **(plot.where or {})) if plot.table else []
-            values = [[_shown(row.get(c)) for c in plot.columns] for row in rows]
+            tables = [
+                {
+                    "title": one.title,
+                    "header": one.columns,
+                    "rows": [[_shown(row.get(c)) for c in one.columns] for row in rows],
+                }
+                for one in plot.under
+                for rows in [n.of(one.table, **one.where)]
+            ]
             svg = markupsafe.Markup(drawings.inline(drawn[plot.name], plot.name, plot.caption))
-            figures.append({"caption": plot.caption, "svg": svg, "header": plot.columns, "rows": values})
+            figures.append({"name": plot.name, "caption": plot.caption, "svg": svg, "tables": tables})
         page = {"name": chapter.name, "title": chapter.title, "paragraphs": chapter.paragraphs}
         pages.append(page | {"figures": figures, "cards": chapter.cards})
     environment = jinja2.Environment(autoescape=True, trim_blocks=True)

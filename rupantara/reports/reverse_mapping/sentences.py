@@ -77,12 +77,22 @@ def over_spaces(n: Numbers) -> str:
         else "The spaces do not agree on the first: " + ", ".join(f"{s} in {name}" for name, s in firsts.items()) + "."
     )
     said = "; ".join(f"{row['nearer']} before {row['than']}" for row in every[:6])
-    more = f" Among them: {said}." if said else ""
+    among = f" ({said}{'; …' if len(every) > 6 else ''})" if said else ""
+    kept = sum(bool(row["holds_in_halves"]) for row in every)
+    halves = f" {kept} of these keep it by mean cosine in both halves of the bank, dealt by hash." if every else ""
     turned = "; ".join(f"{row['nearer']} and {row['than']}" for row in against[:4])
     return (
-        f"{lead} Of {len(rows)} pairs of species, {len(every)} are in the same order beyond chance in every space,"
-        f" {len(against)} are in opposite orders beyond chance in two spaces{f' ({turned})' if turned else ''}.{more}"
+        f"{lead} Of {len(rows)} pairs of species, {len(every)} are in the same order beyond chance in every space{among}.{halves}"
+        f" {len(against)} are in opposite orders beyond chance in two spaces{f' ({turned})' if turned else ''}; the others hold in some"
+        f" spaces or in none.{_faces_of_spaces(n)}"
     )
+
+
+def _faces_of_spaces(n: Numbers) -> str:
+    """Say where a space was compared over fewer faces than all."""
+    fewer = {row["space"]: row["faces"] for row in n.tables["spaces"] if row["faces"] < n.faces}
+    said = ", ".join(f"{name} {faces:,}" for name, faces in fewer.items())
+    return f" Of the {n.faces:,} faces, some spaces were compared over fewer, chosen by hash: {said}." if said else ""
 
 
 def chance(n: Numbers) -> str:

@@ -41,11 +41,12 @@ th:first-child, td:first-child { text-align: left; } details { margin: .3rem 0 0
 <nav>{% for s in sections %}<a href="#{{ s.name }}">{{ s.title }}</a>{% endfor %}</nav>
 {% for s in sections %}<section id="{{ s.name }}"><h2>{{ s.title }}</h2>
 {% for p in s.paragraphs %}<p>{{ p }}</p>{% endfor %}
-{% for f in s.figures %}<figure><figcaption>{{ f.caption }}</figcaption><div class="scroll"><div class="plot">{{ f.svg }}</div></div>
-{% if f.header %}<details><summary>Numbers of this figure</summary><div class="scroll"><table><thead><tr>
-{% for h in f.header %}<th scope="col">{{ h }}</th>{% endfor %}</tr></thead><tbody>
-{% for row in f.rows %}<tr>{% for c in row %}<td>{{ c }}</td>
-{% endfor %}</tr>{% endfor %}</tbody></table></div></details>{% endif %}</figure>{% endfor %}
+{% for f in s.figures %}<figure id="figure-{{ f.name }}"><figcaption>{{ f.caption }}</figcaption>
+<div class="scroll"><div class="plot">{{ f.svg }}</div></div>
+{% for t in f.tables %}<details><summary>{{ t.title }}</summary><div class="scroll"><table><thead><tr>
+{% for h in t.header %}<th scope="col">{{ h }}</th>{% endfor %}</tr></thead><tbody>
+{% for row in t.rows %}<tr>{% for c in row %}<td>{{ c }}</td>
+{% endfor %}</tr>{% endfor %}</tbody></table></div></details>{% endfor %}</figure>{% endfor %}
 {% for c in s.cards %}<article class="card" aria-label="face {{ c.face_id }}">
 <div><div class="face"><img alt="face {{ c.face_id }}" src="{{ encoded(c.picture) }}">
 {{ safe(boxes_svg(c)) }}</div>{{ safe(radar_svg(c)) }}</div><div>{% for region, found in c.matches.items() %}
