@@ -135,7 +135,7 @@ def planned(config: Config) -> list[dict[str, str]]:
     """Return the pairs of a faces table."""
     people = People(config.faces)
     if config.pairs:
-        return [people.couple(*pair) for pair in listed(config)]
+        return people.couples(listed(config))
     return list(people.drawn(config.count, config.rule, config.split, config.seed))
 
 
