@@ -1,4 +1,4 @@
-"""Ages judged: children of held-out pairs shown at 5, 10 and 20, by face-api's network of age, which no edit saw; and siblings' likeness.
+"""Ages judged: children of held-out fathers and mothers shown at 5, 10 and 20, by face-api's network of age, which no edit saw.
 
     python -m benchmarks.children_ages --faces FACES --codec pretrained/region_vae --blender pretrained/blender --edits pretrained/edits \
         --sheet sheet.jpg
@@ -10,28 +10,24 @@ pairs: father | mother | their average | ours | three siblings | ages.
 """
 
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import cv2
 import numpy as np
-import pyarrow as pa
 import torch
 import tyro
 
 from benchmarks.children import dlib_chips
-from rupantara.faces.couples import People, accepted_of
+from benchmarks.children_people import Crops, adults, couples
 from rupantara.generation import child_loading, edits
 from rupantara.generation.child import ChildGenerator, ChildRequest
 from rupantara.generation.child_loading import LoadedBlender
-from rupantara.generation.face import FaceCrop
 from rupantara.imaging import codec as pictures
 from rupantara.models import age_sex, dense_face, dlib_identity
 from rupantara.models.blenders import ChildNet
 from rupantara.reports.grids import grid
 from rupantara.schema import EXPRESSIONS
-from rupantara.stages.generate import crops_of
 from rupantara.storage import weights
 
 AGES = (5.0, 10.0, 20.0)
@@ -56,7 +52,8 @@ class Config:
     shown: int = 20
     side: int = 144
     """Side of a picture on the sheet, pixels."""
-    rule: str = "opposite_sex"
+    variation: float = ChildRequest.variation
+    """How far siblings differ."""
     smiles: bool = True
     """Judge the edit of a smile too."""
 
@@ -68,33 +65,6 @@ def face_squares(shown: list[np.ndarray]) -> torch.Tensor:
     matrix = np.array([[scale, 0, -scale * CORNER[0] * size], [0, scale, -scale * CORNER[1] * size]])
     cut = np.stack([cv2.warpAffine(one, matrix, (age_sex.SIDE,) * 2, borderMode=cv2.BORDER_REPLICATE) for one in shown])
     return torch.from_numpy(cut).permute(0, 3, 1, 2).float()
-
-
-class Crops:
-    """Crops of faces by id and file; files stay open."""
-
-    def __init__(self, faces: str) -> None:
-        self._faces = faces
-        self._kept: dict[str, pa.Table] = {}
-
-    def of(self, couple: Mapping[str, str]) -> list[FaceCrop]:
-        """Return both parents of a row of `faces.couples.COUPLES`."""
-        out = []
-        for name in ("first", "second"):
-            file = couple[f"{name}_file"]
-            if file not in self._kept:
-                self._kept[file] = accepted_of(self._faces, file, ("face_id", "image", "landmarks"))
-            place = self._kept[file]["face_id"].to_pylist().index(couple[name])
-            out += crops_of(self._kept[file].slice(place, 1))
-        return out
-
-
-def fathers_first(people: People, couple: dict[str, str]) -> dict[str, str]:
-    """Exchange the parents where the path says that the first is a woman."""
-    if people.by_id[couple["first"]].attributes.get("sex") != "1":
-        return couple
-    names = {"first": "second", "second": "first", "first_file": "second_file", "second_file": "first_file"}
-    return {name: couple[other] for name, other in names.items()}
 
 
 def averaged(loaded: LoadedBlender) -> LoadedBlender:
@@ -111,22 +81,21 @@ def main(config: Config) -> None:
     torch.set_num_threads(config.threads)
     loaded = child_loading.load(config.blender, config.codec)
     generator, average = ChildGenerator(loaded, edits.load(config.edits)), ChildGenerator(averaged(loaded))
-    judges, people = Judges(), People(config.faces)
-    couples = list(people.drawn(config.pairs, config.rule, "test", config.seed))
+    judges, drawn = Judges(), list(couples(adults(config.faces), config.pairs, config.seed))
     crops, ages, vectors, smiles, rows = Crops(config.faces), [], [], [], []
-    for couple in couples:
-        both = crops.of(fathers_first(people, couple))
-        request = ChildRequest(both[0], both[1], siblings=3, ages=AGES, seed=config.seed)
+    for pair in drawn:
+        both = crops.of(pair)
+        request = ChildRequest(both[0], both[1], siblings=3, ages=AGES, seed=config.seed, variation=config.variation)
         plain = replace(request, siblings=1, ages=(), variation=0.0)
         moved = [replace(plain, edits=(f"smile={change}",)) for change in (-1, 1)] if config.smiles else []
         made = [[one.picture for one in family] for family in generator.generate([request, plain, *moved])]
         ages.append(judges.ages(made[0][-3:]))
-        vectors.append(judges.identities(made[0]))
+        vectors.append(judges.identities([*made[0], *(pictures.resize(face.picture, 256) for face in both), *made[1]]))
         smiles += [judges.smiles([one[0] for one in made[2:]])] if moved else []
         if len(rows) < config.shown:
             mean = average.generate([plain])[0][0].picture
             rows.append([*(pictures.resize(face.picture, 256) for face in both), mean, *made[1], *made[0]])
-    found = summary(np.array(ages), np.array(vectors)) | {"pairs": len(couples), "seed": config.seed}
+    found = summary(np.array(ages), np.array(vectors)) | {"pairs": len(drawn), "seed": config.seed}
     found |= of_smiles(np.array(smiles)) if smiles else {}
     print(json.dumps(found))
     config.out.with_suffix(".json").write_text(json.dumps(found, indent=1) + "\n")
@@ -189,6 +158,11 @@ def summary(ages: np.ndarray, vectors: np.ndarray) -> dict[str, object]:
         "dlib_siblings": float(np.linalg.norm(first - other, axis=1).mean()),
         "dlib_other_pairs": float(np.linalg.norm(first - np.roll(other, 1, axis=0), axis=1).mean()),
     }
+    parents, child = vectors[:, 6:8], vectors[:, 8]
+    out["dlib_child_to_parents"] = float(np.linalg.norm(parents - child[:, None], axis=2).mean())
+    out["dlib_child_to_other_parents"] = float(
+        np.linalg.norm(np.roll(parents, 1, axis=0) - child[:, None], axis=2).mean()
+    )
     for k, age in enumerate(AGES):
         out[f"dlib_at_{age:g}"] = float(np.linalg.norm(first - vectors[:, 3 + k], axis=1).mean())
     return out

@@ -18,19 +18,15 @@ import torch
 import tyro
 from scipy import stats
 
-from benchmarks.children_ages import Crops
-from rupantara import schema
+from benchmarks.children_people import Adult, Crops, adults
 from rupantara.generation import child_loading
 from rupantara.generation.child import ChildGenerator, ChildRequest, Place
 from rupantara.generation.face import FaceCrop
 from rupantara.imaging import codec as pictures
 from rupantara.models.codecs.region_vae import face_mask
 from rupantara.reports.grids import grid
-from rupantara.storage import manifest, tables
 
-CANDIDATES, LIKE_AGE_YEARS, CERTAIN = 4, 6.0, 0.95
-ADULT, FRONTAL_YAW, GREY = (18.0, 55.0), 12.0, 160.0
-COLUMNS = ("face_id", "identity", "uri", "attributes", "estimated", "quality", "domain", "split", "reject")
+CANDIDATES, LIKE_AGE_YEARS, GREY = 4, 6.0, 160.0
 
 
 @dataclass(frozen=True)
@@ -49,35 +45,6 @@ class Config:
     answers: str = ""
 
 
-@dataclass(frozen=True)
-class Adult:
-    """A held-out adult."""
-
-    face_id: str
-    file: str
-    identity: str
-    age: float
-    female: bool
-
-
-def adults(faces: str) -> list[Adult]:
-    """Return one face of each held-out adult whose sex is certain."""
-    out: dict[str, Adult] = {}
-    for file in manifest.require(faces, "faces").data:
-        rows = schema.where(schema.accepted(tables.read_file(faces, file.path, COLUMNS)), domain="human", split="test")
-        for row in rows.to_pylist():
-            said, guess = {a["name"]: a["value"] for a in row["attributes"] or ()}, row["estimated"]
-            age = float(said.get("age", guess["age"]))
-            sure = "sex" in said or guess["sex_probability"] > CERTAIN
-            female = said["sex"] == "1" if "sex" in said else guess["sex"] == "female"
-            seen = row["quality"]
-            frontal = abs(seen["yaw"] or 0.0) < FRONTAL_YAW and (seen["headwear"] or 0.0) < 0.5
-            if sure and frontal and ADULT[0] <= age <= ADULT[1]:
-                name = row["identity"] or row["face_id"]
-                out.setdefault(name, Adult(row["face_id"], file.path, name, age, female))
-    return sorted(out.values(), key=lambda one: one.face_id)
-
-
 def draw(people: list[Adult], count: int, rng: np.random.Generator) -> Iterator[tuple[list[tuple[Adult, Adult]], int]]:
     """Yield four pairs of eight people, and which one is right."""
     fathers, mothers = ([one for one in people if one.female == female] for female in (False, True))
@@ -90,18 +57,6 @@ def draw(people: list[Adult], count: int, rng: np.random.Generator) -> Iterator[
         order = rng.permutation(CANDIDATES)
         pairs = list(zip(*both, strict=True))
         yield [pairs[i] for i in order], int(np.flatnonzero(order == 0)[0])
-
-
-def crops_of(crops: Crops, pair: tuple[Adult, Adult]) -> list[FaceCrop]:
-    """Read both parents' crops."""
-    return crops.of(
-        {
-            "first": pair[0].face_id,
-            "second": pair[1].face_id,
-            "first_file": pair[0].file,
-            "second_file": pair[1].file,
-        }
-    )
 
 
 def oval(picture: np.ndarray, side: int) -> np.ndarray:
@@ -129,7 +84,7 @@ def make(config: Config) -> None:
     for number, (pairs, right) in enumerate(
         draw(adults(config.faces), config.count, np.random.default_rng(config.seed)), 1
     ):
-        shown = [crops_of(crops, pair) for pair in pairs]
+        shown = [crops.of(pair) for pair in pairs]
         asked = ChildRequest(
             *shown[right], variation=config.variation, surroundings=config.surroundings, seed=config.seed
         )

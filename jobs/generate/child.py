@@ -101,7 +101,7 @@ def of_faces(config: Config, networks: ChildNetworks, ask: Ask) -> TableRun:
     inputs = {"faces": manifest.require(config.faces, "faces").content}
     people, settings = couples.People(config.faces), kind.settings_of(config)
     if config.pairs:
-        rows = [people.couple(*pair) for pair in couples.read_named(config.pairs, "--pairs")]
+        rows = people.couples(couples.read_named(config.pairs, "--pairs"))
         settings |= {"pairs": [[row["first"], row["second"]] for row in rows]}
     else:
         rows = list(people.drawn(config.count, config.rule, config.split, config.seed))

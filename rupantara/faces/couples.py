@@ -85,6 +85,16 @@ class People:
         named = [name if isinstance(one, str) else i for one, i, name in zip(found, ids, (first, second), strict=True)]
         return dict(zip(COUPLES.names, (*named, *files, reason, detail), strict=True))
 
+    def couples(self, names: Sequence[tuple[str, str]]) -> list[dict[str, str]]:
+        """Return a row of COUPLES for each of a list's pairs; one that is listed again has no second child."""
+        rows, known = [self.couple(*pair) for pair in names], set()
+        for row in rows:
+            pair = (row["first"], row["second"])
+            if not row["reason"] and pair in known:
+                row |= {"reason": "listed_twice", "detail": "the list has this pair before"}
+            known.add(pair)
+        return rows
+
     @staticmethod
     def _wrong(found: Sequence[Person | str], names: Sequence[str]) -> tuple[str, str]:
         """Return the reason and the detail by which a pair has no child, or two empty strings."""

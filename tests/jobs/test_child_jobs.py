@@ -113,6 +113,7 @@ def test_named_pairs_are_read_by_id_or_photograph_and_bad_ones_are_reject_rows(
         "id-1,id-7",
         "id-6,id-0",
         "id-1,nobody",
+        "1.jpg,0.jpg",
     ]
     pairs.write_text("\n".join(lines) + "\n")
     config = _config(world, tmp_path / "out", pairs=str(pairs), siblings=2)
@@ -123,7 +124,9 @@ def test_named_pairs_are_read_by_id_or_photograph_and_bad_ones_are_reject_rows(
     assert {json.loads(row["parameters"])["sibling"] for row in made} == {0, 1}
     assert codec.decode_jpeg(made[0]["image"]).shape == (64, 64, 3)
     reasons = [row["reject"]["reason"] for row in table if row["reject"]]
-    assert sorted(reasons) == sorted(["one_parent", "same_face", "rejected_parent", "animal", "unknown_parent"])
+    assert sorted(reasons) == sorted(
+        ["one_parent", "same_face", "rejected_parent", "animal", "unknown_parent", "listed_twice"]
+    )
     assert len({row["request_id"] for row in table}) == len(table)
 
 
