@@ -1,6 +1,6 @@
 """Bulk hybrids by jobs.generate's own pipeline against the model alone, mixing and decoding in a loop on the same cores, in turns.
 
-python -m benchmarks.generate [--faces 96] [--rounds 3] [--checkpoint pretrained/region_vae] [--bank pretrained/bank]
+python -m benchmarks.generate [--renderer latent exemplar] [--faces 96] [--rounds 3] [--checkpoint FOLDER] [--bank FOLDER]
 """
 
 import argparse
@@ -60,17 +60,24 @@ def drawn_faces(checkpoint, count):
     loaded = loading.load(checkpoint)
     faces = sample_people(loaded, range(count), 0, 0.8)
     codes = [MixedCodes(face, torch.from_numpy(face.regions_mu), torch.zeros(5)) for face in faces]
+    size = loaded.model.config.size
     rows = [
-        {"face_id": face.face_id, "domain": "human", "species": "human", "image": codec.encode_jpeg(picture)}
+        {
+            "face_id": face.face_id,
+            "domain": "human",
+            "species": "human",
+            "image": codec.encode_jpeg(picture),
+            "landmarks": face.landmarks(size).ravel().tolist(),
+        }
         for face, picture in zip(faces, render(loaded.model, codes), strict=True)
     ]
     return pa.Table.from_pylist(rows, schema=schema.FACES)
 
 
-def bulk_per_s(args, faces, cores, folder):
+def bulk_per_s(args, renderer, faces, cores, folder):
     """Return the pictures a second of the job's pipeline, from its first part to its last."""
     flags = {"checkpoint": args.checkpoint, "bank": args.bank, "generated": folder}
-    config = hybrid.Config(faces="drawn", workers=cores, **flags)
+    config = hybrid.Config(faces="drawn", workers=cores, renderer=renderer, **flags)
     wanted = hybrid.asked(config, tuple(manifest.require(args.bank, "bank").extra["species"]))
     starts = range(0, faces.num_rows, PART_FACES)
     parts = plan.of_rows([faces.slice(start, PART_FACES).select(list(COLUMNS)) for start in starts])
@@ -86,24 +93,27 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--checkpoint", default="pretrained/region_vae")
     parser.add_argument("--bank", default="pretrained/bank")
+    parser.add_argument("--renderer", nargs="+", default=["latent", "exemplar"])
     parser.add_argument("--faces", type=int, default=96)
     parser.add_argument("--rounds", type=int, default=3)
     args = parser.parse_args()
     args.checkpoint, args.bank = str(Path(args.checkpoint).resolve()), str(Path(args.bank).resolve())
     cores, faces = os.cpu_count() or 1, drawn_faces(args.checkpoint, args.faces)
-    speeds = []
-    for _ in range(args.rounds):
-        alone = alone_per_s(args.checkpoint, cores)
-        with tempfile.TemporaryDirectory() as folder:
-            speeds.append((alone, bulk_per_s(args, faces, cores, folder)))
-        print(json.dumps({"alone_per_s": round(speeds[-1][0], 1), "bulk_per_s": round(speeds[-1][1], 1)}), flush=True)
-    alone, bulk = (max(s[i] for s in speeds) for i in (0, 1))
-    size = loading.read_config(args.checkpoint).size
-    result = {"size": size, "cores": cores, "faces": args.faces, "load": round(os.getloadavg()[0], 1)}
-    result |= {"alone_per_s": round(alone, 1), "bulk_per_s": round(bulk, 1), "ratio": round(bulk / alone, 3)}
-    result["ratios"] = [round(b / a, 3) for a, b in speeds]
-    print(json.dumps(result))
-    Path(__file__).with_name("generate.json").write_text(json.dumps(result, indent=1) + "\n")
+    results = {}
+    for renderer in args.renderer:
+        speeds = []
+        for _ in range(args.rounds):
+            alone = alone_per_s(args.checkpoint, cores)
+            with tempfile.TemporaryDirectory() as folder:
+                speeds.append((alone, bulk_per_s(args, renderer, faces, cores, folder)))
+            print(json.dumps({renderer: [round(speed, 1) for speed in speeds[-1]]}), flush=True)
+        alone, bulk = (max(s[i] for s in speeds) for i in (0, 1))
+        found = {"size": loading.read_config(args.checkpoint).size, "cores": cores, "faces": args.faces}
+        found |= {"load": round(os.getloadavg()[0], 1), "alone_per_s": round(alone, 1), "bulk_per_s": round(bulk, 1)}
+        results[renderer] = {**found, "ratio": round(bulk / alone, 3), "ratios": [round(b / a, 3) for a, b in speeds]}
+    print(json.dumps(results))
+    path = Path(__file__).with_name("generate.json")
+    path.write_text(json.dumps((json.loads(path.read_text()) if path.exists() else {}) | results, indent=1) + "\n")
 
 
 if __name__ == "__main__":

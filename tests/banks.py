@@ -6,11 +6,9 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pytest
 
 from jobs import build_bank
 from jobs.build_bank import Config
-from jobs.runtime import workers
 from rupantara import schema
 from rupantara.bank import versions
 from rupantara.bank.hits import Hits, merge_hits
@@ -51,19 +49,6 @@ def write_features(uri: Path, rows: pa.Table) -> str:
         tables.write_part(str(uri), running.fingerprint, i, part, part.num_rows)
     tables.commit_parts(str(uri), running, 2, 0.0, model_sha256="m" * 64)
     return str(uri)
-
-
-def in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Run the parts of build_bank one after the other, without Ray."""
-
-    def run(config: Any, pending: Any, work: workers.Work) -> list[Any]:
-        stage = work.make_stage()
-        for part in pending:
-            made = stage(part.read(work.columns))
-            tables.write_part(work.output, work.tag, part.index, made, made.num_rows)
-        return []
-
-    monkeypatch.setattr(workers, "run", run)
 
 
 def bank_job(bank: Path | str, action: str = "build", **flags: Any) -> versions.BankVersion:

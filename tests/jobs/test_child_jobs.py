@@ -21,6 +21,7 @@ from rupantara.storage import checkpoints, manifest, tables
 from rupantara.storage.recipe import Recipe
 from rupantara.synthetic import draw_face
 from tests import small_codecs
+from tests.in_process import in_this_process
 
 
 def _publish(uri: str, kind: str, config: dict, tensors: dict[str, torch.Tensor]) -> str:
@@ -49,6 +50,11 @@ def _face(i: int, **over: object) -> dict:
         "split": "test",
         "reject": None,
     } | over
+
+
+@pytest.fixture(autouse=True)
+def without_workers(monkeypatch: pytest.MonkeyPatch) -> None:
+    in_this_process(monkeypatch)
 
 
 @pytest.fixture(scope="module")
