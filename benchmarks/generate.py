@@ -11,13 +11,14 @@ import tempfile
 import time
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
 import torch
 
 from actors.sharded_bank import ShardedBank
-from benchmarks.pool import ray_seconds
+from benchmarks.pool import ray_parts, seconds_of
 from jobs.generate import hybrid
 from jobs.runtime import cluster
 from rupantara import schema
@@ -34,25 +35,35 @@ PART_FACES = 8
 LOOP_S = 15.0
 
 
+class Speed(NamedTuple):
+    """Pictures a second on all cores, and how long one picture takes a CPU, which other programs on the machine hardly change."""
+
+    per_s: float
+    cpu_ms: float
+
+
 def loop(checkpoint, seconds):
-    """Mix and decode one batch of codes again and again on one core: pictures a second."""
+    """Mix and decode one batch of codes again and again on one core: pictures a second, and a second of the CPU's time."""
     torch.set_num_threads(1)
     loaded = loading.load(checkpoint)
     faces = sample_people(loaded, range(BATCH), 0, 0.8)
     global_mu, human = (torch.from_numpy(np.stack([getattr(f, n) for f in faces])) for n in ("global_mu", "regions_mu"))
     boxes, amounts = torch.from_numpy(np.stack([f.boxes for f in faces])), torch.full((BATCH, 5), 0.8)
-    done, started = 0, 0.0
+    done, started, computed = 0, 0.0, 0.0
     while not started or time.perf_counter() - started < seconds:
         decode(loaded.model, global_mu, mix(human, human.flip(0), amounts), boxes, amounts)
-        # The first batch warms up.
-        started, done = (started, done + BATCH) if started else (time.perf_counter(), 0)
-    return done / (time.perf_counter() - started)
+        done += BATCH
+        if not started:
+            # The first batch warms up.
+            done, started, computed = 0, time.perf_counter(), time.process_time()
+    return Speed(done / (time.perf_counter() - started), 1e3 * (time.process_time() - computed) / done)
 
 
-def alone_per_s(checkpoint, cores):
-    """Return the pictures a second of the model alone on all cores, a process each."""
+def alone(checkpoint, cores):
+    """Return the speed of the model alone on all cores, a process each."""
     with multiprocessing.get_context("spawn").Pool(cores) as pool:
-        return sum(pool.starmap(loop, [(checkpoint, LOOP_S)] * cores))
+        each = pool.starmap(loop, [(checkpoint, LOOP_S)] * cores)
+    return Speed(sum(one.per_s for one in each), float(np.mean([one.cpu_ms for one in each])))
 
 
 def drawn_faces(checkpoint, count):
@@ -74,8 +85,8 @@ def drawn_faces(checkpoint, count):
     return pa.Table.from_pylist(rows, schema=schema.FACES)
 
 
-def bulk_per_s(args, renderer, faces, cores, folder):
-    """Return the pictures a second of the job's pipeline, from its first part to its last."""
+def bulk(args, renderer, faces, cores, folder):
+    """Return the speed of the job's pipeline, from its first part to its last."""
     flags = {"checkpoint": args.checkpoint, "bank": args.bank, "generated": folder}
     config = hybrid.Config(faces="drawn", workers=cores, renderer=renderer, **flags)
     wanted = hybrid.asked(config, tuple(manifest.require(args.bank, "bank").extra["species"]))
@@ -85,8 +96,11 @@ def bulk_per_s(args, renderer, faces, cores, folder):
     # The bank's actors end with Ray, which the clock ends.
     bank, compute = ShardedBank.start(args.bank), Compute("cpu", 1)
     make_stage = partial(hybrid.make_stage, config, wanted, None, bank=bank, compute=compute)
-    seconds = ray_seconds(config, make_stage, parts, folder, COLUMNS)
-    return faces.num_rows * (1 + len(wanted["species"])) / seconds
+    done, pictures = (
+        ray_parts(config, make_stage, parts, folder, COLUMNS),
+        faces.num_rows * (1 + len(wanted["species"])),
+    )
+    return Speed(pictures / seconds_of(done), 1e3 * sum(part["cpu_s"] for part in done) / pictures)
 
 
 def main():
@@ -101,16 +115,19 @@ def main():
     cores, faces = os.cpu_count() or 1, drawn_faces(args.checkpoint, args.faces)
     results = {}
     for renderer in args.renderer:
-        speeds = []
+        rounds = []
         for _ in range(args.rounds):
-            alone = alone_per_s(args.checkpoint, cores)
+            model = alone(args.checkpoint, cores)
             with tempfile.TemporaryDirectory() as folder:
-                speeds.append((alone, bulk_per_s(args, renderer, faces, cores, folder)))
-            print(json.dumps({renderer: [round(speed, 1) for speed in speeds[-1]]}), flush=True)
-        alone, bulk = (max(s[i] for s in speeds) for i in (0, 1))
+                rounds.append((model, bulk(args, renderer, faces, cores, folder)))
+            print(renderer, *rounds[-1], flush=True)
+        model, job = (Speed(max(r[i].per_s for r in rounds), min(r[i].cpu_ms for r in rounds)) for i in (0, 1))
         found = {"size": loading.read_config(args.checkpoint).size, "cores": cores, "faces": args.faces}
-        found |= {"load": round(os.getloadavg()[0], 1), "alone_per_s": round(alone, 1), "bulk_per_s": round(bulk, 1)}
-        results[renderer] = {**found, "ratio": round(bulk / alone, 3), "ratios": [round(b / a, 3) for a, b in speeds]}
+        found |= {"load": round(os.getloadavg()[0], 1)}
+        found |= {"alone_per_s": round(model.per_s, 1), "bulk_per_s": round(job.per_s, 1)}
+        found |= {"alone_cpu_ms": round(model.cpu_ms, 1), "bulk_cpu_ms": round(job.cpu_ms, 1)}
+        found |= {"ratio": round(job.per_s / model.per_s, 3), "cpu_ratio": round(model.cpu_ms / job.cpu_ms, 3)}
+        results[renderer] = {**found, "ratios": [round(job.per_s / model.per_s, 3) for model, job in rounds]}
     print(json.dumps(results))
     path = Path(__file__).with_name("generate.json")
     path.write_text(json.dumps((json.loads(path.read_text()) if path.exists() else {}) | results, indent=1) + "\n")

@@ -65,6 +65,8 @@ def stages() -> Iterator[Row]:
             number(d["ratio"]),
             "generate",
         )
+        ours, theirs = (f"{number(d[name])} ms of a CPU a picture" for name in ("bulk_cpu_ms", "alone_cpu_ms"))
+        yield Row("…", ours, f"the model alone: {theirs}", number(d["cpu_ratio"]), "generate")
 
 
 def pictures() -> Iterator[Row]:

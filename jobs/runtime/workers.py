@@ -97,7 +97,7 @@ def build_stage(work: Work, compute: Callable[[], Compute]) -> Stage:
 
 def work_part(work: Work, stage: Stage, part: Part) -> tuple[dict[str, Any], dict[str, Any]]:
     """Read, work and write one part; return its counts, and what `results` yields of it."""
-    started = time.time()
+    started, computed = time.time(), time.process_time()
     rows = part.read(work.columns)
     made = stage(rows)
     rows_in = int((made.schema.metadata or {}).get(schema.ROWS_IN, rows.num_rows))
@@ -106,11 +106,11 @@ def work_part(work: Work, stage: Stage, part: Part) -> tuple[dict[str, Any], dic
     counts = tables.write_part(work.output, work.tag, part.index, made, rows_in)
     ended = time.time()
     told = {"index": part.index, "rows": counts["in"], "seconds": ended - started, "ended": ended}
-    return counts, {**told, "peak_mib": peak_mib()}
+    return counts, {**told, "cpu_s": time.process_time() - computed, "peak_mib": peak_mib()}
 
 
 def results(config: Common, pending: Sequence[Part], work: Work) -> Iterator[dict[str, Any]]:
-    """Lay out the pipeline and yield each part's `index`, `rows`, `seconds` and `ended` as it is written."""
+    """Lay out the pipeline and yield each part's `index`, `rows`, `seconds`, `cpu_s` and `ended` as it is written."""
     context = ray.data.DataContext.get_current()
     context.execution_no_progress_timeout_s = NO_PROGRESS_TIMEOUT_S
     context.retried_map_errors, context.max_map_retries = list(TRANSIENT), 5
