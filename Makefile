@@ -36,8 +36,9 @@ demo: install
 	$(PY) -m jobs.demo $(if $(PRESET),--preset $(PRESET),$(if $(PHOTOS),--preset photos)) --run $(RUN) \
 	  $(if $(PHOTOS),--photos $(PHOTOS)) $(if $(WEIGHTS),--weights $(WEIGHTS))
 
+# Two tests at a time; a file is never split (tests/scheduling.py).
 test: check
-	$(PY) -m pytest
+	$(PY) -m pytest -n 2
 
 check: install
 	$(VENV)/bin/ruff check .

@@ -1,6 +1,6 @@
 """Bulk hybrids by jobs.generate's own pipeline against the model alone, mixing and decoding in a loop on the same cores, in turns.
 
-python -m benchmarks.generate [--faces 96] [--rounds 3] [--checkpoint pretrained/region_vae] [--bank pretrained/bank]
+python -m benchmarks.generate [--renderer latent exemplar] [--faces 96] [--rounds 3] [--checkpoint FOLDER] [--bank FOLDER]
 """
 
 import argparse
@@ -11,13 +11,14 @@ import tempfile
 import time
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
 import torch
 
 from actors.sharded_bank import ShardedBank
-from benchmarks.pool import ray_seconds
+from benchmarks.pool import ray_parts, seconds_of
 from jobs.generate import hybrid
 from jobs.runtime import cluster
 from rupantara import schema
@@ -34,25 +35,35 @@ PART_FACES = 8
 LOOP_S = 15.0
 
 
+class Speed(NamedTuple):
+    """Pictures a second on all cores, and how long one picture takes a CPU, which other programs on the machine hardly change."""
+
+    per_s: float
+    cpu_ms: float
+
+
 def loop(checkpoint, seconds):
-    """Mix and decode one batch of codes again and again on one core: pictures a second."""
+    """Mix and decode one batch of codes again and again on one core: pictures a second, and a second of the CPU's time."""
     torch.set_num_threads(1)
     loaded = loading.load(checkpoint)
     faces = sample_people(loaded, range(BATCH), 0, 0.8)
     global_mu, human = (torch.from_numpy(np.stack([getattr(f, n) for f in faces])) for n in ("global_mu", "regions_mu"))
     boxes, amounts = torch.from_numpy(np.stack([f.boxes for f in faces])), torch.full((BATCH, 5), 0.8)
-    done, started = 0, 0.0
+    done, started, computed = 0, 0.0, 0.0
     while not started or time.perf_counter() - started < seconds:
         decode(loaded.model, global_mu, mix(human, human.flip(0), amounts), boxes, amounts)
-        # The first batch warms up.
-        started, done = (started, done + BATCH) if started else (time.perf_counter(), 0)
-    return done / (time.perf_counter() - started)
+        done += BATCH
+        if not started:
+            # The first batch warms up.
+            done, started, computed = 0, time.perf_counter(), time.process_time()
+    return Speed(done / (time.perf_counter() - started), 1e3 * (time.process_time() - computed) / done)
 
 
-def alone_per_s(checkpoint, cores):
-    """Return the pictures a second of the model alone on all cores, a process each."""
+def alone(checkpoint, cores):
+    """Return the speed of the model alone on all cores, a process each."""
     with multiprocessing.get_context("spawn").Pool(cores) as pool:
-        return sum(pool.starmap(loop, [(checkpoint, LOOP_S)] * cores))
+        each = pool.starmap(loop, [(checkpoint, LOOP_S)] * cores)
+    return Speed(sum(one.per_s for one in each), float(np.mean([one.cpu_ms for one in each])))
 
 
 def drawn_faces(checkpoint, count):
@@ -60,17 +71,24 @@ def drawn_faces(checkpoint, count):
     loaded = loading.load(checkpoint)
     faces = sample_people(loaded, range(count), 0, 0.8)
     codes = [MixedCodes(face, torch.from_numpy(face.regions_mu), torch.zeros(5)) for face in faces]
+    size = loaded.model.config.size
     rows = [
-        {"face_id": face.face_id, "domain": "human", "species": "human", "image": codec.encode_jpeg(picture)}
+        {
+            "face_id": face.face_id,
+            "domain": "human",
+            "species": "human",
+            "image": codec.encode_jpeg(picture),
+            "landmarks": face.landmarks(size).ravel().tolist(),
+        }
         for face, picture in zip(faces, render(loaded.model, codes), strict=True)
     ]
     return pa.Table.from_pylist(rows, schema=schema.FACES)
 
 
-def bulk_per_s(args, faces, cores, folder):
-    """Return the pictures a second of the job's pipeline, from its first part to its last."""
+def bulk(args, renderer, faces, cores, folder):
+    """Return the speed of the job's pipeline, from its first part to its last."""
     flags = {"checkpoint": args.checkpoint, "bank": args.bank, "generated": folder}
-    config = hybrid.Config(faces="drawn", workers=cores, **flags)
+    config = hybrid.Config(faces="drawn", workers=cores, renderer=renderer, **flags)
     wanted = hybrid.asked(config, tuple(manifest.require(args.bank, "bank").extra["species"]))
     starts = range(0, faces.num_rows, PART_FACES)
     parts = plan.of_rows([faces.slice(start, PART_FACES).select(list(COLUMNS)) for start in starts])
@@ -78,32 +96,41 @@ def bulk_per_s(args, faces, cores, folder):
     # The bank's actors end with Ray, which the clock ends.
     bank, compute = ShardedBank.start(args.bank), Compute("cpu", 1)
     make_stage = partial(hybrid.make_stage, config, wanted, None, bank=bank, compute=compute)
-    seconds = ray_seconds(config, make_stage, parts, folder, COLUMNS)
-    return faces.num_rows * (1 + len(wanted["species"])) / seconds
+    done, pictures = (
+        ray_parts(config, make_stage, parts, folder, COLUMNS),
+        faces.num_rows * (1 + len(wanted["species"])),
+    )
+    return Speed(pictures / seconds_of(done), 1e3 * sum(part["cpu_s"] for part in done) / pictures)
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--checkpoint", default="pretrained/region_vae")
     parser.add_argument("--bank", default="pretrained/bank")
+    parser.add_argument("--renderer", nargs="+", default=["latent", "exemplar"])
     parser.add_argument("--faces", type=int, default=96)
     parser.add_argument("--rounds", type=int, default=3)
     args = parser.parse_args()
     args.checkpoint, args.bank = str(Path(args.checkpoint).resolve()), str(Path(args.bank).resolve())
     cores, faces = os.cpu_count() or 1, drawn_faces(args.checkpoint, args.faces)
-    speeds = []
-    for _ in range(args.rounds):
-        alone = alone_per_s(args.checkpoint, cores)
-        with tempfile.TemporaryDirectory() as folder:
-            speeds.append((alone, bulk_per_s(args, faces, cores, folder)))
-        print(json.dumps({"alone_per_s": round(speeds[-1][0], 1), "bulk_per_s": round(speeds[-1][1], 1)}), flush=True)
-    alone, bulk = (max(s[i] for s in speeds) for i in (0, 1))
-    size = loading.read_config(args.checkpoint).size
-    result = {"size": size, "cores": cores, "faces": args.faces, "load": round(os.getloadavg()[0], 1)}
-    result |= {"alone_per_s": round(alone, 1), "bulk_per_s": round(bulk, 1), "ratio": round(bulk / alone, 3)}
-    result["ratios"] = [round(b / a, 3) for a, b in speeds]
-    print(json.dumps(result))
-    Path(__file__).with_name("generate.json").write_text(json.dumps(result, indent=1) + "\n")
+    results = {}
+    for renderer in args.renderer:
+        rounds = []
+        for _ in range(args.rounds):
+            model = alone(args.checkpoint, cores)
+            with tempfile.TemporaryDirectory() as folder:
+                rounds.append((model, bulk(args, renderer, faces, cores, folder)))
+            print(renderer, *rounds[-1], flush=True)
+        model, job = (Speed(max(r[i].per_s for r in rounds), min(r[i].cpu_ms for r in rounds)) for i in (0, 1))
+        found = {"size": loading.read_config(args.checkpoint).size, "cores": cores, "faces": args.faces}
+        found |= {"load": round(os.getloadavg()[0], 1)}
+        found |= {"alone_per_s": round(model.per_s, 1), "bulk_per_s": round(job.per_s, 1)}
+        found |= {"alone_cpu_ms": round(model.cpu_ms, 1), "bulk_cpu_ms": round(job.cpu_ms, 1)}
+        found |= {"ratio": round(job.per_s / model.per_s, 3), "cpu_ratio": round(model.cpu_ms / job.cpu_ms, 3)}
+        results[renderer] = {**found, "ratios": [round(job.per_s / model.per_s, 3) for model, job in rounds]}
+    print(json.dumps(results))
+    path = Path(__file__).with_name("generate.json")
+    path.write_text(json.dumps((json.loads(path.read_text()) if path.exists() else {}) | results, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -1,8 +1,7 @@
-"""Inputs of any number of rows for benchmarks.memory, and stages that emit rows made ready."""
+"""Inputs of any number of rows for benchmarks.memory."""
 
 import hashlib
-from dataclasses import replace
-from functools import partial
+import json
 from pathlib import Path
 
 import numpy as np
@@ -16,9 +15,11 @@ from rupantara.storage.recipe import Recipe
 from rupantara.synthetic import draw_face
 
 PART_ROWS = 256
+DRAWN = 100
 SPECIES = ("cat", "dog", "fox", "lion", "tiger", "wolf", "bear", "leopard")
-FACE = draw_face("human", 0, size=64)
-IMAGE = codec.encode_jpeg(FACE.image, 80)
+DRAWN_FACES = [draw_face("human", i, size=64) for i in range(16)]
+IMAGES = [codec.encode_jpeg(face.image, 80) for face in DRAWN_FACES]
+POINTS = [face.landmarks.ravel().tolist() for face in DRAWN_FACES]
 MODEL = "m" * 64
 DIM = 8
 
@@ -44,7 +45,6 @@ def faces(names, uris, start=0):
         {"stage": "detect", "reason": "no_face", "detail": ""} if i % 50 == 7 else None
         for i in range(start, start + count)
     ]
-    points = FACE.landmarks.ravel().tolist()
     return columns_of(
         schema.FACES,
         count,
@@ -54,8 +54,8 @@ def faces(names, uris, start=0):
         domain=["animal" if a else "human" for a in animal],
         species=[SPECIES[i % 8] if a else "human" for i, a in enumerate(animal)],
         identity=[name[:16] for name in names],
-        image=[IMAGE] * count,
-        landmarks=[None if a else points for a in animal],
+        image=[IMAGES[i % 16] for i in range(count)],
+        landmarks=[None if a else POINTS[i % 16] for i, a in enumerate(animal)],
         split=[schema.SPLITS[int(name[-1], 16) % 3] for name in names],
         reject=reject,
     )
@@ -76,64 +76,6 @@ def features(names, start=0):
     return columns_of(schema.features([field]), len(names), **given)
 
 
-class ReadyFaces:
-    """Batch of photographs -> rows of faces."""
-
-    def __call__(self, batch):
-        """Make the rows."""
-        paths = [path.decode() for path in batch["path"].to_pylist()]
-        made = faces([hashlib.sha256(path.encode()).hexdigest() for path in paths], paths)
-        return made.replace_schema_metadata({schema.ROWS_IN: str(made.num_rows).encode()})
-
-
-class ReadyFeatures:
-    """Batch of faces -> rows of features."""
-
-    def __init__(self, compute=None):
-        """Compute nothing."""
-
-    def __call__(self, batch):
-        """Make the rows."""
-        rows = schema.accepted(batch)
-        return features([i.partition("-")[0] for i in rows["face_id"].to_pylist()])
-
-
-class ReadyGenerated:
-    """Batch of faces -> the reconstruction and one hybrid of each human."""
-
-    def __call__(self, batch):
-        """Make the rows."""
-        humans = schema.where(schema.accepted(batch), domain="human")["face_id"].to_pylist()
-        keys = [(i, kind) for i in humans for kind in ("reconstruction", "hybrid")]
-        given = {"request_id": [f"{i}-{kind}" for i, kind in keys], "kind": [kind for _, kind in keys]}
-        given |= {"face_ids": [[i] for i, _ in keys], "bank_ids": [[]] * len(keys), "image": [IMAGE] * len(keys)}
-        given |= {
-            "species": ["tiger" if kind == "hybrid" else "human" for _, kind in keys],
-            "parameters": ["{}"] * len(keys),
-        }
-        return columns_of(
-            schema.GENERATED, len(keys), **{k: v for k, v in given.items() if k in schema.GENERATED.names}
-        )
-
-
-class ReadyAffinity:
-    """Batch of features -> eight rows a region of each human."""
-
-    def __init__(self, bank=None):
-        """Ask no bank."""
-
-    def __call__(self, batch):
-        """Make the rows."""
-        humans = schema.where(batch, domain="human")["face_id"].to_pylist()
-        keys = [(i, region, species) for i in humans for region in REGIONS for species in SPECIES]
-        numbers = [(int(i[:4], 16) % 100) / 100 for i, _, _ in keys]
-        given = dict(zip(("face_id", "region", "species"), zip(*keys, strict=True), strict=True)) if keys else {}
-        named = {f.name for f in schema.AFFINITY if pa.types.is_floating(f.type)}
-        return columns_of(
-            schema.AFFINITY, len(keys), **{k: list(v) for k, v in given.items()}, **dict.fromkeys(named, numbers)
-        )
-
-
 def write_table(folder, kind, rows, make, **extra):
     """Write a complete table of so many rows, part by part."""
     recipe = Recipe("curate" if kind == "faces" else "extract", 1, {"rows": rows})
@@ -145,19 +87,39 @@ def write_table(folder, kind, rows, make, **extra):
     tables.commit_parts(folder, running, len(starts), 0.0, **extra)
 
 
-def write_inputs(job, folder, rows):
-    """Write what a job reads at this size."""
+def write_inputs(job, folder, rows, real):
+    """Write what a job reads at this size; photographs are empty files where no stage reads them."""
     if job == "curate":
-        for i in range(rows):
-            path = Path(folder, "photos", f"{i // 1000:04d}", f"{i % 1000:03d}.jpg")
-            if i % 1000 == 0:
-                path.parent.mkdir(parents=True)
-            path.touch()
+        (write_photographs if real else touch_photographs)(Path(folder, "photos"), rows)
     elif job in ("extract", "generate", "evaluate"):
         write_table(f"{folder}/faces", "faces", rows, lambda names, start: faces(names, names, start))
     else:
         write_table(f"{folder}/features", "features", rows, features, model_sha256=MODEL)
         write_bank(folder)
+
+
+def touch_photographs(folder, rows):
+    """Make empty files."""
+    for i in range(rows):
+        path = folder / f"{i // 1000:04d}" / f"{i % 1000:03d}.jpg"
+        if i % 1000 == 0:
+            path.parent.mkdir(parents=True)
+        path.touch()
+
+
+def write_photographs(folder, rows):
+    """Write drawn people; each of the few that are drawn is many photographs, told apart by a number behind the picture."""
+    listing = []
+    faces = [draw_face("human", i, size=320) for i in range(min(DRAWN, rows))]
+    pictures = [codec.encode_jpeg(face.image, 90) for face in faces]
+    points = [face.landmarks.astype(float).round(3).tolist() for face in faces]
+    for i in range(rows):
+        name = f"human/drawn/person{i:07d}_0001.jpg"
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(pictures[i % DRAWN] + str(i).encode())
+        listing.append({"file": name, "points": points[i % DRAWN]})
+    (folder / "keypoints.json").write_text(json.dumps(listing))
 
 
 def write_bank(folder):
@@ -166,62 +128,3 @@ def write_bank(folder):
 
     write_table(f"{folder}/few", "features", 400, features, model_sha256=MODEL)
     main(Config(features=f"{folder}/few", bank=f"{folder}/bank", num_shards=1, splits=("train",), workers=1))
-
-
-def curate_run(folder, rows):
-    from jobs import curate
-
-    config = curate.Config(photos=f"{folder}/photos", faces=f"{folder}/out", part_photos=PART_ROWS, workers=2)
-    return config, replace(curate.build(config)[0], make_stage=ReadyFaces)
-
-
-def extract_run(folder, rows):
-    from jobs import extract
-
-    shipped = str(Path(__file__).resolve().parents[1] / "pretrained/region_vae")
-    config = extract.Config(faces=f"{folder}/faces", features=f"{folder}/out", checkpoint=shipped, workers=2)
-    return config, replace(extract.build(config), make_stage=ReadyFeatures)
-
-
-def reverse_map_run(folder, rows):
-    from jobs import reverse_map
-
-    config = reverse_map.Config(
-        features=f"{folder}/features", bank=f"{folder}/bank", affinity=f"{folder}/out", workers=2
-    )
-    return config, replace(reverse_map.build(config), make_stage=ReadyAffinity)
-
-
-def generate_run(folder, rows):
-    from jobs.generate import hybrid
-    from jobs.runtime.table_run import TableRun
-    from rupantara.reports.generated import write_sheet
-
-    shipped = Path(__file__).resolve().parents[1] / "pretrained"
-    places = {"checkpoint": str(shipped / "region_vae"), "bank": str(shipped / "bank")}
-    config = hybrid.Config(faces=f"{folder}/faces", generated=f"{folder}/out", species=("tiger",), workers=2, **places)
-    planned = hybrid.build(config)
-    run = TableRun(
-        output=config.generated,
-        schema="generated",
-        recipe=planned.recipe,
-        plan=planned.parts,
-        make_stage=ReadyGenerated,
-        columns=planned.columns,
-        report=lambda done: [write_sheet(config.generated, planned.sources, config.sheet_rows)],
-    )
-    return config, run
-
-
-def not_yet(job, folder, rows):
-    raise SystemExit(f"jobs.{job} is not a table run that this benchmark knows yet")
-
-
-RUNS = {
-    "curate": curate_run,
-    "extract": extract_run,
-    "generate": generate_run,
-    "evaluate": partial(not_yet, "evaluate"),
-    "reverse_map": reverse_map_run,
-}
-"""By job: its config, and its table run with a stage that emits rows made ready."""

@@ -36,18 +36,22 @@ def pool_seconds(make_stage, plan, output, processes, columns=None):
         return time.perf_counter() - started
 
 
-def ray_seconds(config, make_stage, plan, output, columns=None):
-    """Run the plan through the job's own streaming, after a warming part for each actor, by the parts' own clock."""
+def ray_parts(config, make_stage, plan, output, columns=None):
+    """Run the plan through the job's own streaming, after a warming part for each actor, and return what each part took."""
     import ray
 
     cli.connect()
     warm = [replace(part, index=i) for i, part in enumerate(plan[: config.workers])]
     planned = [*warm, *(replace(part, index=len(warm) + i) for i, part in enumerate(plan))]
     stream = workers.results(config, planned, workers.Work("benchmark", output, "rays" * 3, make_stage, columns))
-    ends = [(float(row["ended"]), float(row["seconds"])) for row in stream if row["index"] >= len(warm)]
+    parts = [{name: float(value) for name, value in row.items()} for row in stream if row["index"] >= len(warm)]
     ray.shutdown()
-    first = min(end - seconds for end, seconds in ends)
-    return max(end for end, _ in ends) - first
+    return parts
+
+
+def seconds_of(parts):
+    """Return the seconds from the first part's start to the last one's end."""
+    return max(part["ended"] for part in parts) - min(part["ended"] - part["seconds"] for part in parts)
 
 
 def ratio(config, make_stage, plan, folder, rows, columns=None, rounds=2):
@@ -55,7 +59,7 @@ def ratio(config, make_stage, plan, folder, rows, columns=None, rounds=2):
     speeds = []
     for _ in range(rounds):
         pool = pool_seconds(make_stage, plan, f"{folder}/pool", config.workers, columns)
-        piped = ray_seconds(config, make_stage, plan, f"{folder}/ray", columns)
+        piped = seconds_of(ray_parts(config, make_stage, plan, f"{folder}/ray", columns))
         speeds.append((rows / pool, rows / piped))
     pool, piped = (max(s[i] for s in speeds) for i in (0, 1))
     return {"pool_per_s": round(pool, 1), "ray_per_s": round(piped, 1), "ratio": round(piped / pool, 3)}

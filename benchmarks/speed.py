@@ -57,14 +57,16 @@ def stages() -> Iterator[Row]:
         yield Row(f"extract `{name}`, {d['faces']} faces, 2 workers", ours, pool, number(d["ratio"]), command)
         bare = f"the bare network in a loop, no decoding: {number(d['bare_loop_per_s'])}"
         yield Row("…", ours, bare, number(d["over_bare_loop"]), command)
-    if d := read("generate"):
+    for renderer, d in (read("generate") or {}).items():
         yield Row(
-            "bulk hybrids at 256 x 256",
-            f"{number(d['job_per_s'])} pictures a second",
-            f"the model alone, mixing and decoding in a loop: {number(d['model_per_s'])}",
+            f"bulk hybrids at 256 x 256, `--renderer {renderer}`",
+            f"{number(d['bulk_per_s'])} pictures a second",
+            f"the model alone, mixing and decoding in a loop: {number(d['alone_per_s'])}",
             number(d["ratio"]),
             "generate",
         )
+        ours, theirs = (f"{number(d[name])} ms of a CPU a picture" for name in ("bulk_cpu_ms", "alone_cpu_ms"))
+        yield Row("…", ours, f"the model alone: {theirs}", number(d["cpu_ratio"]), "generate")
 
 
 def pictures() -> Iterator[Row]:
@@ -173,14 +175,30 @@ def banks() -> Iterator[Row]:
             )
 
 
+MEMORY = """Peak memory of the driver: `python -m benchmarks.memory`, and with `--real --rows 10000` for the jobs' own stages.
+With a stage of rows made ready, plan, streaming, reduce step, commit and report are the job's own.
+"""
+
+
 def memory() -> str:
     """Return the section about the driver's memory."""
+    found = read("memory") or ()
+    least = {one["job"]: one["driver_peak_mib"] for one in reversed(found) if one["stage"] == "ready"}
     lines = [
-        f"| {one['job']} | {one['rows']:,} | {one['parts']} | {one['planned_mib']} | {one['driver_peak_mib']} |"
-        for one in read("memory") or ()
+        f"| {one['job']} | {one['stage']} | {one['rows']:,} | {one['made']:,} | {one['parts']:,} | {one['planned_mib']:.0f} "
+        f"| {one['driver_peak_mib']:.0f} | {ratio_of(one, least)} |"
+        for one in found
     ]
-    head = "| job | rows | parts | driver, MiB when planned | at its peak |\n| --- | --- | --- | --- | --- |"
-    return "\n".join(["## Memory", "", "`python -m benchmarks.memory`", "", head, *lines])
+    head = (
+        "| job | stage | rows read | rows made | parts | MiB when planned | MiB at its peak | over the smallest table's |\n"
+        "| --- | --- | --- | --- | --- | --- | --- | --- |"
+    )
+    return "\n".join(["## Memory", "", MEMORY, head, *lines])
+
+
+def ratio_of(one: dict[str, Any], least: dict[str, float]) -> str:
+    """Show how much more a table took than the job's smallest; nothing beside real stages, of which there is one size."""
+    return f"{one['driver_peak_mib'] / least[one['job']]:.2f}" if one["stage"] == "ready" else ""
 
 
 def chaos() -> str:

@@ -6,18 +6,15 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pytest
 
 from jobs import build_bank
 from jobs.build_bank import Config
-from jobs.runtime import workers
 from rupantara import schema
 from rupantara.bank import versions
 from rupantara.bank.hits import Hits, merge_hits
 from rupantara.bank.index import BankIndex
-from rupantara.compute import Compute
 from rupantara.landmarks.regions import REGIONS
-from rupantara.storage import manifest, statistics, tables, uris
+from rupantara.storage import manifest, tables, uris
 from rupantara.storage.recipe import Recipe
 
 DIM = 8
@@ -52,20 +49,6 @@ def write_features(uri: Path, rows: pa.Table) -> str:
         tables.write_part(str(uri), running.fingerprint, i, part, part.num_rows)
     tables.commit_parts(str(uri), running, 2, 0.0, model_sha256="m" * 64)
     return str(uri)
-
-
-def in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Run the parts of a job one after the other, without Ray."""
-
-    def run(config: Any, pending: Any, work: workers.Work) -> list[Any]:
-        stage = work.make_stage(compute=Compute()) if work.computes else work.make_stage()
-        for part in pending:
-            made = stage(part.read(work.columns))
-            made = statistics.attach(made, work.measure(made)) if work.measure else made
-            tables.write_part(work.output, work.tag, part.index, made, made.num_rows)
-        return []
-
-    monkeypatch.setattr(workers, "run", run)
 
 
 def bank_job(bank: Path | str, action: str = "build", **flags: Any) -> versions.BankVersion:

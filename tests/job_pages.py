@@ -28,14 +28,17 @@ def jobs() -> list[str]:
 
 
 def help_of(job: str, *kind: str) -> str:
-    """Return what a job prints for --help, without colours, boxes and this machine's paths."""
+    """Return what a job prints for --help, without colours, boxes and this machine's paths; SystemExit where it does not exit with 0."""
     said, old = io.StringIO(), sys.argv
     os.environ |= {"COLUMNS": str(WIDTH), "NO_COLOR": "1"}
     sys.argv = [job, *kind, "--help"]
     try:
-        with contextlib.redirect_stdout(said), contextlib.suppress(SystemExit), warnings.catch_warnings():
+        with contextlib.redirect_stdout(said), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             runpy.run_module(f"jobs.{job}", run_name="__main__", alter_sys=True)
+    except SystemExit as left:
+        if left.code:
+            raise
     finally:
         sys.argv = old
     text = re.sub(r"\x1b\[[0-9;]*m", "", said.getvalue()).replace(f"{REPOSITORY}/", "")

@@ -54,6 +54,7 @@ def write_stats(output: str, complete: Manifest, timings: Sequence[dict[str, Any
         "rows_per_s": round(rows / seconds, 2) if timings else None,
         "part_s": {name: round(each[int(q * (len(each) - 1))], 3) for name, q in QUANTILES.items()} if each else {},
         "worker_s": round(sum(each), 2),
+        "worker_cpu_s": round(sum(float(t["cpu_s"]) for t in timings), 2),
         "driver_peak_mib": peak_mib(),
         "worker_peak_mib": max((float(t["peak_mib"]) for t in timings), default=None),
     }

@@ -18,6 +18,7 @@ from ray.util.metrics import Counter, Histogram
 from jobs.runtime.cluster import MALLOC, connect, given, peak_mib, quieten, require_room, scales, workers_that_fit
 from jobs.runtime.flags import Common
 from rupantara import schema
+from rupantara.compute import Compute
 from rupantara.storage import statistics, tables
 from rupantara.storage.plan import Part
 from rupantara.storage.statistics import Measure
@@ -79,32 +80,37 @@ class PartWorker:
     def __init__(self, work: Work) -> None:
         """Build the stage on the worker."""
         self._work = work
-        self._stage = work.make_stage(compute=given()) if work.computes else work.make_stage()
+        self._stage = build_stage(work, given)
         self._metrics = PartMetrics(work.job)
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
         """Work one part (a batch of one) and return its counts."""
-        part: Part = pickle.loads(batch["part"][0])
-        started = time.time()
-        rows = part.read(self._work.columns)
-        made = self._stage(rows)
-        rows_in = int((made.schema.metadata or {}).get(schema.ROWS_IN, rows.num_rows))
-        if self._work.measure:
-            made = statistics.attach(made, self._work.measure(made))
-        counts = tables.write_part(self._work.output, self._work.tag, part.index, made, rows_in)
-        ended = time.time()
-        self._metrics.add(counts, ended - started)
-        return {
-            "index": [part.index],
-            "rows": [counts["in"]],
-            "seconds": [ended - started],
-            "ended": [ended],
-            "peak_mib": [peak_mib()],
-        }
+        counts, told = work_part(self._work, self._stage, pickle.loads(batch["part"][0]))
+        self._metrics.add(counts, told["seconds"])
+        return {name: [value] for name, value in told.items()}
+
+
+def build_stage(work: Work, compute: Callable[[], Compute]) -> Stage:
+    """Build the stage of a worker to which Ray gave this."""
+    return work.make_stage(compute=compute()) if work.computes else work.make_stage()
+
+
+def work_part(work: Work, stage: Stage, part: Part) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Read, work and write one part; return its counts, and what `results` yields of it."""
+    started, computed = time.time(), time.process_time()
+    rows = part.read(work.columns)
+    made = stage(rows)
+    rows_in = int((made.schema.metadata or {}).get(schema.ROWS_IN, rows.num_rows))
+    if work.measure:
+        made = statistics.attach(made, work.measure(made))
+    counts = tables.write_part(work.output, work.tag, part.index, made, rows_in)
+    ended = time.time()
+    told = {"index": part.index, "rows": counts["in"], "seconds": ended - started, "ended": ended}
+    return counts, {**told, "cpu_s": time.process_time() - computed, "peak_mib": peak_mib()}
 
 
 def results(config: Common, pending: Sequence[Part], work: Work) -> Iterator[dict[str, Any]]:
-    """Lay out the pipeline and yield each part's `index`, `rows`, `seconds` and `ended` as it is written."""
+    """Lay out the pipeline and yield each part's `index`, `rows`, `seconds`, `cpu_s` and `ended` as it is written."""
     context = ray.data.DataContext.get_current()
     context.execution_no_progress_timeout_s = NO_PROGRESS_TIMEOUT_S
     context.retried_map_errors, context.max_map_retries = list(TRANSIENT), 5

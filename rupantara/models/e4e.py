@@ -128,7 +128,10 @@ def from_published(state: Mapping[str, Tensor], latent_avg: Tensor) -> E4EEncode
     or shapes that do not fit.
     """
     tensors = {name.removeprefix("encoder."): t for name, t in state.items() if name.startswith("encoder.")}
+    tensors = {name: t.float() if t.is_floating_point() else t for name, t in tensors.items()}
     num_styles = len({name.split(".")[1] for name in tensors if name.startswith("styles.")}) or NUM_STYLES
-    model = E4EEncoder(num_styles)
-    model.load_state_dict({**tensors, "latent_avg": latent_avg.expand(num_styles, DIM).clone()})
+    with torch.device("meta"):
+        model = E4EEncoder(num_styles)
+    # Taken over as they are: a quarter of a billion random numbers need not be drawn and thrown away.
+    model.load_state_dict({**tensors, "latent_avg": latent_avg.expand(num_styles, DIM).clone()}, assign=True)
     return model.eval().requires_grad_(False)

@@ -12,7 +12,8 @@ from jobs import bank_report
 from jobs.runtime import cluster
 from rupantara.bank.versions import BankVersion
 from rupantara.errors import UserError
-from tests.banks import DIM, bank_job, feature_rows, in_this_process, write_features
+from tests.banks import DIM, bank_job, feature_rows, write_features
+from tests.in_process import in_this_process
 
 SHARDS = 8
 

@@ -24,7 +24,8 @@ from rupantara.bank.rows import bank_rows
 from rupantara.errors import MissingError, RefusedError, UserError
 from rupantara.metrics.cosine import unit
 from rupantara.storage import manifest, tables, uris
-from tests.banks import DIM, bank_job, feature_rows, in_this_process, indexes, search, write_features
+from tests.banks import DIM, bank_job, feature_rows, indexes, search, write_features
+from tests.in_process import in_this_process
 
 STEPS = st.lists(
     st.one_of(

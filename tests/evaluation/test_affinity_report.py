@@ -16,7 +16,8 @@ from rupantara.metrics.affinity_summary import OVERALL, ROWS
 from rupantara.reports.reverse_mapping import drawings, sentences
 from rupantara.reports.reverse_mapping.numbers import QUANTILES, Numbers, numbers
 from tests import affinities
-from tests.banks import SPECIES, in_this_process
+from tests.banks import SPECIES
+from tests.in_process import in_this_process
 
 
 @pytest.fixture(scope="module")

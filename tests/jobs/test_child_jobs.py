@@ -26,6 +26,7 @@ from rupantara.training.blender_rows import about
 from rupantara.training.edits import fit_means
 from rupantara.training.pairs import UNKNOWN
 from tests import small_codecs
+from tests.in_process import in_this_process
 
 
 def _publish(uri: str, kind: str, config: dict, tensors: dict[str, torch.Tensor]) -> str:
@@ -77,6 +78,11 @@ def _write_features(uri: str, codes: list[tuple[str, np.ndarray]], sha256: str) 
     assert running is not None
     tables.write_part(uri, recipe.fingerprint, 0, pa.Table.from_arrays(arrays, schema=laid), 4)
     tables.commit_parts(uri, running, 1, 0.0)
+
+
+@pytest.fixture(autouse=True)
+def without_workers(monkeypatch: pytest.MonkeyPatch) -> None:
+    in_this_process(monkeypatch)
 
 
 @pytest.fixture(scope="module")

@@ -10,6 +10,7 @@ from jobs import enhance, export
 from rupantara import schema
 from rupantara.errors import RefusedError, UserError
 from rupantara.storage import manifest, tables
+from tests.in_process import without_ray
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +62,8 @@ def test_another_run_leaves_the_same_bytes(config, tmp_path):
 def test_a_white_cast_is_made_and_mended(run, tmp_path):
     preset = enhance.presets()["white_cast"]
     config = replace(preset, faces=run.faces, enhanced=str(tmp_path / "mended"), limit=6, strips=2)
-    enhance.main(config)
+    with without_ray():
+        enhance.main(config)
     rows = tables.read(config.enhanced, schema="enhanced").to_pylist()
     assert len(rows) == 6 and {row["split"] for row in rows} == {"test"}
     first, *_, last = np.mean([[step["mse"] for step in row["steps"]] for row in rows], axis=0)
@@ -70,7 +72,8 @@ def test_a_white_cast_is_made_and_mended(run, tmp_path):
 
 def test_enhanced_pictures_are_exported_like_others(config, tmp_path):
     out = str(tmp_path / "tars")
-    export.main(export.Config(table=config.enhanced, export=out))
+    with without_ray():
+        export.main(export.Config(table=config.enhanced, export=out))
     assert (
         sum(part["rows"].to_pylist()[0] for part in tables.read_parts(out))
         == manifest.require(config.enhanced, "enhanced").counts["accepted"]

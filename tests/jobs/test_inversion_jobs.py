@@ -26,6 +26,7 @@ from rupantara.reports import inversion
 from rupantara.storage import manifest, tables
 from rupantara.synthetic import write_photographs
 from tests.conftest import REPOSITORY, WEIGHTS
+from tests.in_process import without_ray
 
 pytestmark = pytest.mark.timeout(900)
 VECTOR = "global_mu"
@@ -68,13 +69,14 @@ def made(ray_cluster: None, tmp_path_factory: pytest.TempPathFactory) -> Made:
         (out.root / "photos" / path).write_bytes(data)
 
     write_photographs(write, humans=80, per_species=2, pictures_per_human=1)
-    # Of several files, of which some hold no human of a split, and one no human at all.
-    curate.main(curate.Config(photos=out.photos, faces=out.faces, split_percent=(70, 15, 15), part_photos=16))
-    augment.main(augment.Config(faces=out.faces, morphs=out.morphs, count=20, sheet=0, part_morphs=8))
-    extract.main(extracted(out))
-    extract.main(extracted(out, faces=out.morphs, features=out.morph_features, mean_of=out.features))
-    train_decoder.main(trained(out, landmark_epochs=6, epochs=2))
-    evaluate(evaluated(out))
+    with without_ray():
+        # Of several files, of which some hold no human of a split, and one no human at all.
+        curate.main(curate.Config(photos=out.photos, faces=out.faces, split_percent=(70, 15, 15), part_photos=16))
+        augment.main(augment.Config(faces=out.faces, morphs=out.morphs, count=20, sheet=0, part_morphs=8))
+        extract.main(extracted(out))
+        extract.main(extracted(out, faces=out.morphs, features=out.morph_features, mean_of=out.features))
+        train_decoder.main(trained(out, landmark_epochs=6, epochs=2))
+        evaluate(evaluated(out))
     return out
 
 
@@ -157,7 +159,8 @@ def test_what_cannot_be_trained_is_said_before_anything_starts(made: Made, tmp_p
 
 def test_morphs_about_another_mean_face_are_refused(made: Made, tmp_path: Path) -> None:
     other = str(tmp_path / "other")
-    extract.main(extracted(made, faces=made.morphs, features=other))
+    with without_ray():
+        extract.main(extracted(made, faces=made.morphs, features=other))
     with pytest.raises(UserError, match="has another mean face"):
         train_decoder.main(replace(trained(made), morphs=other, checkpoint=str(tmp_path / "decoder")))
 
@@ -194,7 +197,8 @@ def test_a_file_of_vectors_becomes_faces_and_what_is_not_finite_a_reject(made: M
     vectors[3, 7] = np.nan
     np.save(tmp_path / "vectors.npy", vectors)
     config = inverted(made, tmp_path / "faces", vectors=str(tmp_path / "vectors.npy"))
-    inversions.main(config)
+    with without_ray():
+        inversions.main(config)
     rows = tables.read(config.generated, schema="generated").to_pylist()
     assert [r["face_ids"][0] for r in rows if r["kind"] == "inversion"] == [f"row-{i:08d}" for i in range(5)]
     assert [r["reject"] and r["reject"]["reason"] for r in rows if r["kind"] == "inversion"] == [
@@ -254,7 +258,8 @@ def test_every_method_meets_every_held_out_person_and_the_report_tells(made: Mad
 
 @pytest.mark.skipif(not (WEIGHTS / "mobilefacenet.npz").exists(), reason=f"the published networks are not in {WEIGHTS}")
 def test_identity_is_measured_where_the_networks_are(made: Made, tmp_path: Path) -> None:
-    evaluate(replace(evaluated(made), metrics=str(tmp_path / "metrics"), weights=str(WEIGHTS)))
+    with without_ray():
+        evaluate(replace(evaluated(made), metrics=str(tmp_path / "metrics"), weights=str(WEIGHTS)))
     rows = inversion.by_method(str(tmp_path / "metrics"))
     source = schema.dense(rows["source"]["mobilefacenet"], 128)
     for name, table in rows.items():
@@ -270,7 +275,8 @@ def test_identity_is_measured_where_the_networks_are(made: Made, tmp_path: Path)
 
 def test_decoders_of_other_splits_are_not_evaluated(made: Made, tmp_path: Path) -> None:
     other = Made(tmp_path)
-    curate.main(curate.Config(photos=made.photos, faces=other.faces, split_percent=(60, 20, 20), seed=1))
-    extract.main(extracted(other))
+    with without_ray():
+        curate.main(curate.Config(photos=made.photos, faces=other.faces, split_percent=(60, 20, 20), seed=1))
+        extract.main(extracted(other))
     with pytest.raises(UserError, match="may have been trained on"):
         evaluate(replace(evaluated(other), checkpoint=(made.decoder,)))

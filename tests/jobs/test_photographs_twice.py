@@ -9,6 +9,7 @@ from jobs import curate
 from rupantara.errors import UserError
 from rupantara.storage import manifest, tables
 from rupantara.synthetic import write_photographs
+from tests.in_process import in_this_process
 
 
 def test_copies_are_rejected_wherever_they_lie(tmp_path, ray_cluster) -> None:
@@ -60,8 +61,9 @@ def photographs(folder):
     return sorted((folder / "human/drawn").iterdir())
 
 
-def test_after_a_kill_before_the_commit_it_ends_the_same(tmp_path, ray_cluster, monkeypatch) -> None:
+def test_after_a_kill_before_the_commit_it_ends_the_same(tmp_path, monkeypatch) -> None:
     """Killed when the new parts are written and those that they stand for are deleted."""
+    in_this_process(monkeypatch)
     names = photographs(tmp_path / "photos")
     (tmp_path / "photos/zz.jpg").write_bytes(names[0].read_bytes())
     config = curate.Config(photos=str(tmp_path / "photos"), faces=str(tmp_path / "faces"), part_photos=3)
@@ -80,8 +82,9 @@ def test_after_a_kill_before_the_commit_it_ends_the_same(tmp_path, ray_cluster, 
     assert tables.read(config.faces, schema="faces").equals(tables.read(whole.faces, schema="faces"))
 
 
-def test_a_retry_finds_duplicates_too(tmp_path, ray_cluster) -> None:
+def test_a_retry_finds_duplicates_too(tmp_path, monkeypatch) -> None:
     """A link that led nowhere leads to a copy when it is tried again, and a broken pair is mended one by one."""
+    in_this_process(monkeypatch)
     names = photographs(tmp_path / "photos")
     kept, points = names[0].read_bytes(), json.loads((tmp_path / "photos/keypoints.json").read_text())
     link = tmp_path / "photos/human/drawn/yy_0001.jpg"

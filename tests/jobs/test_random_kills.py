@@ -51,20 +51,25 @@ def unbroken(photos: Path) -> Path:
     return faces
 
 
-@pytest.fixture
-def cluster() -> Iterator[Cluster]:
-    """A head without work and two nodes, one of which may die."""
+@pytest.fixture(scope="module")
+def head() -> Iterator[Cluster]:
+    """A head without work."""
     fast = {"health_check_period_ms": 500, "health_check_failure_threshold": 3, "health_check_initial_delay_ms": 500}
-    node = {"num_cpus": 2, "object_store_memory": 150 * 2**20}
-    head = {"num_cpus": 0, "object_store_memory": 150 * 2**20, "_system_config": fast, "include_dashboard": False}
-    made = Cluster(initialize_head=True, head_node_args=head)
+    first = {"num_cpus": 0, "object_store_memory": 150 * 2**20, "_system_config": fast, "include_dashboard": False}
+    made = Cluster(initialize_head=True, head_node_args=first)
     try:
-        for _ in range(2):
-            made.add_node(**node)
-        made.wait_for_nodes(60)
         yield made
     finally:
         made.shutdown()
+
+
+@pytest.fixture
+def cluster(head: Cluster) -> Cluster:
+    """The head and two nodes, one of which may die; what died in the test before is replaced."""
+    for _ in range(2 - len(head.worker_nodes)):
+        head.add_node(num_cpus=2, object_store_memory=150 * 2**20)
+    head.wait_for_nodes(60)
+    return head
 
 
 def started(faces: Path, parts: int, process: subprocess.Popen[str]) -> None:

@@ -11,7 +11,8 @@ from rupantara.errors import UserError
 from rupantara.evaluation import affinity_report
 from rupantara.synthetic import write_photographs
 from tests import affinities
-from tests.banks import bank_job, in_this_process
+from tests.banks import bank_job
+from tests.in_process import in_this_process
 
 COMMON: dict[str, Any] = {"cards": 0, "people": 4, "spaces": ("pooled",)}
 

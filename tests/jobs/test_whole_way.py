@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import shutil
 from collections import Counter, defaultdict
 from dataclasses import replace
 
@@ -26,6 +27,7 @@ from rupantara.storage import manifest, tables
 from rupantara.synthetic import SPECIES
 from tests.conftest import WEIGHTS
 from tests.hostile import write_hostile_files
+from tests.in_process import without_ray
 
 TABLES = ("faces", "features", "bank", "generated", "affinity", "metrics")
 
@@ -67,7 +69,8 @@ def test_one_pass_gives_codes_and_identities(run, tmp_path):
     config = extract.Config(
         faces=run.faces, checkpoint=run.checkpoint, weights=str(WEIGHTS), features=str(tmp_path / "features")
     )
-    extract.main(config)
+    with without_ray():
+        extract.main(config)
     found = tables.read(config.features, schema="features")
     alone = tables.read(run.features, schema="features")
     assert found.select(alone.column_names).equals(alone), "another extractor beside it changes nothing"
@@ -189,7 +192,7 @@ def test_another_threshold_is_refused_and_named(run):
 
 def test_overwriting_replaces_only_when_complete(run, tmp_path):
     photos, faces = f"{run.root}/photos", str(tmp_path / "faces")
-    curate.main(curate.Config(photos=photos, faces=faces))
+    shutil.copytree(run.faces, faces)
     old = tables.read(faces, schema="faces").num_rows
     curate.main(curate.Config(photos=photos, faces=faces, min_interocular_px=60, overwrite=True, part_photos=50))
     found = manifest.require(faces, "faces")
@@ -200,7 +203,8 @@ def test_overwriting_replaces_only_when_complete(run, tmp_path):
 
 def test_a_bank_of_another_model_is_refused(run, tmp_path):
     wrong = tmp_path / "bank"
-    build_bank.main(build_bank.Config(features=run.features, bank=str(wrong), num_shards=1))
+    with without_ray():
+        build_bank.main(build_bank.Config(features=run.features, bank=str(wrong), num_shards=1))
     text = json.loads((wrong / "manifest.json").read_text())
     text["extra"]["model_sha256"] = "0" * 64
     (wrong / "manifest.json").write_text(json.dumps(text))
@@ -222,7 +226,8 @@ def test_amount_zero_is_the_reconstruction(run, tmp_path):
         species=("fox",),
         limit=2,
     )
-    hybrid.main(config)
+    with without_ray():
+        hybrid.main(config)
     made = {(r["face_ids"][0], r["kind"]): r["image"] for r in tables.read(out, schema="generated").to_pylist()}
     for face in {face for face, _ in made}:
         pictures = [np.array(Image.open(io.BytesIO(made[face, kind]))) for kind in ("hybrid", "reconstruction")]

@@ -24,6 +24,7 @@ from rupantara.generation import variation, zoo_loading
 from rupantara.reports import comparison
 from rupantara.storage import manifest, tables
 from rupantara.synthetic import write_photographs
+from tests.in_process import in_this_process, without_ray
 
 PEOPLE = 120
 
@@ -55,10 +56,11 @@ def made(ray_cluster: None, tmp_path_factory: pytest.TempPathFactory) -> Made:
         (out.root / "photos" / path).write_bytes(data)
 
     write_photographs(write, humans=PEOPLE, per_species=0, pictures_per_human=1)
-    curate.main(curate.Config(photos=out.photos, faces=out.faces, split_percent=(70, 10, 20)))
     preset = train_zoo.presets()["smoke"]
-    train_zoo.main(replace(preset, faces=out.faces, checkpoints=out.zoo, models="plain,beta", epochs=6))
-    evaluate(compared(out))
+    with without_ray():
+        curate.main(curate.Config(photos=out.photos, faces=out.faces, split_percent=(70, 10, 20)))
+        train_zoo.main(replace(preset, faces=out.faces, checkpoints=out.zoo, models="plain,beta", epochs=6))
+        evaluate(compared(out))
     return out
 
 
@@ -170,7 +172,9 @@ def test_the_same_comparison_again_does_nothing_and_reads_the_same(made: Made, c
 
 
 @pytest.mark.parametrize("mode", ["posterior", "input_noise", "prior"])
-def test_variations_are_rows_that_can_be_made_again(made: Made, tmp_path, mode) -> None:
+def test_variations_are_rows_that_can_be_made_again(made: Made, tmp_path, mode, monkeypatch) -> None:
+    if mode != "posterior":
+        in_this_process(monkeypatch)
     checkpoint = f"{made.zoo}/plain"
     config = variations.Config(
         checkpoint=checkpoint,

@@ -86,7 +86,8 @@ def test_it_overfits_one_batch(name: str) -> None:
     objective = replace(OBJECTIVES[name], learning_rate=3e-3, lr_warm_up_images=1, kl_warm_up_images=10**9)
     state = training.start(zoo.build(CONFIGS[name]))
     losses = Losses(state.model, objective, net().features if name == "dfc" else None)
-    found = [training.train_step(state, objective, losses, faces(6), 10**6) for _ in range(60)]
+    shown = faces(6)
+    found = [training.train_step(state, objective, losses, shown, 10**6) for _ in range(60)]
     measure = "feature_error" if name == "dfc" else "human_mse"
     last = np.mean([float(step[measure]) for step in found[-5:]])
     assert last < 0.5 * float(found[0][measure])

@@ -11,6 +11,7 @@ from jobs.runtime import retry
 from rupantara.errors import RefusedError, UserError
 from rupantara.storage import manifest, tables
 from rupantara.synthetic import write_photographs
+from tests.in_process import in_this_process
 
 
 @pytest.fixture
@@ -54,7 +55,8 @@ def test_a_retried_table_equals_a_fresh_one(config, tmp_path) -> None:
     assert "unreadable" not in page
 
 
-def test_a_retry_that_would_mix_two_recipes_is_refused(config, tmp_path) -> None:
+def test_a_retry_that_would_mix_two_recipes_is_refused(config, tmp_path, monkeypatch) -> None:
+    in_this_process(monkeypatch)
     curate.main(config)
     with pytest.raises(RefusedError, match="max_yaw"):
         curate.main(replace(config, retry=("unreadable",), max_yaw=9.0))
@@ -65,7 +67,8 @@ def test_a_retry_that_would_mix_two_recipes_is_refused(config, tmp_path) -> None
         curate.main(replace(config, retry=("unreadable",)))
 
 
-def test_a_retry_refuses_photographs_that_changed_beside_those_tried(config, tmp_path) -> None:
+def test_a_retry_refuses_photographs_that_changed_beside_those_tried(config, tmp_path, monkeypatch) -> None:
+    in_this_process(monkeypatch)
     curate.main(config)
     mend(config, tmp_path)
     name = sorted((tmp_path / "photos/human/drawn").iterdir())[0]

@@ -16,7 +16,7 @@ from rupantara.errors import UserError
 from rupantara.storage import manifest, plan, tables
 from rupantara.storage.recipe import Recipe
 from rupantara.storage.statistics import Statistics
-from tests.banks import in_this_process
+from tests.in_process import in_this_process
 
 SMALL = {"stage": "quality", "reason": "too_small", "detail": ""}
 
