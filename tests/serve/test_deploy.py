@@ -2,6 +2,8 @@
 
 import json
 import re
+import subprocess
+from pathlib import Path
 
 import pytest
 import yaml
@@ -43,6 +45,26 @@ def test_the_dashboard_shows_metrics_that_are_declared():
     assert shown
     for name in shown:
         assert f'"{name}"' in declared, name
+
+
+def test_make_serve_serves_a_shipped_model_on_every_route():
+    made = subprocess.run(
+        ["make", "--no-print-directory", "-n", "-o", "install", "serve"],
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    _, _, said = made.stdout.replace("\\\n", " ").partition("-m serve ")
+    host, _, config = parse(said.split())
+    assert is_loopback(host)
+    shipped = REPOSITORY / "pretrained"
+    assert config.variations == {"vanilla": str(shipped / "zoo/vanilla")}
+    assert config.inversions == {"identity": str(shipped / "inversion/identity")}
+    for served in (config.checkpoint, config.bank, config.children, config.edits):
+        assert Path(served).is_dir() and shipped in Path(served).parents, served
+    size = sum(path.stat().st_size for path in shipped.rglob("*") if path.is_file())
+    assert size < 60e6
 
 
 def test_arguments_of_a_command_line_are_read_and_mistakes_named():
