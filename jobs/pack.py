@@ -1,7 +1,8 @@
-"""Pack a trained region VAE to ship: half precision, mean variances, and a prior to sample human codes from.
+"""Pack a trained checkpoint to ship, in half precision; a region VAE also gets mean variances and a prior to sample human codes from.
 
     ray job submit --working-dir . -- python -m jobs.pack --faces s3://bucket/faces --features s3://bucket/features \
         --checkpoint s3://bucket/region_vae --packed s3://bucket/packed
+    ray job submit --working-dir . -- python -m jobs.pack --checkpoint s3://bucket/zoo/plain --packed s3://bucket/packed
 """
 
 import dataclasses
@@ -18,7 +19,7 @@ from rupantara.errors import UserError
 from rupantara.faces.arrays import COLUMNS, choose, load
 from rupantara.generation import loading, prior
 from rupantara.reports.cards import model_card
-from rupantara.stages import pack
+from rupantara.stages import halving, pack
 from rupantara.storage import checkpoints, manifest, tables, uris
 from rupantara.storage.manifest import DataFile
 from rupantara.storage.recipe import Recipe, RecipeSpec
@@ -36,14 +37,14 @@ class Config(cli.Common):
 
     OUTPUT: ClassVar[str] = "packed"
 
-    faces: cli.Uri
-    """Faces table that it was trained on."""
-    features: cli.Uri
-    """Features of those faces by this checkpoint: the codes of its train humans make the prior."""
+    faces: cli.Uri = ""
+    """Faces table that a region VAE was trained on."""
+    features: cli.Uri = ""
+    """Features of those faces by the region VAE: the codes of its train humans make the prior."""
     checkpoint: cli.Uri
-    """Checkpoint of jobs.train_vae."""
+    """Checkpoint of jobs.train_vae or jobs.train_zoo, or one part of jobs.train_decoder's."""
     packed: cli.Uri
-    """Output: a checkpoint that takes half the room and less, with prior.safetensors."""
+    """Output: a checkpoint that takes half the room and less; of a region VAE with prior.safetensors."""
     prior_rank: int = 160
     """Directions of the prior."""
     data: str = ""
@@ -52,6 +53,8 @@ class Config(cli.Common):
 
 def build(config: Config) -> Recipe:
     """Check that features and checkpoint belong together."""
+    if not (config.faces and config.features):
+        raise UserError("--faces and --features must be given with a region VAE: its prior is fitted to their codes")
     faces, features = manifest.require(config.faces, "faces"), manifest.require(config.features, "features")
     model = loading.model_sha256(config.checkpoint)
     if features.extra["model_sha256"] != model or features.recipe.inputs.get("faces") != faces.content:
@@ -71,6 +74,27 @@ def seen_rows(config: Config) -> pa.Table:
 
 def main(config: Config) -> None:
     """Run the job."""
+    kind = checkpoints.model_type(config.checkpoint)
+    if kind in halving.KINDS:
+        halve(config, kind)
+    else:
+        pack_region_vae(config)
+
+
+def halve(config: Config, kind: str) -> None:
+    """Pack a checkpoint that needs nothing but half precision."""
+    settings = cli.row_config(config, "faces", "features", "checkpoint", "packed", "prior_rank")
+    recipe = RECIPE.of(settings, {}, {kind: checkpoints.model_sha256(config.checkpoint, kind)})
+    if config.dry_run:
+        print(config, f"\nfingerprint {recipe.fingerprint}")
+        return
+    running = manifest.begin(config.packed, kind, recipe, version=schema.VERSION, overwrite=config.overwrite)
+    if running is not None:
+        halving.halve(config.checkpoint, config.packed, running, config.data, config.seed)
+
+
+def pack_region_vae(config: Config) -> None:
+    """Pack a region VAE."""
     recipe = build(config)
     if config.dry_run:
         print(config, f"\nfingerprint {recipe.fingerprint}")
@@ -108,5 +132,5 @@ def main(config: Config) -> None:
 
 
 if __name__ == "__main__":
-    required = Config(faces=cli.REQUIRED, features=cli.REQUIRED, checkpoint=cli.REQUIRED, packed=cli.REQUIRED)
+    required = Config(checkpoint=cli.REQUIRED, packed=cli.REQUIRED)
     cli.run(main, {"default": required}, __doc__ or "")

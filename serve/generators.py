@@ -129,8 +129,10 @@ class InversionMaker:
         return told | {"model_sha256": list(self._loaded.sha256)}
 
     def trial(self) -> InversionAsk:
-        """Return a request to warm up with."""
-        return InversionAsk(None, np.random.default_rng(0).standard_normal(self._dim).astype(np.float32))
+        """Return a request to warm up with: a vector like those that the decoders were trained on."""
+        standardize = self._loaded.model.texture.standardize
+        noise = np.random.default_rng(0).standard_normal(self._dim)
+        return InversionAsk(None, (standardize.mean.numpy() + standardize.spread.numpy() * noise).astype(np.float32))
 
     def generate(self, asked: Sequence[InversionAsk]) -> list[list[Generated]]:
         """Decode each vector, or the vector of each face: the face first, then its texture."""

@@ -10,6 +10,7 @@ from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 import ray
 import torch
@@ -21,6 +22,7 @@ from jobs import build_bank
 from rupantara.bank import versions
 from rupantara.bank.index import BankIndex
 from rupantara.errors import UserError
+from rupantara.landmarks.regions import REGIONS
 from rupantara.metrics.cosine import unit
 from rupantara.stages.search import SearchBank
 from rupantara.storage import tables
@@ -42,6 +44,17 @@ def test_shards_answer_like_one_index(run, bank, species):
         assert (found.ids == expected.ids).all()
         np.testing.assert_array_equal(found.scores, expected.scores)
         assert not found.partial
+
+
+def test_shards_give_the_codes_of_animals_that_are_there(run, bank):
+    rows = tables.read(run.bank, schema="bank")
+    ids = rows["face_id"].unique().to_pylist()[::7]
+    found = bank.animals([*ids, "nobody"])
+    assert sorted(found) == sorted(ids)
+    for name in ids:
+        own = {row["region"]: row for row in rows.filter(pc.field("face_id") == name).to_pylist()}
+        codes = [np.array(own[region]["vector"]) * own[region]["norm"] for region in REGIONS]
+        np.testing.assert_allclose(found[name], codes, rtol=1e-5, atol=1e-6)
 
 
 def test_the_client_travels_to_workers(bank):

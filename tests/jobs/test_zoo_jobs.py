@@ -13,7 +13,7 @@ import pytest
 import torch
 from PIL import Image
 
-from jobs import curate, push_to_hub, train_zoo
+from jobs import curate, pack, push_to_hub, train_zoo
 from jobs.evaluate.config import Config as Evaluation
 from jobs.evaluate.run import main as evaluate
 from jobs.generate import variation as variations
@@ -24,6 +24,7 @@ from rupantara.generation import variation, zoo_loading
 from rupantara.reports import comparison
 from rupantara.storage import manifest, tables
 from rupantara.synthetic import write_photographs
+from tests.conftest import REPOSITORY
 from tests.in_process import in_this_process, without_ray
 
 PEOPLE = 120
@@ -207,6 +208,23 @@ def test_variations_are_rows_that_can_be_made_again(made: Made, tmp_path, mode, 
         assert levels.max() <= 1
     assert len(list(Path(config.generated, "png").iterdir())) == len(rows)
     assert Path(config.generated, "contact_sheet.png").exists()
+
+
+def test_a_packed_model_is_half_as_large_and_draws_the_same_faces(made: Made, tmp_path) -> None:
+    packed = str(tmp_path / "packed")
+    config = pack.Config(checkpoint=f"{made.zoo}/plain", packed=packed, data="Of drawn people.")
+    pack.main(config)
+    whole, half = (Path(uri, "model.safetensors").stat().st_size for uri in (f"{made.zoo}/plain", packed))
+    assert half < 0.51 * whole
+    ours, theirs = (zoo_loading.load(uri).model for uri in (f"{made.zoo}/plain", packed))
+    a, b = (variation.from_prior(model, 4, 0) for model in (ours, theirs))
+    assert float((a - b).abs().max()) < 0.02
+    card = Path(packed, "README.md").read_text()
+    assert "Of drawn people. Weights are stored in half precision." in card
+    assert Image.open(Path(packed, "samples.jpg")).size[0] > 64
+    assert manifest.require(packed, zoo_loading.MODEL_TYPE).extra["trained"]
+    with pytest.raises(UserError, match="--faces and --features must be given with a region VAE"):
+        pack.main(replace(config, checkpoint=str(REPOSITORY / "pretrained/region_vae"), packed=str(tmp_path / "other")))
 
 
 class Hub:

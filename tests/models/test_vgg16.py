@@ -57,6 +57,14 @@ def test_taps_are_those_of_the_layers_computed_by_hand() -> None:
         assert float(np.abs(x.numpy() - y).max() / np.abs(y).max()) < 1e-5
 
 
+def test_the_first_depths_are_those_of_all() -> None:
+    net, images = from_published(published(0)), torch.rand(1, 3, 16, 16) * 2 - 1
+    for depths in (1, 3):
+        first = net.features(images, depths)
+        assert len(first) == depths
+        assert all(torch.equal(a, b) for a, b in zip(first, net.features(images), strict=False))
+
+
 def test_a_missing_convolution_is_named_and_weights_are_frozen() -> None:
     state = published(0)
     assert not any(p.requires_grad for p in from_published(state).parameters())

@@ -35,8 +35,11 @@ def service(ray_cluster: None, small: Path, served_children: Path) -> Iterator[h
         {
             "checkpoint": str(SHIPPED / "region_vae"),
             "bank": str(SHIPPED / "bank"),
-            "variations": {name: small_models.variations(small / name, i) for i, name in enumerate(("one", "two"))},
-            "inversions": small_models.inversions(small / "inversion"),
+            "variations": {
+                "one": small_models.variations(small / "one", 0),
+                "vanilla": str(SHIPPED / "zoo/vanilla"),
+            },
+            "inversions": {"identity": str(SHIPPED / "inversion/identity")},
             "children": small_models.children(served_children, str(SHIPPED / "region_vae")),
             "refresh_s": 1,
             "limits": {"max_body_bytes": 2**20},

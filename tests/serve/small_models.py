@@ -11,18 +11,13 @@ from torch import nn
 from rupantara import schema
 from rupantara.features.extractor import Source, Spec
 from rupantara.features.region_features import RegionFeatures
-from rupantara.generation import child_loading, decoder_loading, loading, zoo_loading
+from rupantara.generation import child_loading, loading, zoo_loading
 from rupantara.generation.face import sample_people
-from rupantara.models import face_decoder, zoo
+from rupantara.models import zoo
 from rupantara.models.blenders import ChildNet, ChildNetConfig
 from rupantara.models.codecs.region_vae import NAME, join
-from rupantara.models.face_decoder import FaceDecoderConfig
-from rupantara.models.texture_decoder import TextureDecoderConfig
 from rupantara.storage import checkpoints
-from rupantara.synthetic import draw_face
 from tests.banks import bank_job, write_features
-
-VECTOR = 16
 
 
 def write(folder: Path, config: dict[str, Any], net: nn.Module) -> str:
@@ -34,20 +29,6 @@ def variations(folder: Path, seed: int) -> str:
     torch.manual_seed(seed)
     config = zoo.CONFIGS["beta"]
     return write(folder, zoo_loading.config_dict(config), zoo.build(config))
-
-
-def inversions(folder: Path) -> str:
-    torch.manual_seed(0)
-    points = torch.from_numpy(draw_face("human", 1, size=224).landmarks)
-    sizes = TextureDecoderConfig(VECTOR, 8, (8, 8, 8), (1, 1, 1))
-    for part in ("landmarks", "texture"):
-        config = FaceDecoderConfig(part, "arcface", hidden=(8,), texture=sizes)
-        net = face_decoder.build(config, points)
-        for name, value in net.named_parameters():
-            # Small changes of the mean face, so that it can be warped.
-            value.data.mul_(0.05 if "weight" in name and part == "landmarks" else 1)
-        write(folder / part, decoder_loading.config_dict(config), net)
-    return str(folder)
 
 
 def children(folder: Path, checkpoint: str) -> str:

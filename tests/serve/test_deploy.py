@@ -4,6 +4,7 @@ import json
 import os
 import re
 import subprocess
+from pathlib import Path
 
 import pytest
 import yaml
@@ -62,6 +63,26 @@ def test_make_serve_takes_host_and_port_from_its_command_line_alone():
     assert line().startswith("-m serve host=127.0.0.1 port=8000 tokens= ")
     told = line("HOST=0.0.0.0", "PORT=9000", "TOKENS=/etc/tokens")
     assert told.startswith("-m serve host=0.0.0.0 port=9000 tokens=/etc/tokens ")
+
+
+def test_make_serve_serves_a_shipped_model_on_every_route():
+    made = subprocess.run(
+        ["make", "--no-print-directory", "-n", "-o", "install", "serve"],
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    _, _, said = made.stdout.replace("\\\n", " ").partition("-m serve ")
+    host, _, config = parse(said.split())
+    assert is_loopback(host)
+    shipped = REPOSITORY / "pretrained"
+    assert config.variations == {"vanilla": str(shipped / "zoo/vanilla")}
+    assert config.inversions == {"identity": str(shipped / "inversion/identity")}
+    for served in (config.checkpoint, config.bank, config.children, config.edits):
+        assert Path(served).is_dir() and shipped in Path(served).parents, served
+    size = sum(path.stat().st_size for path in shipped.rglob("*") if path.is_file())
+    assert size < 60e6
 
 
 def test_arguments_of_a_command_line_are_read_and_mistakes_named():

@@ -7,7 +7,7 @@ import time
 import numpy as np
 from PIL import Image
 
-from rupantara.generation import child_loading, zoo_loading
+from rupantara.generation import child_loading, decoder_loading, zoo_loading
 from rupantara.generation.face import FaceCrop
 from rupantara.generation.variation import VariationGenerator, VariationRequest
 from serve.client import Client
@@ -23,12 +23,13 @@ def test_variations_are_the_generators_own_and_models_go_by_name(service, tmp_pa
     (face,) = service.post("/v1/faces", json={"sample": 5}).json()["faces"]
     body = {"face": face["face"], "count": 3, "seed": 4}
     found = {
-        name: service.post("/v1/variations", json={**body, "model": name}).json()["pictures"] for name in ("one", "two")
+        name: service.post("/v1/variations", json={**body, "model": name}).json()["pictures"]
+        for name in ("one", "vanilla")
     }
     assert [len(rows) for rows in found.values()] == [3, 3]
     shas = {name: {row["model_sha256"][0] for row in rows} for name, rows in found.items()}
     assert all(len(sha) == 1 for sha in shas.values())
-    assert shas["one"] != shas["two"]
+    assert shas["one"] != shas["vanilla"]
     told = service.get("/v1/models").json()["models"]
     assert {told["variations:one"]["model_sha256"]} == shas["one"]
     loaded = zoo_loading.load(small_models.variations(tmp_path, 0))
@@ -41,7 +42,7 @@ def test_variations_are_the_generators_own_and_models_go_by_name(service, tmp_pa
 
 def test_an_unknown_model_and_too_many_pictures_are_named(service):
     for fields, said in (
-        ({"model": "three"}, "model must be one of one, two"),
+        ({"model": "three"}, "model must be one of one, vanilla"),
         ({"count": 60}, "count must be at most"),
     ):
         answer = service.post("/v1/variations", json={"sample": 1, **fields})
@@ -49,15 +50,30 @@ def test_an_unknown_model_and_too_many_pictures_are_named(service):
 
 
 def test_a_vector_becomes_a_face_and_its_texture(service):
-    vector = np.random.default_rng(0).standard_normal(small_models.VECTOR).tolist()
+    standardize = decoder_loading.load_face(str(SHIPPED / "inversion/identity")).model.texture.standardize
+    noise = np.random.default_rng(0).standard_normal(len(standardize.mean))
+    vector = (standardize.mean.numpy() + standardize.spread.numpy() * noise).tolist()
     made = service.post("/v1/inversions", json={"vector": vector, "format": "json"}).json()["pictures"]
     assert [one["kind"] for one in made] == ["inversion", "texture"]
     again = service.post("/v1/inversions", json={"vector": vector})
     assert again.content == base64.b64decode(made[0]["picture"])
     wrong = service.post("/v1/inversions", json={"vector": [1.0, 2.0]})
     assert (wrong.status_code, "numbers" in wrong.json()["detail"]) == (400, True)
-    zero = service.post("/v1/inversions", json={"vector": [0.0] * small_models.VECTOR})
+    zero = service.post("/v1/inversions", json={"vector": [0.0] * len(vector)})
     assert (zero.status_code, zero.json()["reason"]) == (422, "zero")
+
+
+def test_a_photograph_and_a_sampled_person_become_the_faces_of_their_vectors(service, photo, keypoints):
+    told = service.get("/v1/models").json()["models"]["inversions:identity"]
+    assert (told["vector"], told["dim"], told["of_photographs"]) == ("identity", 128, True)
+    form = {"files": {"photo": ("p.jpg", photo, "image/jpeg")}, "data": {"keypoints": keypoints}}
+    answers = [
+        service.post("/v1/inversions", **form),
+        *(service.post("/v1/inversions", json={"sample": n}) for n in (1, 2)),
+    ]
+    assert [answer.status_code for answer in answers] == [200, 200, 200], answers[0].text
+    assert len({answer.content for answer in answers}) == 3
+    assert all(pixels(answer.content).std() > 10 for answer in answers)
 
 
 def test_children_take_after_the_dominant_parent(service):
