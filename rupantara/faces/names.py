@@ -1,8 +1,12 @@
 """Names of files as people and systems spell them: one spelling to compare, and known names matched to listed ones."""
 
+import re
 import unicodedata
 from collections.abc import Callable, Iterable
 from urllib.parse import unquote
+
+BLANKS = re.compile(r"^\s+|\s+$|\s+(?=\.\w+\s*$)")
+"""Blanks at the ends of a name and before its ending."""
 
 
 def composed(name: str) -> str:
@@ -20,8 +24,9 @@ def match(known: Iterable[str], listed: Iterable[str], folder: str = "") -> tupl
     """Match names that a file gives to the paths of a listing.
 
     Return listed path -> known name, and the known names that match nothing. Names agree by their plain spelling; failing
-    that with `%20` decoded, without the name of the photographs' `folder` in front, or without regard to case, in this order,
-    as long as one listed path alone fits. A path goes to the first name that matches it.
+    that with `%20` decoded, without blanks at their ends and before the ending (as in UTKFace's lists), without the name of the
+    photographs' `folder` in front, or without regard to case, in this order, as long as one listed path alone fits. A path goes
+    to the first name that matches it.
     """
     paths = list(listed)
     tables = [_unique(paths, plain), _unique(paths, _folded)]
@@ -43,7 +48,7 @@ def _look(spelling: str, tables: list[dict[str, str]]) -> list[str]:
 
 def _spellings(name: str, folder: str) -> list[str]:
     """Return the ways to read a name, the most literal first."""
-    readings = [plain(name), plain(unquote(name))]
+    readings = [plain(name), plain(unquote(name)), plain(BLANKS.sub("", name))]
     prefix = f"{plain(folder)}/" if folder else ""
     inside = [r.removeprefix(prefix) for r in readings if prefix and r.startswith(prefix)]
     return list(dict.fromkeys([*readings, *inside]))

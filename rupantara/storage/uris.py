@@ -269,5 +269,7 @@ def require_folder(uri: str, what: str) -> None:
     fs, path = resolve(uri)
     with _named_errors(uri):
         kind = fs.get_file_info(path).type
-    if kind != pafs.FileType.Directory:
+    # Tools mark a folder of S3 by an empty object of its name, which Arrow takes for a file.
+    marked = kind == pafs.FileType.File and not is_local(uri) and next(_walk_s3(path), None) is not None
+    if kind != pafs.FileType.Directory and not marked:
         raise MissingError(f"{what} must be a folder that exists, got {uri!r}")

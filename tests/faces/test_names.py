@@ -24,6 +24,8 @@ DECOMPOSED = [unicodedata.normalize("NFD", path) for path in LISTED]
         ("photos/human/a.jpg", 1),
         ("photos\\human\\b c.jpg", 2),
         ("animals/fox/x%20y.png", 3),
+        ("human/a .jpg", 1),
+        (" photos/human/b c.jpg\t", 2),
     ],
 )
 @pytest.mark.parametrize("listed", [LISTED, DECOMPOSED], ids=["composed", "decomposed"])
@@ -32,9 +34,9 @@ def test_every_spelling_finds_its_file(spelt: str, path: int, listed: list[str])
 
 
 def test_names_that_match_nothing_are_said_and_what_fits_two_files_is_no_match() -> None:
-    listed = ["a/X.jpg", "a/x.jpg", "b.jpg"]
-    assert names.match(["a/x.jpg", "a/X.jpg", "A/x.jpg", "c.jpg", "b.jpg"], listed) == (
-        {"a/x.jpg": "a/x.jpg", "a/X.jpg": "a/X.jpg", "b.jpg": "b.jpg"},
+    listed = ["a/X.jpg", "a/x.jpg", "b.jpg", "b .jpg"]
+    assert names.match(["a/x.jpg", "a/X.jpg", "A/x.jpg", "c.jpg", "b.jpg", "b .jpg"], listed) == (
+        {"a/x.jpg": "a/x.jpg", "a/X.jpg": "a/X.jpg", "b.jpg": "b.jpg", "b .jpg": "b .jpg"},
         ["A/x.jpg", "c.jpg"],
     )
 

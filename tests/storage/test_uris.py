@@ -223,3 +223,13 @@ def test_a_file_over_the_limit_is_refused_and_never_read_whole(place: str, tmp_p
         sparse.truncate(100 * 2**30)
     with pytest.raises(uris.TooLargeError):
         uris.read_bytes(str(tmp_path / "sparse"), max_bytes=2**20)
+
+
+def test_a_prefix_is_a_folder_though_an_empty_object_has_its_name(s3: str) -> None:
+    folder = uris.join(s3, "photos")
+    uris.write_bytes(folder, b"")
+    with pytest.raises(MissingError):
+        uris.require_folder(folder, "--photos")
+    uris.write_bytes(uris.join(folder, "a.jpg"), b"x")
+    uris.require_folder(folder, "--photos")
+    assert [entry.path for entry in uris.walk(folder)] == [entry.path for entry in uris.list_files(folder)] == ["a.jpg"]
