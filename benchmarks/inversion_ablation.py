@@ -15,12 +15,9 @@ import json
 import time
 from pathlib import Path
 
-import numpy as np
-
 from benchmarks.ablation import run, summaries, table
 from jobs import train_decoder
 from jobs.evaluate import inversion as evaluation
-from rupantara import schema
 from rupantara.reports import inversion
 from rupantara.storage import manifest
 
@@ -49,14 +46,11 @@ def measure(metrics):
     rows = inversion.by_method(metrics)
     source, out = rows.pop("source"), {}
     for name, made in rows.items():
-        values = {key: float(np.mean(made[key].to_pylist())) for key in MEANS if not made[key].null_count}
-        if not made["landmark_mse"].null_count:
-            values["landmark_mse"] = float(schema.dense(made["landmark_mse"], 68).mean())
+        values = {key: made.mean(key).value for key in (*MEANS, inversion.LANDMARKS) if made.mean(key).count}
         if cell := inversion.frechet_cell(made, source):
             values["frechet"] = float(cell)
-        if not made["mobilefacenet"].null_count:
-            vectors = (schema.dense(t["mobilefacenet"], 128) for t in (made, source))
-            values["rank_1"] = float(inversion.ranks(*vectors).mean())
+        if len(right := inversion.recognised(made, source)):
+            values["rank_1"] = float(right.mean())
         out[inversion.TITLES[name]] = values
     return out
 

@@ -1,20 +1,18 @@
 """The comparison of VAEs: one table of numbers, tables by group, and sheets of pictures, read from a finished table alone."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from rupantara import schema
 from rupantara.imaging import codec
-from rupantara.metrics.frechet import GaussianStats, frechet_distance, kernel_distance
-from rupantara.metrics.interval import normal_interval
+from rupantara.metrics import metrics_table
+from rupantara.metrics.metrics_table import Group
 from rupantara.reports.grids import grid
 from rupantara.reports.html import Figure, Section, Table
-from rupantara.storage import manifest, tables
+from rupantara.storage import manifest
 from rupantara.types import Picture
 
 MEASURES = {
@@ -33,33 +31,49 @@ CODES = "Of UTKFace's codes sex is 0 male and 1 female; group is 0 White, 1 Blac
 SIDE = 96
 
 
-@dataclass(frozen=True)
-class Rows:
-    """The table's rows of one kind, by method."""
-
-    table: pa.Table
-
-    def of(self, method: str, kind: str, mode: str = "") -> pa.Table:
-        """Select rows, in the order of the faces."""
-        return schema.where(self.table, method=method, kind=kind, mode=mode).sort_by("face_id")
+Groups = Mapping[tuple[str, str, str], Group]
+"""Groups by (method, kind, mode)."""
+SOURCE = ("source", "source", "")
+GROUPED = ("mse", "ssim")
+"""Measures that are told by attribute."""
 
 
-def shown(values: Sequence[float], digits: int) -> str:
-    """Write a mean with half its 95 % interval; an empty string where nothing was measured."""
-    numbers = np.asarray([v for v in values if v is not None], np.float64)
-    if len(numbers) < 2:
-        return ""
-    found = normal_interval(len(numbers), float(numbers.sum()), float((numbers**2).sum()))
-    return f"{found.value:.{digits}f} ± {found.high - found.value:.{digits}f}"
+def groups_of(uri: str, trained: Mapping[str, Mapping[str, int]]) -> Groups:
+    """Gather the rows by method, kind and mode; of reconstructions the means of GROUPED by attribute are `mse sex=0`, say."""
+
+    def split(part: pa.Table) -> Iterator[tuple[tuple[str, str, str], pa.Table, dict[str, np.ndarray]]]:
+        for (method, kind, mode), rows in metrics_table.by(part, "method", "kind", "mode"):
+            values = metrics_table.numbers(rows, (*MEASURES, "diversity"))
+            if kind == "reconstruction":
+                values |= {
+                    f"{measure} {name}={value}": np.where(has, values[measure], np.nan)
+                    for name, value, has in attributes(rows, trained)
+                    for measure in GROUPED
+                }
+            yield (method, kind, mode), rows, values
+
+    columns = ("face_id", "method", "kind", "mode", "attributes", "diversity", *MEASURES, metrics_table.SQUEEZENET)
+    return metrics_table.gather(uri, columns, split)
 
 
-def distances(real: pa.Table, made: pa.Table) -> list[str]:
-    """Return the Fréchet and the kernel distance of two sets of feature rows, or empty strings where there are none."""
-    sets = [schema.dense(t["squeezenet"].drop_null(), 512).astype(np.float64) for t in (real, made)]
-    if min(len(s) for s in sets) < 2:
+def few_valued(extra: Mapping[str, Any]) -> dict[str, dict[str, int]]:
+    """Return the attributes of the train faces that get a table, with the faces of each value."""
+    return {name: by for name, by in sorted(extra["train_attributes"].items()) if 1 < len(by) <= MOST_VALUES}
+
+
+def attributes(rows: pa.Table, trained: Mapping[str, Iterable[str]]) -> Iterator[tuple[str, str, np.ndarray]]:
+    """Yield attributes and their values, and which rows have them: bool [n]."""
+    pairs = [{pair["name"]: pair["value"] for pair in row or ()} for row in rows["attributes"].to_pylist()]
+    for name, values in trained.items():
+        yield from ((name, value, np.array([row.get(name) == value for row in pairs])) for value in values)
+
+
+def distances(made: Group | None, source: Group | None) -> list[str]:
+    """Return the Fréchet and the kernel distance of two sets of features, or empty strings where there are none."""
+    if made is None or source is None:
         return ["", ""]
-    stats = [GaussianStats.update(s) for s in sets]
-    return [f"{frechet_distance(*stats):.1f}", f"{kernel_distance(*sets):.2f}"]
+    frechet, kernel = made.frechet(source), made.kernel(source)
+    return ["" if frechet is None else f"{frechet:.1f}", "" if kernel is None else f"{kernel:.2f}"]
 
 
 HEADER = (
@@ -72,47 +86,38 @@ HEADER = (
 
 def table_rows(uri: str) -> list[list[str]]:
     """Return the rows of the main table, one a method, under HEADER."""
-    found, rows = manifest.require(uri, "metrics"), Rows(tables.read(uri, schema="metrics"))
-    source, out = rows.of("source", "source"), []
-    for name, about in found.extra["methods"].items():
-        made = rows.of(name, "reconstruction")
-        numbers = [shown(made[measure].to_pylist(), digits) for measure, (_, digits) in MEASURES.items()]
-        numbers += distances(source, made) + distances(source, rows.of(name, "sample"))
-        varied = [rows.of(name, "variation", mode)["diversity"].to_pylist() for mode in ("posterior", "input_noise")]
+    extra = manifest.require(uri, "metrics").extra
+    return main_rows(extra, groups_of(uri, few_valued(extra)))
+
+
+def main_rows(extra: Mapping[str, Any], groups: Groups) -> list[list[str]]:
+    """Write the rows of the main table."""
+    out = []
+    for name, about in extra["methods"].items():
+        made = groups.get((name, "reconstruction", ""), Group())
+        cells = [made.mean(measure).cell(digits) for measure, (_, digits) in MEASURES.items()]
+        for kind in ("reconstruction", "sample"):
+            cells += distances(groups.get((name, kind, "")), groups.get(SOURCE))
+        varied = [groups.get((name, "variation", mode), Group()) for mode in ("posterior", "input_noise")]
         seconds = "" if about["seconds"] is None else f"{about['seconds']:.0f}"
         facts = [str(about["latent_dim"]), f"{about['parameters']:,}", seconds, f"{about['ms']:.2f}"]
-        out.append([name, *facts, *numbers, *(shown(values, 4) for values in varied)])
+        out.append([name, *facts, *cells, *(group.mean("diversity").cell(4) for group in varied)])
     return out
 
 
-def attribute(table: pa.Table, name: str) -> list[str]:
-    """Return an attribute of each row, "" where it is unknown."""
-    return [
-        next((p["value"] for p in pairs or () if p["name"] == name), "") for pairs in table["attributes"].to_pylist()
-    ]
-
-
-def group_tables(uri: str) -> list[Table]:
+def group_tables(extra: Mapping[str, Any], groups: Groups) -> list[Table]:
     """Tell each group's errors by method, with the group's share of the train faces (`003_…`, 5.3)."""
-    found, rows = manifest.require(uri, "metrics"), Rows(tables.read(uri, schema="metrics"))
-    names, out = list(found.extra["methods"]), []
-    for name, trained in sorted(found.extra["train_attributes"].items()):
-        if not 1 < len(trained) <= MOST_VALUES:
-            continue
-        groups = np.array(attribute(rows.of(names[0], "reconstruction"), name))
-        values = [v for v in sorted(trained) if (groups == v).sum() >= FEWEST_FACES]
-        for measure in ("mse", "ssim"):
+    names, out = list(extra["methods"]), []
+    made = [groups.get((name, "reconstruction", ""), Group()) for name in names]
+    for name, trained in few_valued(extra).items():
+        for measure in GROUPED:
             title, digits = MEASURES[measure]
-            made = {method: rows.of(method, "reconstruction")[measure].to_numpy() for method in names}
-            lines = [
-                [
-                    value,
-                    int((groups == value).sum()),
-                    f"{100 * trained[value] / sum(trained.values()):.0f} %",
-                    *(shown(made[method][groups == value], digits) for method in names),
-                ]
-                for value in values
-            ]
+            lines = []
+            for value in sorted(trained):
+                means = [group.mean(f"{measure} {name}={value}") for group in made]
+                if means[0].count >= FEWEST_FACES:
+                    share = f"{100 * trained[value] / sum(trained.values()):.0f} %"
+                    lines.append([value, means[0].count, share, *(mean.cell(digits) for mean in means)])
             if lines:
                 out.append(Table(f"{title} by {name}", [name, "faces", "share of train", *names], lines))
     return out
@@ -126,14 +131,15 @@ def strip(data: bytes) -> list[Picture]:
 
 def sheets(uri: str) -> list[Figure]:
     """Show reconstructions side by side, variations of one face, and samples."""
-    found, table = manifest.require(uri, "metrics"), tables.read(uri, schema="metrics")
-    rows = Rows(table.filter(pc.field("image").is_valid()))
-    names = list(found.extra["methods"])
-    source = [strip(image)[0] for image in rows.of("source", "source")["image"].to_pylist()]
+    rows, names = (
+        metrics_table.pictured(uri, "method", "kind", "mode"),
+        list(manifest.require(uri, "metrics").extra["methods"]),
+    )
 
     def pictures(method: str, kind: str, mode: str = "") -> list[list[Picture]]:
-        return [strip(image) for image in rows.of(method, kind, mode)["image"].to_pylist()]
+        return [strip(image) for image in schema.where(rows, method=method, kind=kind, mode=mode)["image"].to_pylist()]
 
+    source = [face[0] for face in pictures(*SOURCE)]
     made = [[face[0] for face in pictures(name, "reconstruction")] for name in names]
     lines = [list(face) for face in zip(source, *made, strict=True)]
     figures = [Figure("Source, and each method's reconstruction", _png(lines, ["source", *names]))]
@@ -163,7 +169,7 @@ def section(uri: str) -> Section:
         "lpips_caffe_squeezenet is a distance in the manner of LPIPS on the features of DeepScale's SqueezeNet,"
         f" {'with the heads of LPIPS v0.1' if extra['heads'] else 'without learnt heads'}: not the published LPIPS. Fréchet and kernel"
         " distances are those of the same network's deepest features, against the held-out faces; Fréchet's is biased upwards at so few"
-        " faces and compares only within this table, the kernel's is not. Neither is FID or KID."
+        f" faces and compares only within this table, the kernel's is not. Neither is FID or KID.{metrics_table.sampled(extra['faces'])}"
         if config["judged"]
         else "Without --weights no perceptual, Fréchet or kernel distance was measured."
     )
@@ -176,11 +182,12 @@ def section(uri: str) -> Section:
         f" {extra['varied']} faces: draws of the posterior, or reconstructions under input noise of deviation {config['noise']}."
         " Milliseconds are of one thread in batches, encoding and decoding; seconds of training are as its machine had them.",
     ]
-    groups = group_tables(uri)
-    if groups:
+    groups = groups_of(uri, few_valued(extra))
+    by_attribute = group_tables(extra, groups)
+    if by_attribute:
         text.append(
             f"Groups are as the photographs' paths name them, known for some of the faces only. {CODES}"
             " A group that is harder for the mean face and the PCA too is harder for its pictures, not only for the model."
         )
-    main = Table("All methods on the same faces", HEADER, table_rows(uri))
-    return Section("Comparison of VAEs", text, [main, *groups], sheets(uri))
+    main = Table("All methods on the same faces", HEADER, main_rows(extra, groups))
+    return Section("Comparison of VAEs", text, [main, *by_attribute], sheets(uri))

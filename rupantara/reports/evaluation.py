@@ -1,14 +1,23 @@
 """The evaluation of a region VAE as a report's section: errors, distances of sets, and control by region."""
 
+from collections.abc import Iterator, Mapping
+
 import numpy as np
-import pandas as pd
+import pyarrow as pa
 
 from rupantara.landmarks.regions import REGIONS
-from rupantara.metrics.frechet import GaussianStats, frechet_distance, kernel_distance
-from rupantara.metrics.interval import Interval, normal_interval
+from rupantara.metrics import metrics_table
+from rupantara.metrics.metrics_table import Group, Mean
 from rupantara.reports.html import Section, Table
-from rupantara.storage import manifest, tables
+from rupantara.storage import manifest
 
+DOMAINS = ("human", "animal")
+MEASURES = {"psnr": 2, "ssim": 3, "mse": 5, "lpips_caffe_squeezenet": 3, "identity": 3}
+"""Columns of the table of errors, and their digits."""
+CONTROL = "region_control"
+NO_SHARES = (None,) * len(REGIONS)
+Groups = Mapping[tuple[str, str], Group]
+"""Groups by (domain or species, method)."""
 METHODS = ("model", "pca", "mean_face")
 LEAST_SET = 20
 """A Fréchet distance of fewer pictures says nothing."""
@@ -17,7 +26,7 @@ LEAST_SET = 20
 def section(uri: str) -> Section:
     """Compare reconstructions of held-out faces with the mean face and a PCA, by domain and species."""
     found = manifest.require(uri, "metrics")
-    table = tables.read(uri, schema="metrics").to_pandas()
+    groups = groups_of(uri)
     fitted = found.extra.get("pca_components", {})
     text = (
         f"Held-out identities (split {found.recipe.config['split']}), {found.extra['size']} pixels square. The mean face and"
@@ -25,70 +34,68 @@ def section(uri: str) -> Section:
         " suffice) are fitted on the train split of each domain. MSE on the scale [0, 1]; ± is a 95 % interval over faces."
         " LPIPS* is the LPIPS formula on Caffe's SqueezeNet v1.1, not the published LPIPS; identity is the cosine of MobileFaceNet's"
         " vectors. A model whose training used these networks in its losses is favoured by them."
+        + metrics_table.sampled(max(group.rows for group in groups.values()))
     )
-    made = [_errors(table), _sets(table), _control(table)]
+    made = [_errors(groups), _sets(groups), _control(groups)]
     return Section("Evaluation", [text], [one for one in made if one.rows])
 
 
-def mean_of(values: pd.Series) -> Interval:
-    """Return the mean of a column, nulls left out, with its 95 % interval."""
-    numbers = values.dropna().to_numpy(np.float64)
-    return normal_interval(len(numbers), float(numbers.sum()), float((numbers**2).sum()))
+def groups_of(uri: str) -> Groups:
+    """Gather the rows of both domains and of each animal species, by method."""
+
+    def split(part: pa.Table) -> Iterator[tuple[tuple[str, str], pa.Table, dict[str, np.ndarray]]]:
+        for (domain, species, method), rows in metrics_table.by(part, "domain", "species", "method"):
+            values = metrics_table.numbers(rows, MEASURES)
+            shares = [row or NO_SHARES for row in rows[CONTROL].to_pylist()]
+            values |= dict(zip(REGIONS, np.array(shares, np.float64).T, strict=True))
+            values |= {CONTROL: np.where(rows[CONTROL].is_valid().to_numpy(), 1.0, np.nan)}
+            yield from (((name, method), rows, values) for name in {domain, species} - {None})
+
+    columns = ("face_id", "domain", "species", "method", CONTROL, metrics_table.SQUEEZENET, *MEASURES)
+    return metrics_table.gather(uri, columns, split)
 
 
-def _spread(values: pd.Series, digits: int) -> str:
-    if not values.notna().any():
-        return ""
-    if values.notna().sum() == 1:
-        return f"{values.dropna().iloc[0]:.{digits}f}"
-    found = mean_of(values)
-    return f"{found.value:.{digits}f} ± {(found.high - found.low) / 2:.{digits}f}"
+def _names(groups: Groups) -> list[str]:
+    """Return both domains and each animal species, as far as there are any."""
+    there = {name for name, _ in groups}
+    return [*(name for name in DOMAINS if name in there), *sorted(there - set(DOMAINS))]
 
 
-def groups_of(table: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
-    """Return (name, rows) of both domains and of each animal species."""
-    names = ("human", "animal", *sorted(set(table["species"]) - {"human"}))
-    parts = ((name, table[(table["domain"] == name) | (table["species"] == name)]) for name in names)
-    return [(name, part) for name, part in parts if len(part)]
-
-
-def _errors(table: pd.DataFrame) -> Table:
-    columns = (("psnr", 2), ("ssim", 3), ("mse", 5), ("lpips_caffe_squeezenet", 3), ("identity", 3))
+def _errors(groups: Groups) -> Table:
     rows = []
-    for group, part in groups_of(table):
+    for name in _names(groups):
         for method in METHODS:
-            measured = part[part["method"] == method]
-            if len(measured):
-                rows.append([group, method, len(measured), *(_spread(measured[name], d) for name, d in columns)])
+            if found := groups.get((name, method)):
+                cells = (found.mean(measure).cell(digits, alone=True) for measure, digits in MEASURES.items())
+                rows.append([name, method, found.rows, *cells])
     head = ["faces", "method", "n", "PSNR (dB)", "SSIM", "MSE", "LPIPS*", "identity"]
     return Table("Reconstruction", head, rows)
 
 
-def _sets(table: pd.DataFrame) -> Table:
+def _sets(groups: Groups) -> Table:
     """Compare the set of reconstructions with the set of photographs."""
     rows = []
-    for group, part in groups_of(table[table["squeezenet"].notna()]):
-        features = {m: np.stack(f["squeezenet"].to_list()).astype(np.float64) for m, f in part.groupby("method")}
-        source = features.get("source", np.zeros((0, 0)))
-        if len(source) < LEAST_SET:
+    for name in _names(groups):
+        source = groups.get((name, "source"))
+        if source is None or source.spread is None or source.spread.count < LEAST_SET:
             continue
         for method in METHODS:
-            pair = (GaussianStats.update(features[method]), GaussianStats.update(source))
-            distance = frechet_distance(*pair)
-            rows.append(
-                [group, method, len(source), f"{distance:.1f}", f"{kernel_distance(features[method], source):.2f}"]
-            )
+            made = groups[name, method]
+            distances = (made.frechet(source), made.kernel(source))
+            cells = ("" if d is None else f"{d:.{digits}f}" for d, digits in zip(distances, (1, 2), strict=True))
+            rows.append([name, method, source.spread.count, *cells])
     head = ["faces", "method", "n", "Fréchet distance", "kernel distance"]
     return Table("Reconstructions as a set against the photographs (SqueezeNet v1.1 features, 512-d)", head, rows)
 
 
-def _control(table: pd.DataFrame) -> Table:
+def _control(groups: Groups) -> Table:
     """Say how much of what a lent animal region changes stays inside the region."""
-    measured = table[table["region_control"].notna()]
+    measured = [group for (name, _), group in groups.items() if name in DOMAINS and group.mean(CONTROL).count]
     rows = []
-    for i, region in enumerate(REGIONS if len(measured) else ()):
-        shares = measured["region_control"].map(lambda row, i=i: row[i])
-        rows.append([region, int(shares.notna().sum()), _spread(shares, 3), int(shares.isna().sum())])
+    for region in REGIONS if measured else ():
+        share = Mean.merged(group.mean(region) for group in measured)
+        asked = sum(group.mean(CONTROL).count for group in measured)
+        rows.append([region, share.count, share.cell(3, alone=True), asked - share.count])
     head = ["region", "n", "share inside", "nothing changed"]
     return Table(
         "Region control: share of a one-region hybrid's changed energy inside the region (reach 1/16)", head, rows

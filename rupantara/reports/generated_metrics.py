@@ -1,19 +1,21 @@
 """The evaluation of generated pictures as a report's section: by kind and species, how near the person, and how near photographs."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from rupantara import schema
-from rupantara.metrics.frechet import GaussianStats, frechet_distance
-from rupantara.metrics.interval import normal_interval
+from rupantara.metrics import metrics_table
+from rupantara.metrics.metrics_table import DIMS, IDENTITY, Group
 from rupantara.reports.evaluation import LEAST_SET
 from rupantara.reports.html import Section, Table
 from rupantara.storage import manifest, tables
 
 HEADER = ("kind", "species", "pictures", "PSNR (dB)", "identity of the person", "rank 1", "Fréchet distance to people")
+COLUMNS = ("face_id", "kind", "species")
+SOURCE = ("source", "")
+"""Key of the photographs' group."""
 
 
 def section(uri: str) -> Section:
@@ -30,41 +32,55 @@ def section(uri: str) -> Section:
 
 def table_rows(uri: str) -> list[list[str]]:
     """Return the rows of the table under HEADER, a kind and species each."""
-    table = tables.read(uri, schema="metrics")
-    source, made = (
-        table.filter(condition) for condition in (pc.field("kind") == "source", pc.field("kind") != "source")
-    )
-    groups = made.group_by(["kind", "species"], use_threads=False).aggregate([]).to_pylist()
+    groups = metrics_table.gather(uri, (*COLUMNS, *DIMS, "psnr", "identity"), _split)
+    source = Group()
+    made = {key: group for key, group in groups.items() if key != SOURCE}
+    found = Recognised(*groups.get(SOURCE, source).samples[IDENTITY].sorted())
+    for part in tables.read_parts(uri, (*COLUMNS, IDENTITY), schema="metrics"):
+        for key, rows, _ in _split(part):
+            found.add(key, schema.whole(rows, IDENTITY))
     out = []
-    for group in groups:
-        rows = schema.where(made, **group)
-        cells = [_mean(rows["psnr"].drop_null().to_pylist(), 2), _mean(rows["identity"].drop_null().to_pylist(), 3)]
-        cells += [_rank(rows, source), _distance(rows, source)]
-        out.append([group["kind"], group["species"], str(rows.num_rows), *cells])
+    for (kind, species), group in made.items():
+        cells = [group.mean("psnr").cell(2, alone=True), group.mean("identity").cell(3, alone=True)]
+        cells += [found.cell((kind, species)), _distance(group, groups.get(SOURCE, source))]
+        out.append([kind, species, str(group.rows), *cells])
     return out
 
 
-def _mean(values: Sequence[float], digits: int) -> str:
-    if len(values) < 2:
-        return "".join(f"{value:.{digits}f}" for value in values)
-    numbers = np.asarray(values, np.float64)
-    found = normal_interval(len(numbers), float(numbers.sum()), float((numbers**2).sum()))
-    return f"{found.value:.{digits}f} ± {found.high - found.value:.{digits}f}"
+def _split(part: pa.Table) -> Iterator[tuple[tuple[str, str], pa.Table, dict[str, np.ndarray]]]:
+    """Yield the rows of each kind and species; of all photographs together."""
+    for (kind, species), rows in metrics_table.by(part, "kind", "species"):
+        measured = [name for name in ("psnr", "identity") if name in rows.column_names]
+        key = SOURCE if kind == SOURCE[0] else (kind, species)
+        yield key, rows, metrics_table.numbers(rows, measured)
 
 
-def _rank(rows: pa.Table, source: pa.Table) -> str:
-    """Write the share of pictures whose own photograph is the nearest of all; "" where identity was not measured."""
-    source, rows = schema.whole(source, "mobilefacenet"), schema.whole(rows, "mobilefacenet")
-    if not rows.num_rows or source.num_rows < 2:
+class Recognised:
+    """How many pictures of each group are nearest their own person's photograph, of those of a sample of the people."""
+
+    def __init__(self, face_ids: Sequence[str], vectors: np.ndarray) -> None:
+        """Take the photographs' identity vectors [n, dim]."""
+        self._places = {face: i for i, face in enumerate(face_ids)}
+        self._vectors = vectors
+        self._counts: dict[tuple[str, str], tuple[int, int]] = {}
+
+    def add(self, key: tuple[str, str], rows: pa.Table) -> None:
+        """Count pictures that have a vector, whose person is among the photographs."""
+        own = np.array([self._places.get(face, -1) for face in rows["face_id"].to_pylist()], int)
+        there = own >= 0
+        if not len(self._places) or not rows.num_rows:
+            return
+        scores = schema.dense(rows[IDENTITY], DIMS[IDENTITY])[there] @ self._vectors.T
+        hits, count = self._counts.get(key, (0, 0))
+        self._counts[key] = hits + int((scores.argmax(1) == own[there]).sum()), count + int(there.sum())
+
+    def cell(self, key: tuple[str, str]) -> str:
+        """Write the share; "" where identity was not measured."""
+        hits, count = self._counts.get(key, (0, 0))
+        return f"{hits / count:.2f} of {len(self._places)}" if count and len(self._places) > 1 else ""
+
+
+def _distance(group: Group, source: Group) -> str:
+    if group.spread is None or source.spread is None or min(group.spread.count, source.spread.count) < LEAST_SET:
         return ""
-    places = {face: i for i, face in enumerate(source["face_id"].to_pylist())}
-    own = np.array([places.get(face, -1) for face in rows["face_id"].to_pylist()])
-    scores = schema.dense(rows["mobilefacenet"], 128) @ schema.dense(source["mobilefacenet"], 128).T
-    return f"{np.mean(scores.argmax(1)[own >= 0] == own[own >= 0]):.2f} of {source.num_rows}"
-
-
-def _distance(rows: pa.Table, source: pa.Table) -> str:
-    sets = [schema.dense(schema.whole(t, "squeezenet")["squeezenet"], 512).astype(np.float64) for t in (rows, source)]
-    if min(map(len, sets)) < LEAST_SET:
-        return ""
-    return f"{frechet_distance(*map(GaussianStats.update, sets)):.1f}"
+    return f"{group.frechet(source):.1f}"

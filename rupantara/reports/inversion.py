@@ -1,21 +1,21 @@
 """Faces from vectors: the table of methods, learning curves, pictures side by side, and where landmarks go wrong."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from rupantara import schema
 from rupantara.imaging import codec
-from rupantara.metrics.frechet import GaussianStats, frechet_distance
-from rupantara.metrics.interval import normal_interval, wilson_interval
+from rupantara.metrics import metrics_table
+from rupantara.metrics.interval import wilson_interval
+from rupantara.metrics.metrics_table import IDENTITY, Group
 from rupantara.reports import figures
 from rupantara.reports.grids import grid
 from rupantara.reports.html import Figure, Section, Table
-from rupantara.storage import manifest, tables, uris
+from rupantara.storage import manifest, uris
 
 TITLES = {
     "full": "full: landmarks, texture, warp",
@@ -35,6 +35,7 @@ MEASURES = {
     "identity": 3,
     "nme": 4,
 }
+LANDMARKS = "landmark_mse"
 GROUP = 200
 """People among whom a reconstruction has to be recognised."""
 
@@ -62,21 +63,24 @@ def history(checkpoint: str) -> list[dict[str, float]]:
     return [json.loads(line) for line in uris.read_bytes(uri).splitlines()] if uris.exists(uri) else []
 
 
-def shown(values: Sequence[float | None], digits: int) -> str:
-    """Write a mean with half its 95 % interval; "" where nothing was measured."""
-    numbers = np.array([v for v in values if v is not None], np.float64)
-    if len(numbers) < 2:
-        return ""
-    found = normal_interval(len(numbers), float(numbers.sum()), float((numbers**2).sum()))
-    return f"{found.value:.{digits}f} ± {found.high - found.value:.{digits}f}"
+def by_method(uri: str) -> dict[str, Group]:
+    """Gather the rows of each method, `source` among them; of landmarks the mean errors over all, over each part, and of each point."""
+
+    def split(part: pa.Table) -> Iterator[tuple[str, pa.Table, dict[str, np.ndarray]]]:
+        for (method,), rows in metrics_table.by(part, "method"):
+            values, errors = metrics_table.numbers(rows, MEASURES), schema.filled(rows["landmark_mse"], 68)
+            values |= {LANDMARKS: errors.mean(1)} | dict(_by_point(errors))
+            values |= {name: errors[:, start:end].mean(1) for name, (start, end) in POINT_GROUPS.items()}
+            yield method, rows, values
+
+    columns = ("face_id", "method", LANDMARKS, *MEASURES, *metrics_table.DIMS)
+    found = metrics_table.gather(uri, columns, split)
+    return {name: found[name] for name in ("source", *TITLES) if name in found}
 
 
-def by_method(uri: str) -> dict[str, pa.Table]:
-    """Return the rows of each method, in the order of the faces; `source` among them."""
-    table = tables.read(uri, schema="metrics").sort_by("face_id")
-    there = set(table["method"].to_pylist())
-    names = ["source", *(name for name in TITLES if name in there)]
-    return {name: schema.where(table, method=name) for name in names}
+def _by_point(errors: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:
+    """Yield the errors of each of the 68 points [n] under its name."""
+    yield from ((f"point {i}", column) for i, column in enumerate(errors.T))
 
 
 def ranks(made: np.ndarray, sources: np.ndarray, group: int = GROUP) -> np.ndarray:
@@ -92,64 +96,60 @@ def ranks(made: np.ndarray, sources: np.ndarray, group: int = GROUP) -> np.ndarr
     return np.concatenate(found) if found else np.zeros(0, bool)
 
 
-def rank_cell(made: pa.Table, source: pa.Table) -> str:
+def recognised(made: Group, source: Group) -> np.ndarray:
+    """Return whether each sampled face is nearest its own among its group's; nothing where identity was not measured of all."""
+    if min(made.samples[IDENTITY].seen - made.rows, source.samples[IDENTITY].seen - source.rows) < 0:
+        return np.zeros(0, bool)
+    return ranks(made.samples[IDENTITY].rows, source.samples[IDENTITY].rows)
+
+
+def rank_cell(made: Group, source: Group) -> str:
     """Write the share recognised with its 95 % interval; "" where identity was not measured."""
-    if made["mobilefacenet"].null_count:
+    right = recognised(made, source)
+    if not len(right):
         return ""
-    right = ranks(schema.dense(made["mobilefacenet"], 128), schema.dense(source["mobilefacenet"], 128))
     found = wilson_interval(int(right.sum()), len(right))
     return f"{100 * found.value:.1f} % ({100 * found.low:.1f} to {100 * found.high:.1f})"
 
 
-def frechet_cell(made: pa.Table, source: pa.Table) -> str:
+def frechet_cell(made: Group, source: Group) -> str:
     """Write the Fréchet distance of pooled SqueezeNet features; "" where there are none."""
-    if made["squeezenet"].null_count or source["squeezenet"].null_count or made.num_rows < 2:
-        return ""
-    stats = [GaussianStats.update(schema.dense(t["squeezenet"], 512).astype(np.float64)) for t in (made, source)]
-    return f"{frechet_distance(*stats):.0f}"
-
-
-def landmark_cell(made: pa.Table) -> str:
-    """Write the mean squared error of landmarks; "" where a method tells none."""
-    if made["landmark_mse"].null_count:
-        return ""
-    return shown(schema.dense(made["landmark_mse"], 68).mean(1).tolist(), 1)
+    whole = all(group.spread is not None and group.spread.count == group.rows for group in (made, source))
+    found = made.frechet(source) if whole else None
+    return "" if found is None else f"{found:.0f}"
 
 
 def table_rows(uri: str) -> list[list[str]]:
     """Return the rows of the main table under HEADER."""
-    rows = by_method(uri)
-    source, out = rows.pop("source"), []
-    for name, made in rows.items():
-        cell = {measure: shown(made[measure].to_pylist(), digits) for measure, digits in MEASURES.items()}
-        cells = [cell[m] for m in ("nme", "mse", "psnr", "face_psnr", "ssim", "lpips_caffe_squeezenet")]
-        out.append(
-            [
-                TITLES[name],
-                landmark_cell(made),
-                *cells,
-                frechet_cell(made, source),
-                cell["identity"],
-                rank_cell(made, source),
-            ]
-        )
+    return main_rows(by_method(uri))
+
+
+def main_rows(groups: Mapping[str, Group]) -> list[list[str]]:
+    """Write the rows of the main table."""
+    source, out = groups["source"], []
+    for name, made in groups.items():
+        if name != "source":
+            cell = {measure: made.mean(measure).cell(digits) for measure, digits in MEASURES.items()}
+            cells = [cell[m] for m in ("nme", "mse", "psnr", "face_psnr", "ssim", "lpips_caffe_squeezenet")]
+            cells += [frechet_cell(made, source), cell["identity"], rank_cell(made, source)]
+            out.append([TITLES[name], made.mean(LANDMARKS).cell(1), *cells])
     return out
 
 
-def group_rows(rows: dict[str, pa.Table]) -> list[list[str]]:
+def group_rows(groups: Mapping[str, Group]) -> list[list[str]]:
     """Return each method's landmark error by part of the face."""
-    out = []
-    for name, made in rows.items():
-        if name != "source" and not made["landmark_mse"].null_count:
-            errors = schema.dense(made["landmark_mse"], 68)
-            out.append([TITLES[name], *(shown(errors[:, a:b].mean(1).tolist(), 1) for a, b in POINT_GROUPS.values())])
-    return out
+    return [
+        [TITLES[name], *(made.mean(part).cell(1) for part in POINT_GROUPS)]
+        for name, made in groups.items()
+        if name != "source" and made.mean(LANDMARKS).count
+    ]
 
 
-def sheets(rows: dict[str, pa.Table]) -> list[Figure]:
-    """Show sources above what is made of their vectors."""
-    kept = {name: table.filter(pc.field("image").is_valid()) for name, table in rows.items()}
-    pictures = {name: [codec.decode_jpeg(image) for image in t["image"].to_pylist()] for name, t in kept.items()}
+def sheets(uri: str, names: Iterable[str]) -> list[Figure]:
+    """Show sources above what methods make of their vectors."""
+    rows = metrics_table.pictured(uri, "method")
+    kept = {name: schema.where(rows, method=name)["image"].to_pylist() for name in names}
+    pictures = {name: [codec.decode_jpeg(image) for image in images] for name, images in kept.items()}
     best = next((name for name in TITLES if pictures.get(name)), "")
     out = []
     if pictures["source"] and best:
@@ -183,19 +183,19 @@ def curve_figures(histories: dict[str, list[dict[str, float]]]) -> list[Figure]:
     return out
 
 
-def point_figure(rows: dict[str, pa.Table], mean_points: Sequence[float]) -> list[Figure]:
+def point_figure(groups: Mapping[str, Group], mean_points: Sequence[float]) -> list[Figure]:
     """Draw the error of each of the 68 points where the mean face has them (figure 19)."""
-    made = rows.get("full")
-    if made is None or made["landmark_mse"].null_count:
+    made = groups.get("full")
+    if made is None or not made.mean(LANDMARKS).count:
         return []
-    errors = schema.dense(made["landmark_mse"], 68).mean(0)
+    errors = np.array([made.mean(f"point {i}").value for i in range(68)])
     drawn = figures.point_errors(np.reshape(mean_points, (68, 2)), errors, "mean squared error, px² at 224")
     return [Figure("Landmark error by point, full model, on the mean face", drawn)]
 
 
-def frechet_figure(rows: dict[str, pa.Table]) -> list[Figure]:
+def frechet_figure(groups: Mapping[str, Group]) -> list[Figure]:
     """Draw the Fréchet distances (figure 18)."""
-    cells = {name: frechet_cell(made, rows["source"]) for name, made in rows.items() if name != "source"}
+    cells = {name: frechet_cell(made, groups["source"]) for name, made in groups.items() if name != "source"}
     found = {TITLES[name]: float(cell) for name, cell in cells.items() if cell}
     if not found:
         return []
@@ -241,26 +241,27 @@ def judged_text(about: dict[str, Any], group: int) -> list[str]:
 
 def section(uri: str) -> Section:
     """Build the report's section."""
-    found, rows = manifest.require(uri, "metrics"), by_method(uri)
+    found, groups = manifest.require(uri, "metrics"), by_method(uri)
     about: dict[str, Any] = found.extra
-    count, baselines = rows["source"].num_rows, about["baselines"]
+    count, baselines = groups["source"].rows, about["baselines"]
     text = [
         f"{count} held-out people (split {found.recipe.config['split']}, one face each, none of them in the train split as far as"
         f" paths name people), from their {about['vector']} vectors alone, at {about['side']} x {about['side']}; landmarks in pixels of"
         f" 224 x 224. ± is half of a 95 % interval over people. Baselines are fitted on {baselines['train_faces']:.0f} train faces without"
-        f" morphs, the ridge regressions' penalties chosen on the validation split. {trained_text(about['recipes'])}",
+        f" morphs, the ridge regressions' penalties chosen on the validation split. {trained_text(about['recipes'])}"
+        + metrics_table.sampled(count),
         "NME is the mean distance of the 68 points over that of the outer corners of the eyes. The decoders' texture covers the whole crop,"
         " and so do the errors: background, hair and clothes, which a face's vector does not tell, are in them. PSNR of the face is inside"
         " the hull of its true landmarks.",
     ]
     text += judged_text(about, min(GROUP, count)) if about["judged"] else []
-    by_part = group_rows(rows)
-    made = [Table("All methods on the same faces", HEADER, table_rows(uri))]
+    by_part = group_rows(groups)
+    made = [Table("All methods on the same faces", HEADER, main_rows(groups))]
     made += [Table("Landmark MSE by part, px² at 224", ["method", *POINT_GROUPS], by_part)] if by_part else []
     pictures = [
-        *sheets(rows),
+        *sheets(uri, groups),
         *curve_figures(about["histories"]),
-        *point_figure(rows, about["mean_landmarks"]),
-        *frechet_figure(rows),
+        *point_figure(groups, about["mean_landmarks"]),
+        *frechet_figure(groups),
     ]
     return Section("Faces from vectors", text, made, pictures)

@@ -7,6 +7,8 @@ from typing import Any, Protocol
 import numpy as np
 import pyarrow as pa
 
+from rupantara.storage import manifest, tables
+
 Rows = Mapping[str, np.ndarray]
 """A batch of one stream: arrays of equal length, by name."""
 
@@ -40,6 +42,12 @@ class Stream:
     def read(self, rows: pa.Table) -> dict[str, np.ndarray]:
         """Keep and decode rows of one file."""
         return dict(self.decode(self.keep(rows)))
+
+    def whole(self) -> dict[str, np.ndarray]:
+        """Read, keep and decode all rows of all tables, for streams that fit into memory."""
+        files = [(uri, file.path) for uri in self.tables for file in manifest.require(uri, self.schema).data]
+        parts = [self.read(tables.read_file(uri, path, self.columns)) for uri, path in files]
+        return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
 class Laid(Protocol):

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 import torch
@@ -239,8 +240,14 @@ def test_one_source_of_vectors_is_asked_for(made: Made, tmp_path: Path) -> None:
         inversions.main(inverted(made, tmp_path / "faces", photos=made.photos, weights=str(tmp_path)))
 
 
+def by_method(uri: str) -> dict[str, pa.Table]:
+    """Read the rows of each method, in the order of the faces."""
+    table = tables.read(uri, schema="metrics").sort_by("face_id")
+    return {name: schema.where(table, method=name) for name in table["method"].unique().to_pylist()}
+
+
 def test_every_method_meets_every_held_out_person_and_the_report_tells(made: Made, capsys: Any) -> None:
-    rows = inversion.by_method(made.metrics)
+    rows = by_method(made.metrics)
     held = people(made, "test").num_rows
     assert set(rows) == {"source", *inversion.TITLES}
     assert {table.num_rows for table in rows.values()} == {held}
@@ -248,6 +255,10 @@ def test_every_method_meets_every_held_out_person_and_the_report_tells(made: Mad
     assert measured["full"] > measured["mean_face"]
     assert {pc.max(made["face_psnr"]).as_py() > 10 for name, made in rows.items() if name != "source"} == {True}
     assert rows["single"]["landmark_mse"].null_count == held
+    gathered = inversion.by_method(made.metrics)
+    assert list(gathered) == ["source", *inversion.TITLES]
+    for name, psnr in measured.items():
+        assert gathered[name].rows == held and gathered[name].mean("psnr").value == pytest.approx(psnr)
     evaluate(evaluated(made))
     printed = capsys.readouterr().out
     assert printed.count("\n") == 1 + len(inversion.TITLES)
@@ -260,7 +271,7 @@ def test_every_method_meets_every_held_out_person_and_the_report_tells(made: Mad
 def test_identity_is_measured_where_the_networks_are(made: Made, tmp_path: Path) -> None:
     with without_ray():
         evaluate(replace(evaluated(made), metrics=str(tmp_path / "metrics"), weights=str(WEIGHTS)))
-    rows = inversion.by_method(str(tmp_path / "metrics"))
+    rows = by_method(str(tmp_path / "metrics"))
     source = schema.dense(rows["source"]["mobilefacenet"], 128)
     for name, table in rows.items():
         own = (schema.dense(table["mobilefacenet"], 128) * source).sum(1)
@@ -270,6 +281,10 @@ def test_identity_is_measured_where_the_networks_are(made: Made, tmp_path: Path)
     mean = schema.dense(rows["mean_face"]["mobilefacenet"], 128)
     assert np.abs(mean - mean[0]).max() < 1e-5
     assert inversion.ranks(mean, source).sum() <= 1
+    gathered = inversion.by_method(str(tmp_path / "metrics"))
+    for name, table in rows.items():
+        right = inversion.ranks(schema.dense(table["mobilefacenet"], 128), source)
+        assert inversion.recognised(gathered[name], gathered["source"]).tolist() == right.tolist()
     assert float(np.mean(rows["full"]["lpips_caffe_squeezenet"].to_pylist())) > 0.02
 
 
