@@ -43,7 +43,7 @@ class Config(TrainingFlags):
     """Checkpoint of jobs.train_vae that made the codes."""
     checkpoint: cli.Uri
     """Output folder: the checkpoint, with log.jsonl, tensorboard/ and grids/ (the same people at each epoch)."""
-    epochs: int = 150
+    epochs: int = 120
     """Passes over the faces."""
     batch: int = 256
     """Faces in a step, each worker."""

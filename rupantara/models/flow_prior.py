@@ -28,8 +28,8 @@ Conditions = Int[Tensor, "batch 3"]
 class FlowPriorConfig:
     """Sizes: `dim` numbers of the reduced code, `width` and `blocks` of the velocity's network."""
 
-    dim: int = 192
-    width: int = 288
+    dim: int = 384
+    width: int = 384
     blocks: int = 4
     embedding: int = 96
     dropout: float = 0.1
@@ -61,10 +61,11 @@ class FlowPrior(nn.Module):
 
     mean: Tensor
     directions: Tensor
+    importance: Tensor
     boxes: Tensor
 
     def __init__(self, config: FlowPriorConfig, code_dim: int) -> None:
-        """Build with random weights and directions of zero."""
+        """Build with random weights and directions of zero; `importance` [dim] weighs coordinates in the loss."""
         super().__init__()
         self.config = config
         self.into, self.out = nn.Linear(config.dim, config.width), nn.Linear(config.width, config.dim)
@@ -77,6 +78,7 @@ class FlowPrior(nn.Module):
         nn.init.zeros_(self.out.bias)
         self.register_buffer("mean", torch.zeros(code_dim))
         self.register_buffer("directions", torch.zeros(config.dim, code_dim))
+        self.register_buffer("importance", torch.ones(config.dim))
         self.register_buffer("boxes", torch.zeros(6, 4))
 
     def forward(self, x: Rows, t: Float[Tensor, " batch"], conditions: Conditions) -> Rows:

@@ -16,7 +16,7 @@ from rupantara.training.warm_start import fit_pca
 class FlowObjective:
     """Settings of the optimiser; lengths are in codes seen."""
 
-    learning_rate: float = 1.5e-3
+    learning_rate: float = 2e-3
     weight_decay: float = 0.05
     drop_all: float = 0.15
     drop_one: float = 0.15
@@ -26,14 +26,16 @@ class FlowObjective:
     gradient_clip: float = 1.0
 
 
-def directions_of(codes: np.ndarray, scale: np.ndarray, dim: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return the mean [rows] and at most `dim` directions [k, rows] of whole codes [n, rows], scaled by their deviations.
+def fit_axes(codes: np.ndarray, scale: np.ndarray, dim: int) -> dict[str, np.ndarray]:
+    """Return `mean` [rows], at most `dim` `directions` [k, rows] and their `importance` [k] (of mean 1) of whole codes [n, rows].
 
-    They are those that move the picture most: principal directions of the codes times `scale` (`prior.importance`).
+    Directions are those that move the picture most, scaled by the codes' deviations along them: principal directions of the codes
+    times `scale` (`prior.importance`); their importance is how far people move the picture along them.
     """
     pca = fit_pca((codes * scale).astype(np.float32), dim)
     directions = pca.components * pca.deviations[:, None] / scale
-    return (pca.mean / scale).astype(np.float32), directions.astype(np.float32)
+    found = {"mean": pca.mean / scale, "directions": directions, "importance": pca.deviations / pca.deviations.mean()}
+    return {name: value.astype(np.float32) for name, value in found.items()}
 
 
 def state_of(model: FlowPrior, objective: FlowObjective) -> TrainState[FlowPrior]:
@@ -42,21 +44,25 @@ def state_of(model: FlowPrior, objective: FlowObjective) -> TrainState[FlowPrior
 
 
 def reduce(codes: np.ndarray, scale: np.ndarray, model: FlowPrior) -> Rows:
-    """Return the coordinates [n, dim] of whole codes along `directions_of` them, which are orthogonal after `scale`."""
+    """Return the coordinates [n, dim] of whole codes along the axes of `fit_axes`, which are orthogonal after `scale`."""
     weighted = torch.from_numpy(scale.astype(np.float32)).to(model.mean.device)
     axes = model.directions * weighted
     return (torch.from_numpy(codes).to(weighted) - model.mean) * weighted @ axes.T / axes.square().sum(1)
 
 
 def flow_loss(model: FlowPrior, codes: Rows, conditions: Conditions, objective: FlowObjective) -> Tensor:
-    """Return the mean squared error of the velocity (eq. 23 of Lipman et al., sigma_min = 0), conditions dropped at random."""
+    """Return the mean squared error of the velocity (eq. 23 of Lipman et al., sigma_min = 0), conditions dropped at random.
+
+    Coordinates count by the model's `importance`: the velocity that is best does not depend on it, but a small network learns first
+    what is seen most.
+    """
     noise, t = torch.randn_like(codes), torch.rand(len(codes), device=codes.device)
     target = codes + objective.jitter * torch.randn_like(codes)
     x = torch.lerp(noise, target, t[:, None])
     alone = torch.rand(conditions.shape, device=codes.device) < objective.drop_one
     both = torch.rand(len(codes), 1, device=codes.device) < objective.drop_all
     shown = torch.where(alone | both, OPEN, conditions)
-    return (model(x, t, shown) - (target - noise)).square().mean()
+    return ((model(x, t, shown) - (target - noise)).square() * model.importance).mean()
 
 
 class LossOf(nn.Module):

@@ -91,7 +91,7 @@ class FlowPriorTask:
 
 @dataclass(frozen=True)
 class FlowPriorStart:
-    """Builds the task on a worker; `known` are the tensors `mean`, `directions` and `boxes` of the codes."""
+    """Builds the task on a worker; `known` are the tensors `mean`, `directions`, `importance` and `boxes` of the codes."""
 
     config: FlowPriorConfig
     objective: FlowObjective
@@ -108,9 +108,9 @@ class FlowPriorStart:
 
 
 def measure(rows: Any, codec: str, dim: int) -> dict[str, np.ndarray]:
-    """Measure laid-out rows: the mean code, at most `dim` directions that move the picture most, and mean boxes."""
+    """Measure laid-out rows: their axes, at most `dim`, and mean boxes."""
     parts = list(rows.select_columns(["tokens", "boxes"]).iter_batches(batch_size=1024))
     codes = np.concatenate([codes_of(part) for part in parts])
     boxes = np.concatenate([part["boxes"] for part in parts]).mean(0)
-    mean, directions = steps.directions_of(codes, importance(loading.load(codec).model), dim)
-    return {"mean": mean, "directions": directions, "boxes": boxes.astype(np.float32)}
+    axes = steps.fit_axes(codes, importance(loading.load(codec).model), dim)
+    return axes | {"boxes": boxes.astype(np.float32)}

@@ -26,10 +26,9 @@ def codes(count: int, seed: int) -> tuple[np.ndarray, torch.Tensor]:
 
 
 def started(rows: np.ndarray, scale: np.ndarray) -> TrainState[FlowPrior]:
-    mean, directions = training.directions_of(rows, scale, CONFIG.dim)
     model = FlowPrior(CONFIG, rows.shape[1])
-    model.mean.copy_(torch.from_numpy(mean))
-    model.directions.copy_(torch.from_numpy(directions))
+    for name, value in training.fit_axes(rows, scale, CONFIG.dim).items():
+        model.get_buffer(name).copy_(torch.from_numpy(value))
     return training.state_of(model, OBJECTIVE)
 
 
