@@ -89,12 +89,27 @@ def peak_mib(pid, before):
     return max([before, *found])
 
 
+def cpu_seconds(pid, seen):
+    """Note the processor time of a process and of all that it started, by pid."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        children = [int(c) for file in Path(f"/proc/{pid}/task").glob("*/children") for c in file.read_text().split()]
+    except OSError:
+        return
+    seen[pid] = (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    for child in children:
+        cpu_seconds(child, seen)
+
+
 def measured(table, bank, out, log):
-    """Run the job to its end; return seconds of all, of the parts alone, and memory."""
+    """Run the job to its end; return seconds of all, of the parts alone, of the processors, and memory."""
+    load = os.getloadavg()[0]
     began, process, driver = time.monotonic(), started(table, bank, out, log), 0.0
+    cpu: dict[int, float] = {}
     while process.poll() is None:
         driver = peak_mib(process.pid, driver)
-        time.sleep(0.2)
+        cpu_seconds(process.pid, cpu)
+        time.sleep(0.25)
     seconds = time.monotonic() - began
     if process.returncode:
         raise SystemExit(f"the job failed, see {log}")
@@ -106,7 +121,8 @@ def measured(table, bank, out, log):
         "faces_per_s": round(faces / seconds, 1),
         "parts": len(done.data),
         "parts_s": stats["seconds"],
-        "worker_s": stats["worker_s"],
+        "cpu_s": round(sum(cpu.values()), 1),
+        "load_before": round(load, 1),
         "driver_peak_mib": round(driver),
         "worker_peak_mib": round(stats["worker_peak_mib"]),
         "rows": done.counts["accepted"],

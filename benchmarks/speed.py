@@ -201,6 +201,29 @@ def ratio_of(one: dict[str, Any], least: dict[str, float]) -> str:
     return f"{one['driver_peak_mib'] / least[one['job']]:.2f}" if one["stage"] == "ready" else ""
 
 
+def reverse_mapping() -> str:
+    """Return the section about reverse mapping of very many faces."""
+    found = read("reverse_map_scale") or {}
+    sizes = {int(name): one for name, one in found.items() if name.isdigit()}
+    lines = [
+        f"| {faces:,} | {number(d['seconds'])} | {number(d['faces_per_s'])} | {number(1e3 * d['cpu_s'] / faces)} | {d['parts']} "
+        f"| {d['driver_peak_mib']} | {d['worker_peak_mib']} | {d['table_bytes'] / 1e6:,.0f} | {d['report_bytes'] / 1e6:.1f} "
+        f"| {d['load_before']} |"
+        for faces, d in sorted(sizes.items())
+    ]
+    head = (
+        "| faces | s | faces a second | ms of a core a face | parts | driver, MiB at most | worker, MiB at most | table, MB | report, MB"
+        " | load before |\n| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |"
+    )
+    said = "Features to table, statistics and report, 2 workers: `python -m benchmarks.reverse_map_scale --features FEATURES --bank BANK"
+    said += " --folder FOLDER`. Load before is of other work on the two cores while it was measured."
+    if killed := found.get("killed"):
+        at = ", ".join(map(str, killed["parts_at_the_kills"]))
+        same = "the same to the bit" if killed["equal"] else "NOT the same"
+        said += f" Killed after {at} parts of {killed['faces']:,} faces and started again, table, statistics and report were {same}."
+    return "\n".join(["## Reverse mapping", "", said, "", head, *lines])
+
+
 def chaos() -> str:
     """Return the section about a bank whose shards and nodes are killed."""
     lines = []
@@ -228,7 +251,7 @@ def page() -> str:
         head = "| what | ours | against | ratio | `python -m benchmarks.…` |\n| --- | --- | --- | --- | --- |"
         lines = [f"| {r.what} | {r.ours} | {r.peer} | {r.ratio} | `{r.command}` |" for r in rows()]
         tables.append("\n".join([f"## {title}", "", head, *lines]))
-    return "\n\n".join([INTRO.rstrip(), *tables, memory(), chaos()]) + "\n"
+    return "\n\n".join([INTRO.rstrip(), *tables, reverse_mapping(), memory(), chaos()]) + "\n"
 
 
 if __name__ == "__main__":

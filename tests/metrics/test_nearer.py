@@ -40,6 +40,17 @@ def test_it_equals_counting_pairs(seed: int, sizes: list[int], people: bool, lev
     assert people or np.isnan(found.people).all()
 
 
+def test_hundreds_of_groups_equal_counting_pairs() -> None:
+    rng, groups = np.random.default_rng(1), 300
+    group = np.repeat(np.arange(groups), 2)
+    similarity = np.round(rng.uniform(-1, 1, size=(1, len(group))), 3).astype(np.float32)
+    found = nearer(similarity, group, groups, np.array([-1]), people=False)
+    parts = [similarity[0, group == g] for g in range(groups)]
+    for s in (0, 150, 299):
+        others = [_pairs(parts[s], parts[t]) for t in range(groups) if t != s]
+        np.testing.assert_allclose(found.others[0, s], np.mean(others), atol=1e-12)
+
+
 def test_placements_are_shares_below() -> None:
     rng = np.random.default_rng(0)
     group, similarity = np.array([0, 0, 1, 1, 1]), rng.normal(size=(3, 5)).astype(np.float32)

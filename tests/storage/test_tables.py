@@ -1,5 +1,7 @@
 """Parts written one by one read as one table, in their order, counted once, whatever else lies beside them."""
 
+import itertools
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -8,11 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rupantara import schema
-from rupantara.storage import manifest, tables, uris
-from rupantara.storage.manifest import Manifest
+from rupantara.storage import manifest, plan, tables, uris
+from rupantara.storage.manifest import DataFile, Manifest
 from rupantara.storage.parquet import aside
 from rupantara.storage.recipe import Recipe
-from rupantara.storage.statistics import Statistics, attach, attached, merge
+from rupantara.storage.statistics import METADATA, Statistics, attach, attached, merge
 
 RECIPE = Recipe("curate", 1, {"size": 256})
 REASONS = ("empty", "no_face", "truncated")
@@ -247,3 +249,28 @@ def test_statistics_travel_in_a_file_s_metadata_unchanged() -> None:
             for k in one
         )
     assert attached(None) is None
+
+
+def test_statistics_stand_in_a_file_once(place: str) -> None:
+    measured = Statistics({"sum": np.random.default_rng(0).normal(size=20_000)})
+    rows = attach(pa.table({"x": [1]}), measured)
+    running = _running(place)
+    tables.write_part(place, running.fingerprint, 0, rows, 1)
+    done = tables.commit_parts(place, running, 1, 0.0)
+    found = attached(tables.read_file(place, done.data[0].path).schema.metadata)
+    assert found is not None and found.sums["sum"].tobytes() == measured.sums["sum"].tobytes()
+    assert done.data[0].bytes < 1.1 * len(rows.schema.metadata[METADATA])
+
+
+@settings(deadline=None)
+@given(st.lists(st.integers(0, 9), min_size=1, max_size=30), st.integers(1, 20), st.integers(1, 6))
+def test_parts_of_several_files_hold_each_file_once_in_order(rows: list[int], most: int, least: int) -> None:
+    files = tuple(DataFile(f"data/{i}", count, 1) for i, count in enumerate(rows))
+    parts = plan.of_rows_in_files("t", Manifest("features", 2, RECIPE, "complete", files=files), most, least)
+    assert [path for part in parts for path in (part.file, *part.more)] == [file.path for file in files]
+    assert [part.index for part in parts] == list(range(len(parts)))
+    wanted = min(most, -(-sum(rows) // least))
+    sizes = [[rows[int(path.removeprefix("data/"))] for path in (part.file, *part.more)] for part in parts]
+    assert all(len(size) == 1 or sum(size) <= wanted for size in sizes)
+    # No two neighbours would have fitted into one.
+    assert all(sum(one) + other[0] > wanted for one, other in itertools.pairwise(sizes))

@@ -28,7 +28,8 @@ th:first-child, td:first-child { text-align: left; } details { margin: .3rem 0 0
 .region { display: flex; align-items: center; gap: .6rem; margin: .25rem 0; flex-wrap: wrap; } .region > b { width: 5rem; }
 .match { text-align: center; font-size: .8rem; } .match img, .none { width: 4.4rem; height: 4.4rem; border-radius: .3rem; display: block; }
 .none { background: var(--soft); }
-@media (max-width: 640px) { .card { grid-template-columns: 1fr; } .face { margin: auto; }
+@media (max-width: 640px) { .plot { min-width: 27rem; } figcaption::after { content: " (swipe sideways)"; font-weight: 400; opacity: .7; }
+  .card { grid-template-columns: 1fr; } .face { margin: auto; }
   .match img, .none { width: 3.9rem; height: 3.9rem; }
   h1 { font-size: 1.4rem; } .answer { font-size: 1.05rem; } .region > b { width: 100%; } }
 </style></head><body>
