@@ -1,7 +1,9 @@
 """People who do not exist: codes drawn by flow matching (Lipman et al., "Flow Matching for Generative Modeling", 2023).
 
 A code is [global, five regions] in one row, standardised along the principal directions that move the picture most, so that a
-standard normal is where the flow starts and what it has to bend is only what a Gaussian gets wrong. Age, sex and group may be
+standard normal is where the flow starts and what it has to bend is only what a Gaussian gets wrong. Most of that is scale: codes of sharp
+pictures are two or three times as long as those of soft ones, in all their numbers at once. So the network sees how long a code is in
+each of BANDS bands, and may stretch each band. Age, sex and group may be
 given or left open (classifier-free guidance, Ho and Salimans, 2022: each is dropped at random in training).
 """
 
@@ -18,6 +20,15 @@ NUM_SEXES, NUM_GROUPS = 2, 5
 COUNTS = (len(AGES), NUM_SEXES, NUM_GROUPS)
 OPEN = -1
 """A condition that is not given."""
+
+BANDS = 8
+"""Bands of a reduced code, from the directions that move the picture most to those that move it least."""
+
+FREQUENCIES = 16
+"""Sines and cosines of the time."""
+
+LEAST = 1e-2
+"""Added to a band's mean square before its logarithm."""
 
 Rows = Float[Tensor, "batch dim"]
 Conditions = Int[Tensor, "batch 3"]
@@ -69,13 +80,17 @@ class FlowPrior(nn.Module):
         super().__init__()
         self.config = config
         self.into, self.out = nn.Linear(config.dim, config.width), nn.Linear(config.width, config.dim)
+        self.bands = min(BANDS, config.dim)
+        self.lengths = nn.Linear(self.bands, config.embedding)
+        self.stretch = nn.Linear(config.width, self.bands)
         self.time = nn.Sequential(
             nn.Linear(2 * FREQUENCIES, config.embedding), nn.SiLU(), nn.Linear(config.embedding, config.embedding)
         )
         self.tables = nn.ModuleList(nn.Embedding(count + 1, config.embedding) for count in COUNTS)
         self.blocks = nn.ModuleList(Block(config.width, config.embedding, config.dropout) for _ in range(config.blocks))
-        nn.init.zeros_(self.out.weight)
-        nn.init.zeros_(self.out.bias)
+        for layer in (self.out, self.stretch):
+            nn.init.zeros_(layer.weight)
+            nn.init.zeros_(layer.bias)
         self.register_buffer("mean", torch.zeros(code_dim))
         self.register_buffer("directions", torch.zeros(config.dim, code_dim))
         self.register_buffer("importance", torch.ones(config.dim))
@@ -86,10 +101,14 @@ class FlowPrior(nn.Module):
         embedded = self.time(waves(t))
         for table, column in zip(self.tables, conditions.unbind(1), strict=True):
             embedded = embedded + table(column + 1)
+        bands = x.tensor_split(self.bands, dim=1)
+        lengths = torch.stack([band.square().mean(1) for band in bands], dim=1)
+        embedded = embedded + self.lengths((lengths + LEAST).log())
         h = self.into(x)
         for block in self.blocks:
             h = block(h, embedded)
-        return self.out(h) + normal_velocity(x, t)
+        stretched = [band * by for band, by in zip(bands, self.stretch(h).split(1, dim=1), strict=True)]
+        return self.out(h) + torch.cat(stretched, dim=1) + normal_velocity(x, t)
 
     def reduced(self, rows: Float[Tensor, "batch rows"]) -> Rows:
         """Return whole codes' coordinates: least squares on the directions."""
@@ -116,9 +135,6 @@ class FlowPrior(nn.Module):
             return velocity
         free = self(x, at, torch.full_like(conditions, OPEN))
         return free + guidance * (velocity - free)
-
-
-FREQUENCIES = 16
 
 
 def waves(t: Float[Tensor, " batch"]) -> Float[Tensor, "batch waves"]:
