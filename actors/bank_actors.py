@@ -20,7 +20,7 @@ from actors.bank_shard import BankShard
 from actors.fan_out import MAX_PENDING, first_line
 from rupantara.bank import versions
 from rupantara.bank.alignment import Alignment
-from rupantara.bank.index import Moments
+from rupantara.bank.index import UnitSums
 from rupantara.errors import UserError
 
 log = logging.getLogger("jobs")
@@ -48,7 +48,7 @@ class View:
     model_sha256: str
     alignment: Alignment
     species: tuple[str, ...]
-    moments: tuple[Moments, ...] | None = None
+    moments: tuple[UnitSums, ...] | None = None
 
 
 def view_of(found: versions.BankVersion, handles: tuple[tuple[Any, ...], ...]) -> View:

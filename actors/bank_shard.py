@@ -12,7 +12,7 @@ import numpy as np
 
 from rupantara.bank import versions
 from rupantara.bank.hits import Hits
-from rupantara.bank.index import BankIndex, Moments
+from rupantara.bank.index import BankIndex, UnitSums
 from rupantara.errors import UserError
 from rupantara.storage import uris
 from rupantara.types import Vectors
@@ -74,7 +74,7 @@ class BankShard:
         """Count cosines with a species (`BankIndex.histogram`)."""
         return self._index(version).histogram(queries, region, species)
 
-    def moments(self, version: Version) -> Moments:
+    def moments(self, version: Version) -> UnitSums:
         """Return sums and counts for mean affinity."""
         return self._index(version).moments()
 

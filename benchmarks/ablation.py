@@ -19,7 +19,8 @@ from pathlib import Path
 import numpy as np
 from scipy.stats import t
 
-from jobs import evaluate, train_vae
+from jobs import train_vae
+from jobs.evaluate import reconstruction
 from rupantara.faces.arrays import choose, choose_people
 from rupantara.metrics.frechet import GaussianStats, frechet_distance
 from rupantara.storage import tables
@@ -157,7 +158,7 @@ def main():
         "max_faces": args.max_faces,
         "max_test_faces": args.max_test_faces,
         "kl_warm_up_images": min(train_vae.Config.kl_warm_up_images, images // 4),
-        "versions": [train_vae.RECIPE.version, evaluate.RECIPE.version],
+        "versions": [train_vae.RECIPE.version, reconstruction.RECIPE.version],
     }
     if args.dry_run:
         runs = len(args.only) * len(args.seeds)

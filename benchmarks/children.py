@@ -39,8 +39,8 @@ from rupantara.storage import manifest, tables, weights
 from rupantara.tensors import to_images, to_pictures
 from rupantara.training.blender import BlenderObjective, CodeReader
 from rupantara.training.blender_rows import BlenderRows
-from rupantara.training.blender_task import STREAM, BlenderTask, Judging
-from rupantara.training.choice import Choice
+from rupantara.training.blender_task import STREAM, BlenderNetworks, BlenderTask
+from rupantara.training.choice import TrainingChoice
 
 BLENDERS = ("average", "product", "linear", "mlp")
 LOSSES = ("identity_weight", "kl_weight", "smooth_weight")
@@ -108,7 +108,7 @@ def left_out(best: Variant) -> list[Variant]:
 def read(config: Config, split: str) -> tuple[dict[str, np.ndarray], list[str]]:
     """Read a split's rows and face ids."""
     decode = BlenderRows(codecs.COLUMNS["region_vae"], config.faces, vectors=True)
-    choice = Choice(split, "human", present=("global_mu", "regions_mu", "arcface"))
+    choice = TrainingChoice(split, "human", present=("global_mu", "regions_mu", "arcface"))
     parts, ids = [], []
     for file in manifest.require(config.features, "features").data:
         rows = choice(tables.read_file(config.features, file.path, choice.columns))
@@ -128,7 +128,7 @@ def train(
     if not variant.trained:
         return net.eval()
     reader = CodeReader.fit(codec.moments.standardize(torch.from_numpy(rows["tokens"])).numpy(), rows["vector"])
-    task = BlenderTask(net, variant.objective, codec, Judging(reader=reader), "any", torch.device("cpu"))
+    task = BlenderTask(net, variant.objective, codec, BlenderNetworks(reader=reader), "any", torch.device("cpu"))
     modules, rng = task.modules(), np.random.default_rng(seed)
     for _ in range(steps):
         chosen = rng.choice(len(rows["person"]), 96, replace=False)

@@ -20,7 +20,7 @@ from scipy import stats
 
 from benchmarks.children_people import Adult, Crops, adults
 from rupantara.generation import child_loading
-from rupantara.generation.child import ChildGenerator, ChildRequest, Place
+from rupantara.generation.child import ChildGenerator, ChildRequest, Surroundings
 from rupantara.generation.face import FaceCrop
 from rupantara.imaging import codec as pictures
 from rupantara.models.codecs.region_vae import face_mask
@@ -39,7 +39,7 @@ class Config:
     blender: str = "pretrained/blender"
     count: int = 40
     seed: int = 0
-    surroundings: Place = ChildRequest.surroundings
+    surroundings: Surroundings = ChildRequest.surroundings
     variation: float = 0.0
     threads: int = 2
     answers: str = ""

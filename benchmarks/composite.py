@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 from rupantara.landmarks import align
-from rupantara.landmarks.composite import Part, composite
+from rupantara.landmarks.composite import DonorShare, composite
 from rupantara.landmarks.donor import prepare
 from rupantara.landmarks.regions import REGIONS
 from rupantara.synthetic import SPECIES, draw_face
@@ -49,7 +49,7 @@ def main() -> None:
         started = time.process_time()
         for picture, points in people:
             for donor in donors:
-                composite(picture, points, [Part(donor, each)])
+                composite(picture, points, [DonorShare(donor, each)])
         taken.append((time.process_time() - started) / (len(people) * len(donors)) * 1000)
     print(f"prepare {prepared * 1000:.0f} ms a donor; composite {min(taken):.1f} ms (limit {LIMIT_MS:g})")
 

@@ -69,7 +69,7 @@ def main():
         spec = extractors.parse(text)
         with tempfile.TemporaryDirectory() as folder:
             measured = measure(args, (text,), folder, count)
-        bare = bare_per_s(spec, extractors.Source(weights=args.weights), args.faces)
+        bare = bare_per_s(spec, extractors.ExtractorNetworks(weights=args.weights), args.faces)
         measured |= {"bare_loop_per_s": round(bare, 1), "over_bare_loop": round(measured["ray_per_s"] / bare, 3)}
         results[spec.name] = measured
     print(json.dumps(results))

@@ -22,7 +22,7 @@ from rupantara.faces.arrays import COLUMNS, choose_people
 from rupantara.faces.chips import dlib_chip
 from rupantara.generation.face import FaceCrop
 from rupantara.generation.hybrid import HybridGenerator, HybridRequest, everywhere
-from rupantara.landmarks.composite import Part, composite
+from rupantara.landmarks.composite import DonorShare, composite
 from rupantara.landmarks.layout import face_outline, layout_of
 from rupantara.landmarks.points import keypoints_from
 from rupantara.metrics.frechet import GaussianStats, frechet_distance
@@ -152,7 +152,7 @@ def on_photograph(person: FaceCrop, species: str, amount: float, lent: donors.Do
     from rupantara.landmarks.fitness import yaw_of
 
     donor, _ = lent.pick(person.face_id, species, yaw_of(keypoints_from(person.landmarks)))
-    return composite(person.picture, person.landmarks, [Part(donor, everywhere(amount))])
+    return composite(person.picture, person.landmarks, [DonorShare(donor, everywhere(amount))])
 
 
 if __name__ == "__main__":

@@ -41,13 +41,13 @@ def wrapped(config, objective, columns):
     from pythae.models.base.base_utils import ModelOutput
 
     from rupantara.models.region_vae import RegionVAE
-    from rupantara.training.region_vae import FaceBatch, Losses, Networks, augment
+    from rupantara.training.region_vae import FaceBatch, Networks, RegionVAELosses, augment
 
     class Wrapped(BaseAE):
         def __init__(self):
             torch.nn.Module.__init__(self)
             self.model_name, self.model_config = "RegionVAE", BaseAEConfig(input_dim=(3, config.size, config.size))
-            self.losses, self.seen = Losses(RegionVAE(config), objective, Networks()), 0
+            self.losses, self.seen = RegionVAELosses(RegionVAE(config), objective, Networks()), 0
 
         def forward(self, inputs, **_):
             rows = inputs["labels"].long()
@@ -74,7 +74,7 @@ def theirs(folder, steps, threads):
     from pythae.trainers.training_callbacks import TrainingCallback
 
     from rupantara.models.region_vae import RegionVAEConfig
-    from rupantara.training.region_vae import Objective
+    from rupantara.training.region_vae import RegionVAEObjective
 
     class Clock(TrainingCallback):
         def on_train_step_begin(self, *_, **__):
@@ -89,7 +89,7 @@ def theirs(folder, steps, threads):
     sizes = {k: tuple(v) if isinstance(v, list) else v for k, v in settings["model"].items()}
     columns = {name: torch.from_numpy(data[name]) for name in data.files}
     images = columns.pop("image").permute(0, 3, 1, 2).contiguous().float().div_(127.5).sub_(1)
-    model = wrapped(RegionVAEConfig(**sizes), Objective(**settings["objective"]), columns)
+    model = wrapped(RegionVAEConfig(**sizes), RegionVAEObjective(**settings["objective"]), columns)
     config = pythae.trainers.BaseTrainerConfig(
         output_dir=folder, num_epochs=2, per_device_train_batch_size=len(images) // steps
     )
@@ -102,11 +102,11 @@ def theirs(folder, steps, threads):
 def prepare(folder, size, steps):
     """Write the faces, the network's sizes and the objective for the process that has pythae."""
     from benchmarks.train_step import config_of, faces_of
-    from rupantara.training.region_vae import Objective
+    from rupantara.training.region_vae import RegionVAEObjective
 
     streams = faces_of(steps, size).values()
     np.savez(Path(folder, "faces.npz"), **{n: np.concatenate([s[n] for s in streams]) for n in next(iter(streams))})
-    settings = {"model": asdict(config_of(size)), "objective": asdict(Objective(bfloat16=False))}
+    settings = {"model": asdict(config_of(size)), "objective": asdict(RegionVAEObjective(bfloat16=False))}
     Path(folder, "settings.json").write_text(json.dumps(settings))
 
 

@@ -31,7 +31,7 @@ import torch.nn.functional as F
 from jobs import train_vae
 from jobs.runtime.cluster import MALLOC
 from rupantara.synthetic import SPECIES
-from rupantara.training.region_vae import Networks, Objective
+from rupantara.training.region_vae import Networks, RegionVAEObjective
 
 WARM_UP = 5
 BATCH = {"human": 10, "animal": 6}
@@ -47,7 +47,7 @@ def make_task(size, defaults, device):
     from rupantara.training.region_vae_task import RegionVAETask
 
     torch.manual_seed(0)
-    task = RegionVAETask(config_of(size), Objective(bfloat16=not defaults), Networks(), None, device)
+    task = RegionVAETask(config_of(size), RegionVAEObjective(bfloat16=not defaults), Networks(), None, device)
     if defaults:
         groups = task.state.optimizer.param_groups
         task.state.optimizer = torch.optim.AdamW(

@@ -14,7 +14,7 @@ from jobs.runtime.table_run import TableRun
 from rupantara.compute import Compute
 from rupantara.errors import UserError
 from rupantara.features import extractors
-from rupantara.features.extractor import Source, Spec
+from rupantara.features.extractor import ExtractorNetworks, Spec
 from rupantara.features.textures import MEAN, PARENTS
 from rupantara.metrics import faces_table
 from rupantara.metrics.faces_table import mean_landmarks, measure
@@ -109,9 +109,9 @@ def build(config: Config) -> TableRun:
     )
 
 
-def source_of(config: Config, mean: tuple[float, ...], device: str = "cpu") -> Source:
+def source_of(config: Config, mean: tuple[float, ...], device: str = "cpu") -> ExtractorNetworks:
     """Say where the extractors find their networks, and on what they compute."""
-    return Source(config.checkpoint, config.weights, device, mean)
+    return ExtractorNetworks(config.checkpoint, config.weights, device, mean)
 
 
 def stage(config: Config, specs: Sequence[Spec], mean: tuple[float, ...], compute: Compute) -> ExtractFeatures:

@@ -22,7 +22,7 @@ from rupantara.reports.cards import landmarks_card
 from rupantara.storage import checkpoints, manifest, tables, uris, weights
 from rupantara.storage.recipe import RecipeSpec
 from rupantara.training.animal_landmarks_start import LandmarksStart
-from rupantara.training.animal_landmarks_task import STREAM, Objective
+from rupantara.training.animal_landmarks_task import STREAM, AnimalLandmarksObjective
 from rupantara.training.marked_rows import InFolds, MarkedRows, marked_table, read_marks
 from rupantara.training.streams import Stream
 
@@ -30,7 +30,7 @@ RECIPE = RecipeSpec("train_landmarks", version=1)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Config(TrainingFlags, Objective):
+class Config(TrainingFlags, AnimalLandmarksObjective):
     """Train the animals' landmark network."""
 
     OUTPUT: ClassVar[str] = "checkpoint"
@@ -104,7 +104,7 @@ def run_of(config: Config) -> TrainingRun:
     streams = [
         Stream((uri,), "marked", columns, InFolds(config.fold, inside), MarkedRows(), count) for inside in (False, True)
     ]
-    objective = Objective(**{f.name: getattr(config, f.name) for f in fields(Objective)})
+    objective = AnimalLandmarksObjective(**{f.name: getattr(config, f.name) for f in fields(AnimalLandmarksObjective)})
     start = LandmarksStart(objective, config.weights)
     models = {"squeezenet": weights.sha256(config.weights, "squeezenet")}
     return TrainingRun(

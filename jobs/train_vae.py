@@ -19,7 +19,7 @@ from rupantara.storage import weights
 from rupantara.storage.recipe import RecipeSpec
 from rupantara.training import networks
 from rupantara.training.face_rows import face_streams
-from rupantara.training.region_vae import Objective
+from rupantara.training.region_vae import RegionVAEObjective
 from rupantara.training.region_vae_start import RegionVAEStart, checked
 from rupantara.training.region_vae_task import DOMAINS
 from rupantara.training.streams import Laid
@@ -29,7 +29,7 @@ RECIPE = RecipeSpec("train_vae", version=2)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Config(TrainingFlags, Objective):
+class Config(TrainingFlags, RegionVAEObjective):
     """Train the region VAE."""
 
     OUTPUT: ClassVar[str] = "checkpoint"
@@ -93,9 +93,9 @@ def presets() -> dict[str, Config]:
     }
 
 
-def objective_of(config: Config) -> Objective:
+def objective_of(config: Config) -> RegionVAEObjective:
     """Resolve the losses' weights."""
-    given = Objective(**{field.name: getattr(config, field.name) for field in fields(Objective)})
+    given = RegionVAEObjective(**{field.name: getattr(config, field.name) for field in fields(RegionVAEObjective)})
     return networks.resolve(given, config.weights, config.perceptual_network)
 
 

@@ -20,7 +20,7 @@ from rupantara.storage import uris, weights
 from rupantara.storage.recipe import RecipeSpec
 from rupantara.training.face_rows import FaceStreams, face_streams
 from rupantara.training.streams import Laid
-from rupantara.training.zoo import OBJECTIVES, Objective
+from rupantara.training.zoo import OBJECTIVES, ZooObjective
 from rupantara.training.zoo_linear_start import fit
 from rupantara.training.zoo_start import OWN, ZooStart, check_init, check_linear, objective_of
 from rupantara.training.zoo_task import STREAM
@@ -64,13 +64,13 @@ class Config(TrainingFlags):
     """Train on at most this many faces, chosen by hash (0 = all)."""
     max_validation_faces: int = 256
     """Validate on at most this many faces."""
-    learning_rate: float = Objective.learning_rate
+    learning_rate: float = ZooObjective.learning_rate
     """Peak of the cosine schedule (Adam), for all models alike; the paper's 1e-4 for beta takes ten times the epochs."""
-    kl_warm_up_images: int = Objective.kl_warm_up_images
+    kl_warm_up_images: int = ZooObjective.kl_warm_up_images
     """Images over which the weight of the KL divergence rises from zero."""
-    gradient_clip: float = Objective.gradient_clip
+    gradient_clip: float = ZooObjective.gradient_clip
     """Largest norm of the gradient."""
-    ema_decay: float = Objective.ema_decay
+    ema_decay: float = ZooObjective.ema_decay
     """Decay of the moving average of the weights, which is what is validated and kept."""
     bfloat16: bool = False
     """Run the networks in bfloat16 autocast: for GPUs."""

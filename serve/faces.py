@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from rupantara.errors import Rejected, UserError
-from rupantara.faces.finder import Found
+from rupantara.faces.finder import FoundFace
 from rupantara.faces.reader import FaceReader
 from rupantara.faces.rules import CurateRules, broken_bound
 from rupantara.imaging import codec
@@ -127,7 +127,7 @@ class FaceFinder:
             raise made[0]
         return faces
 
-    def _face(self, picture: Picture, found: list[Found], number: int, digest: str) -> Face | Rejected:
+    def _face(self, picture: Picture, found: list[FoundFace], number: int, digest: str) -> Face | Rejected:
         face = self._reader.align(picture, HUMAN, found[number], len(found))
         if isinstance(face, Rejected):
             return face

@@ -10,7 +10,7 @@ import torch
 
 from rupantara.errors import MissingError, UserError
 from rupantara.features import extractors
-from rupantara.features.extractor import Decoded, Source, Spec
+from rupantara.features.extractor import ExtractorNetworks, FaceBatch, Spec
 from rupantara.generation import child_loading, decoder_loading, edits, zoo_loading
 from rupantara.generation.child import ChildGenerator, ChildRequest, FaceTokens
 from rupantara.generation.face import FaceCodes, FaceCrop
@@ -115,7 +115,7 @@ class InversionMaker:
         self._extract = None
         with contextlib.suppress(MissingError):
             specs = [Spec(self._generator.vector)]
-            self._extract = extractors.make(specs, Source(weights=config.weights))[0][0]
+            self._extract = extractors.make(specs, ExtractorNetworks(weights=config.weights))[0][0]
 
     @staticmethod
     def digest(checkpoint: str) -> list[str]:
@@ -153,7 +153,7 @@ class InversionMaker:
         crop = crop_of(face).picture
         # A decoded face stands where aligned ones do.
         points = np.array(TEMPLATES["human"], np.float32) * len(crop) if face.keypoints is None else face.keypoints
-        decoded = Decoded([crop], points[None], face.boxes[None], ["human"], [face.landmarks])
+        decoded = FaceBatch([crop], points[None], face.boxes[None], ["human"], [face.landmarks])
         return np.array(self._extract(decoded)[0][0], np.float32)
 
 

@@ -7,7 +7,7 @@ import numpy as np
 
 from rupantara.bank import versions
 from rupantara.features.affinities import Affinities, RegionAffinity
-from rupantara.features.extractor import Decoded
+from rupantara.features.extractor import FaceBatch
 from rupantara.landmarks.regions import REGIONS
 from serve.config import Config
 from serve.faces import Face
@@ -36,7 +36,7 @@ class LikenessMaker:
         none = np.full((5, 2), np.nan, np.float32)
         keypoints = np.stack([none if face.keypoints is None else face.keypoints for face in faces])
         boxes, points = np.stack([crop.boxes for crop in crops]), [crop.landmarks for crop in crops]
-        decoded = Decoded([crop.picture for crop in crops], keypoints, boxes, ["human"] * len(crops), points)
+        decoded = FaceBatch([crop.picture for crop in crops], keypoints, boxes, ["human"] * len(crops), points)
         return self._affinities.of_faces(decoded, top)
 
 

@@ -2,7 +2,7 @@
 
 from functools import partial
 
-from jobs.evaluate.config import Config, Plan, judges_of, judges_sha256, settings_of
+from jobs.evaluate.config import Config, EvaluationPlan, judges_of, judges_sha256, settings_of
 from rupantara.errors import UserError
 from rupantara.evaluation import contest
 from rupantara.evaluation.contest import Contest, ContestTrial
@@ -16,7 +16,7 @@ RECIPE = RecipeSpec("evaluate_vaes", version=1)
 TIMED_FACES = 32
 
 
-def plan(config: Config) -> Plan:
+def plan(config: Config) -> EvaluationPlan:
     """Name the methods, choose the people."""
     named = expand(tuple(uris.absolute(uri) for uri in config.checkpoint))
     chosen = list(choose_people(config.faces, "human", (config.split,), config.limit, config.seed))
@@ -41,7 +41,7 @@ def plan(config: Config) -> Plan:
         noise=config.noise,
         seed=config.seed,
     )
-    return Plan(
+    return EvaluationPlan(
         recipe,
         config.faces,
         "faces",

@@ -53,7 +53,7 @@ class Config(cli.Common):
 
 
 @dataclass(frozen=True)
-class Plan:
+class EvaluationPlan:
     """An evaluation: the table whose files are its parts, the trial, and the report.
 
     `prepare` runs once, in one Ray task, before the parts: it writes the baselines to `baselines` and returns what the report should

@@ -2,7 +2,7 @@
 
 from functools import partial
 
-from jobs.evaluate.config import Config, Plan, judges_of, judges_sha256, settings_of
+from jobs.evaluate.config import Config, EvaluationPlan, judges_of, judges_sha256, settings_of
 from rupantara.evaluation.generated import COLUMNS, GeneratedTrial, measures
 from rupantara.faces.arrays import at_most
 from rupantara.reports import generated_metrics
@@ -12,7 +12,7 @@ from rupantara.storage.recipe import RecipeSpec
 RECIPE = RecipeSpec("evaluate_generated", version=1)
 
 
-def plan(config: Config) -> Plan:
+def plan(config: Config) -> EvaluationPlan:
     """Choose the faces whose pictures count."""
     generated, faces = manifest.require(config.generated, "generated"), manifest.require(config.faces, "faces")
     people: dict[str, str] = {}
@@ -23,7 +23,7 @@ def plan(config: Config) -> Plan:
     settings = {name: value for name, value in settings_of(config).items() if name != "split"}
     inputs = {"generated": generated.content, "faces": faces.content}
     facts = {"generated": config.generated, "pictures": generated.counts["accepted"], "people": len(chosen)}
-    return Plan(
+    return EvaluationPlan(
         RECIPE.of(settings, inputs, judges_sha256(judges)),
         config.generated,
         "generated",

@@ -3,7 +3,7 @@
 from functools import partial
 from typing import Any
 
-from jobs.evaluate.config import Config, Plan, judges_of, judges_sha256, log, settings_of
+from jobs.evaluate.config import Config, EvaluationPlan, judges_of, judges_sha256, log, settings_of
 from rupantara import schema
 from rupantara.errors import UserError
 from rupantara.evaluation.inversion_baselines import COLUMNS, fit_baselines
@@ -21,7 +21,7 @@ from rupantara.training.decoder_rows import usable, vector_field
 RECIPE = RecipeSpec("evaluate_inversion", version=2)
 
 
-def plan(config: Config) -> Plan:
+def plan(config: Config) -> EvaluationPlan:
     """Check that tables and decoders belong together, and choose the people."""
     if len(config.checkpoint) != 1:
         raise UserError(f"--features goes with one --checkpoint of jobs.train_decoder, got {len(config.checkpoint)}")
@@ -40,7 +40,7 @@ def plan(config: Config) -> Plan:
     source = VectorSource(vector, side, frozenset(chosen), config.split)
     facts = {"vector": vector, "side": side, "heads": judges.heads, "judged": bool(judges.weights)}
     facts |= {MEAN: features.extra[MEAN]}
-    return Plan(
+    return EvaluationPlan(
         recipe,
         config.features,
         "features",

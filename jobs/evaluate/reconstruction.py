@@ -3,7 +3,7 @@
 from functools import partial
 from typing import Any
 
-from jobs.evaluate.config import Config, Plan, judges_of, judges_sha256, settings_of
+from jobs.evaluate.config import Config, EvaluationPlan, judges_of, judges_sha256, settings_of
 from rupantara.errors import UserError
 from rupantara.evaluation.reconstruction import READ, ReconstructionTrial, fit_baselines
 from rupantara.faces.arrays import choose, choose_people
@@ -16,7 +16,7 @@ from rupantara.storage.recipe import RecipeSpec
 RECIPE = RecipeSpec("evaluate", version=2)
 
 
-def plan(config: Config) -> Plan:
+def plan(config: Config) -> EvaluationPlan:
     """Choose train and held-out faces."""
     checkpoint = uris.absolute(config.checkpoint[0])
     faces, model = manifest.require(config.faces, "faces"), loading.read_config(checkpoint)
@@ -35,7 +35,7 @@ def plan(config: Config) -> Plan:
     recipe = RECIPE.of(settings, {"faces": faces.content}, models)
     baselines = uris.join(config.metrics, f"baselines-{recipe.fingerprint[:12]}.safetensors")
     chosen = frozenset(held["human"]) | frozenset(held["animal"])
-    return Plan(
+    return EvaluationPlan(
         recipe,
         config.faces,
         "faces",

@@ -7,7 +7,7 @@ from typing import Any
 import ray
 
 from jobs.evaluate import comparison, generated, inversion, reconstruction
-from jobs.evaluate.config import Config, Plan
+from jobs.evaluate.config import Config, EvaluationPlan
 from jobs.runtime import cli, cluster, table_run
 from jobs.runtime.table_run import TableRun
 from rupantara.compute import Compute
@@ -22,7 +22,7 @@ DEFAULT = Config(faces=cli.REQUIRED, metrics=cli.REQUIRED)
 TIMEOUT_S = 3600
 
 
-def plan_of(config: Config) -> Plan:
+def plan_of(config: Config) -> EvaluationPlan:
     """Plan by what is given."""
     if bool(config.checkpoint) == bool(config.generated):
         raise UserError("give either --checkpoint or --generated, what is evaluated")
@@ -34,7 +34,7 @@ def plan_of(config: Config) -> Plan:
     return reconstruction.plan(config) if alone else comparison.plan(config)
 
 
-def prepare(plan: Plan) -> dict[str, Any]:
+def prepare(plan: EvaluationPlan) -> dict[str, Any]:
     """Fit the baselines in one Ray task, and wait for it."""
     cluster.connect()
     return ray.get(ray.remote(_call).options(num_cpus=1).remote(plan.prepare), timeout=TIMEOUT_S)
@@ -45,12 +45,12 @@ def _call(prepare: Callable[[], dict[str, Any]]) -> dict[str, Any]:
     return prepare()
 
 
-def make_stage(plan: Plan, *, compute: Compute) -> MeasureMethods:
+def make_stage(plan: EvaluationPlan, *, compute: Compute) -> MeasureMethods:
     """Build the stage on a worker."""
     return MeasureMethods(plan.make_trial, plan.judges, plan.shown, plan.make_measures, threads=compute.threads)
 
 
-def reported(config: Config, plan: Plan, _: Manifest) -> list[str]:
+def reported(config: Config, plan: EvaluationPlan, _: Manifest) -> list[str]:
     """Write the report, print the main table, and clear the baselines."""
     if plan.baselines:
         uris.delete(plan.baselines)

@@ -14,7 +14,7 @@ from rupantara.compute import Compute
 from rupantara.errors import UserError
 from rupantara.faces import couples
 from rupantara.generation import edits
-from rupantara.generation.child import ChildRequest, Face, Place
+from rupantara.generation.child import ChildRequest, Parent, Surroundings
 from rupantara.generation.child_networks import ChildNetworks
 from rupantara.reports.generated import Sources
 from rupantara.stages.children import MakeChildren
@@ -24,7 +24,7 @@ from rupantara.storage.recipe import RecipeSpec
 
 RECIPE = RecipeSpec("generate_child", version=2)
 PAIRS_A_PART = 16
-Ask = Callable[[Face, Face], ChildRequest]
+Ask = Callable[[Parent, Parent], ChildRequest]
 """Makes the request of two parents."""
 
 
@@ -53,7 +53,7 @@ class Config(kind.SampledConfig):
     """1 = the first parent alone, -1 = the second, 0 = both alike."""
     dominance_of: tuple[str, ...] = ()
     """Dominance of a region alone, as mouth=0.8, in place of --dominance."""
-    surroundings: Place = ChildRequest.surroundings
+    surroundings: Surroundings = ChildRequest.surroundings
     """Whose hair, clothes, background and light a child has: the first's, the second's or the mean of people."""
     age: float | None = None
     """Age that children are shown at, years (needs --edits-from)."""

@@ -12,7 +12,7 @@ from rupantara.errors import UserError
 from rupantara.faces import photographs
 from rupantara.faces.choice import Choice, choose_rows, said
 from rupantara.features import extractors
-from rupantara.features.extractor import Source as Embedding
+from rupantara.features.extractor import ExtractorNetworks as Embedding
 from rupantara.features.extractor import Spec
 from rupantara.generation import decoder_loading
 from rupantara.generation.decoder_loading import LoadedFaceDecoder

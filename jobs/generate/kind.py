@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 from jobs.runtime import cli, table_run
 from jobs.runtime.table_run import TableRun
-from rupantara.generation.flow_prior import OPEN, Sex, Wanted
+from rupantara.generation.flow_prior import OPEN, Sex, WantedPerson
 from rupantara.generation.people import SampledPeople
 from rupantara.reports.generated import Sources, write_pngs, write_sheet
 from rupantara.storage.manifest import Manifest
@@ -53,7 +53,7 @@ class SampledConfig(Config):
 
     def people(self) -> SampledPeople:
         """Return where they come from."""
-        wanted = Wanted(self.sampled_age, self.sampled_sex, self.sampled_group)
+        wanted = WantedPerson(self.sampled_age, self.sampled_sex, self.sampled_group)
         return SampledPeople(self.checkpoint, self.prior, wanted)
 
 

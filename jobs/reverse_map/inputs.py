@@ -16,7 +16,7 @@ from rupantara.faces import photographs
 from rupantara.faces.finder import networks_of
 from rupantara.faces.rules import CurateRules
 from rupantara.features import extractors
-from rupantara.features.extractor import Source, Spec
+from rupantara.features.extractor import ExtractorNetworks, Spec
 from rupantara.stages.affinity_rows import FaceRows, FeatureRows, MadeRows, PhotoRows
 from rupantara.stages.curate import CuratePhotos
 from rupantara.stages.extract import COLUMNS as FACE_COLUMNS
@@ -117,8 +117,8 @@ def _photo_rows(config: Config, vectors: str, known: Mapping[str, np.ndarray], c
     return PhotoRows(curate, _face_rows(config, vectors, compute))
 
 
-def extracted(config: Config, vectors: str, device: str = "cpu") -> tuple[Spec, Source]:
+def extracted(config: Config, vectors: str, device: str = "cpu") -> tuple[Spec, ExtractorNetworks]:
     """Say which extractor makes the bank's vectors of faces, and from where."""
     if vectors not in extractors.EXTRACTORS:
         raise UserError(f"faces alone need a bank of region_features, {config.bank} holds {vectors}: map --features")
-    return extractors.parse(f"{vectors}:store=float16"), Source("", config.weights, device)
+    return extractors.parse(f"{vectors}:store=float16"), ExtractorNetworks("", config.weights, device)

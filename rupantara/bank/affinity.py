@@ -2,13 +2,13 @@
 
 import numpy as np
 
-from rupantara.bank.index import Moments
+from rupantara.bank.index import UnitSums
 from rupantara.types import Vectors
 
 PERCENTILE = 0.95
 
 
-def species_means(parts: list[Moments], region: str) -> tuple[list[str], Vectors, np.ndarray]:
+def species_means(parts: list[UnitSums], region: str) -> tuple[list[str], Vectors, np.ndarray]:
     """Merge shards' moments: (species, sorted), mean unit vectors [species, dim], counts [species]."""
     names = sorted({species for part in parts for r, species in part.counts if r == region})
     counts = np.array([sum(part.counts.get((region, s), 0) for part in parts) for s in names])

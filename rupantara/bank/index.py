@@ -30,7 +30,7 @@ BINS = 8192
 
 
 @dataclass(frozen=True)
-class Moments:
+class UnitSums:
     """Sum of unit vectors and their number, by (region, species): mean affinity needs no more."""
 
     sums: dict[tuple[str, str], np.ndarray]
@@ -70,7 +70,7 @@ class BankIndex:
         """Return the memory of a vector, indexes included."""
         return sum(store.bytes for store in self._stores.values()) / max(1, len(self._faces) * len(REGIONS))
 
-    def moments(self) -> Moments:
+    def moments(self) -> UnitSums:
         """Return sums and counts of the unit vectors by region and species, float64."""
         sums: dict[tuple[str, str], np.ndarray] = {}
         counts: dict[tuple[str, str], int] = {}
@@ -81,7 +81,7 @@ class BankIndex:
                     for _, vectors in store.chunks(low, high):
                         total, count = total + vectors.sum(0, dtype=np.float64), count + len(vectors)
                 sums[region, species], counts[region, species] = total, count
-        return Moments(sums, counts)
+        return UnitSums(sums, counts)
 
     def animals(self, face_ids: Collection[str]) -> dict[str, np.ndarray]:
         """Return the aligned codes [5, dim] (`Hits.codes`) of those of some faces that are here, in the order of REGIONS."""

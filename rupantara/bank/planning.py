@@ -20,7 +20,7 @@ GIB = 2**30
 
 
 @dataclass(frozen=True)
-class Plan:
+class BankPlan:
     """What a bank takes."""
 
     faces: int
@@ -45,7 +45,7 @@ def plan_bank(
     replicas: int = 1,
     half: bool = True,
     shards: int = 0,
-) -> Plan:
+) -> BankPlan:
     """Plan for `vectors` vectors, those of a face in all regions; `shards` 0 = so many that a node of them
     has two processors for each.
 
@@ -88,7 +88,7 @@ def plan_bank(
         f"a node: {node_gib:g} GiB x {NODE_SHARE:g} = {room:.1f} GiB, {node_cpus} processors, so {per_node} shards in two"
         f" versions: {nodes} nodes",
     )
-    return Plan(
+    return BankPlan(
         faces,
         vectors,
         count,

@@ -8,7 +8,7 @@ import numpy as np
 from rupantara import schema
 from rupantara.bank.reference import PEOPLE
 from rupantara.errors import UserError
-from rupantara.features.extractor import Decoded, decode
+from rupantara.features.extractor import FaceBatch, decode
 from rupantara.imaging import codec
 from rupantara.landmarks.region_crop import region_crop
 from rupantara.landmarks.regions import PART_REGION, REGIONS
@@ -50,9 +50,9 @@ def chosen_rows(affinity: str, most: int, face_ids: Sequence[str]) -> list[dict[
     return out
 
 
-def read_faces(faces: str, ids: set[str]) -> dict[str, tuple[Decoded, int]]:
+def read_faces(faces: str, ids: set[str]) -> dict[str, tuple[FaceBatch, int]]:
     """Read and decode some faces of a table; only files that hold one are read whole."""
-    out: dict[str, tuple[Decoded, int]] = {}
+    out: dict[str, tuple[FaceBatch, int]] = {}
     for file in manifest.require(faces, "faces").data:
         there = set(tables.read_file(faces, file.path, ("face_id",))["face_id"].to_pylist()) & ids
         if there:
@@ -62,7 +62,7 @@ def read_faces(faces: str, ids: set[str]) -> dict[str, tuple[Decoded, int]]:
     return out
 
 
-def card(face: str, rows: list[dict[str, Any]], pictures: dict[str, tuple[Decoded, int]]) -> Card:
+def card(face: str, rows: list[dict[str, Any]], pictures: dict[str, tuple[FaceBatch, int]]) -> Card:
     """Make a card of a face's rows."""
     decoded, at = pictures[face]
     matches = {}
@@ -83,7 +83,7 @@ def card(face: str, rows: list[dict[str, Any]], pictures: dict[str, tuple[Decode
     return Card(face, jpeg, decoded.boxes[at], matches, {name: float(np.mean(v)) for name, v in profile.items()})
 
 
-def crop_of(found: tuple[Decoded, int] | None, region: int) -> bytes:
+def crop_of(found: tuple[FaceBatch, int] | None, region: int) -> bytes:
     """Return the JPEG of an animal's region (of ears, the left one), b"" where its picture is not there."""
     if found is None:
         return b""

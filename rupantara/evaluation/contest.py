@@ -117,7 +117,7 @@ class ContestTrial:
         """Load all methods."""
         self._chosen = contest.chosen
         self.methods: Mapping[str, Method] = {
-            name: OnTrial(name, one, contest) for name, one in methods(contest).items()
+            name: ContestantOnTrial(name, one, contest) for name, one in methods(contest).items()
         }
 
     def batches(self, rows: pa.Table) -> Iterator[Held]:
@@ -128,7 +128,7 @@ class ContestTrial:
             yield Held(part, load(part, SIDE).images())
 
 
-class OnTrial:
+class ContestantOnTrial:
     """A contestant that reconstructs each face, samples one of nobody for each, and varies some."""
 
     def __init__(self, name: str, contestant: Contestant, contest: Contest) -> None:

@@ -1,6 +1,6 @@
 """Generated pictures on trial: each beside the crop of the person that it was made from.
 
-A further measure of generated pictures (species top-1, seam energy) is a class like `protocol.Measure` that fills its own column of
+A further measure of generated pictures (species top-1, seam energy) is a class like `protocol.PictureMeasure` that fills its own column of
 `schema.METRICS`; `measures` names those that are taken.
 """
 
@@ -12,7 +12,7 @@ import torch
 
 from rupantara import schema
 from rupantara.evaluation.originals import Original, Originals
-from rupantara.evaluation.protocol import Held, Made, Measure, Method
+from rupantara.evaluation.protocol import Held, Made, Method, PictureMeasure
 from rupantara.imaging import codec
 from rupantara.tensors import to_images
 
@@ -20,7 +20,7 @@ COLUMNS = ("request_id", "kind", "species", "face_ids", "image", "reject")
 BATCH = 64
 
 
-def measures() -> Sequence[Measure]:
+def measures() -> Sequence[PictureMeasure]:
     """Load the measures that are taken of generated pictures alone."""
     return ()
 

@@ -36,7 +36,7 @@ class InversionTrial:
         """Load the methods."""
         self._source = source
         found = methods(checkpoint, InversionBaselines.load(baselines))
-        self.methods: Mapping[str, Method] = {name: OnTrial(method) for name, method in found.items()}
+        self.methods: Mapping[str, Method] = {name: InverterOnTrial(method) for name, method in found.items()}
 
     def batches(self, rows: pa.Table) -> Iterator[Held]:
         """Yield the chosen faces."""
@@ -58,7 +58,7 @@ def _held(rows: pa.Table, source: VectorSource) -> Held:
     )
 
 
-class OnTrial:
+class InverterOnTrial:
     """An inverter that answers with its faces."""
 
     def __init__(self, inverter: Inverter) -> None:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from rupantara.evaluation.judges import Judges
-from rupantara.evaluation.protocol import COMPARED, SOURCE, Held, Made, Measure
+from rupantara.evaluation.protocol import COMPARED, SOURCE, Held, Made, PictureMeasure
 from rupantara.imaging import codec
 from rupantara.landmarks.morph import hull_mask
 from rupantara.landmarks.texture import SIDE, rescale
@@ -25,7 +25,9 @@ ABOUT = ("face_id", "domain", "species", "attributes")
 class Measurer:
     """Measures what methods made; keeps the pictures of the faces that a report shows."""
 
-    def __init__(self, judges: Judges | None, shown: Collection[str] = (), extra: Sequence[Measure] = ()) -> None:
+    def __init__(
+        self, judges: Judges | None, shown: Collection[str] = (), extra: Sequence[PictureMeasure] = ()
+    ) -> None:
         """Take the networks that judge (None = errors alone), the faces that are shown, and further measures."""
         self._judges, self._shown, self._extra = judges, frozenset(shown), tuple(extra)
         self._own: tuple[Held, Tensor] | None = None

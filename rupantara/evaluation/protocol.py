@@ -79,7 +79,7 @@ class Trial(Protocol):
         ...
 
 
-class Measure(Protocol):
+class PictureMeasure(Protocol):
     """A measure of single pictures that only some evaluations take (species top-1 of hybrids, say): columns of `schema.METRICS`."""
 
     def __call__(self, held: Held, made: Made) -> Mapping[str, Sequence[Any]]:

@@ -17,7 +17,7 @@ from rupantara.generation.loading import LoadedRegionVAE
 from rupantara.landmarks.regions import REGIONS
 from rupantara.metrics.region_control import QUIET, changed_energy
 from rupantara.models.placement import hybrid_boxes
-from rupantara.models.region_vae import Posterior
+from rupantara.models.region_vae import RegionPosterior
 from rupantara.storage import tables, uris
 from rupantara.tensors import Images, to_images
 from rupantara.training.warm_start import Pca, fit_pca
@@ -141,7 +141,9 @@ class RegionReconstruction:
         human = held.rows["domain"][0].as_py() == "human"
         yield Made(made, told={"region_control": self._control(held, codes, made, species)} if human else {})
 
-    def _control(self, held: Held, codes: Posterior, made: Images, species: torch.Tensor) -> list[list[float | None]]:
+    def _control(
+        self, held: Held, codes: RegionPosterior, made: Images, species: torch.Tensor
+    ) -> list[list[float | None]]:
         """Return the share of a lent region's change that stays inside it, by face and region; None where nothing changed."""
         boxes = held.boxes
         assert boxes is not None

@@ -69,7 +69,7 @@ class Head:
 
 
 @dataclass(frozen=True)
-class Look:
+class NetworkView:
     """What the network was shown: the photograph through [2, 3] `transform`, px -> px, to a picture of `size` (width, height)."""
 
     transform: np.ndarray
@@ -98,7 +98,7 @@ class AnimalHeads:
                 break
         return sorted(_distinct(found), key=lambda head: -head.score * _weight(head, width, height))
 
-    def _nearer(self, picture: Picture, head: Head, look: Look) -> Head:
+    def _nearer(self, picture: Picture, head: Head, look: NetworkView) -> Head:
         """Look at a small head again, enlarged, or return it as it is."""
         side = float(head.box[2:].max())
         if side * look.transform[0, 0] / SIDE > NEARER:
@@ -108,7 +108,7 @@ class AnimalHeads:
         near = [other for other in seen if _overlap(head.box, other.box) > OVERLAP]
         return max(near, key=lambda other: other.score) if near else head
 
-    def _seen(self, picture: Picture, look: Look) -> list[Head]:
+    def _seen(self, picture: Picture, look: NetworkView) -> list[Head]:
         shown = show(picture, look)
         images = torch.from_numpy(shown)[None].permute(0, 3, 1, 2).float().div_(127.5).sub_(1)
         with torch.inference_mode():
@@ -116,24 +116,24 @@ class AnimalHeads:
         return heads_of(Maps(*(m[0].float().numpy() for m in maps)), look)
 
 
-def whole(width: int, height: int, scale: float) -> Look:
+def whole(width: int, height: int, scale: float) -> NetworkView:
     """Show a whole photograph, its longer side SIDE * scale, in the middle of a picture whose sides are multiples of 32."""
     zoom = SIDE * scale / max(width, height)
     sides = [max(32, int(np.ceil(round(length * zoom) / 32)) * 32) for length in (width, height)]
     if scale < 1:
         sides = [max(s, 160) for s in sides]
     shift = [(side - 1) / 2 - zoom * (length - 1) / 2 for side, length in zip(sides, (width, height), strict=True)]
-    return Look(np.array([[zoom, 0, shift[0]], [0, zoom, shift[1]]]), (sides[0], sides[1]))
+    return NetworkView(np.array([[zoom, 0, shift[0]], [0, zoom, shift[1]]]), (sides[0], sides[1]))
 
 
-def around(box: np.ndarray) -> Look:
+def around(box: np.ndarray) -> NetworkView:
     """Show the surroundings of a box (x, y, width, height), which fills SHARE of them."""
     zoom = SHARE * SIDE / float(box[2:].max())
     middle = box[:2] + box[2:] / 2
-    return Look(np.concatenate([zoom * np.eye(2), (SIDE / 2 - 0.5 - zoom * middle)[:, None]], 1), (SIDE, SIDE))
+    return NetworkView(np.concatenate([zoom * np.eye(2), (SIDE / 2 - 0.5 - zoom * middle)[:, None]], 1), (SIDE, SIDE))
 
 
-def show(picture: Picture, look: Look) -> Picture:
+def show(picture: Picture, look: NetworkView) -> Picture:
     """Warp a photograph for a look, smoothed where it shrinks, its edges drawn out."""
     zoom = look.transform[0, 0]
     source, warp = picture, look.transform
@@ -148,7 +148,7 @@ def show(picture: Picture, look: Look) -> Picture:
     return cv2.warpAffine(source, warp, look.size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
 
 
-def heads_of(maps: Maps, look: Look) -> list[Head]:
+def heads_of(maps: Maps, look: NetworkView) -> list[Head]:
     """Read the heads from the maps of one picture (numpy, no batch axis)."""
     centre, heat = sigmoid(np.asarray(maps.centre)), sigmoid(np.asarray(maps.points))
     highest = cv2.dilate(centre, np.ones((3, 3), np.uint8))
@@ -158,7 +158,7 @@ def heads_of(maps: Maps, look: Look) -> list[Head]:
     return _distinct(sorted(found, key=lambda head: -head.score))
 
 
-def _head(maps: Maps, heat: np.ndarray, row: int, column: int, score: float, look: Look) -> Head:
+def _head(maps: Maps, heat: np.ndarray, row: int, column: int, score: float, look: NetworkView) -> Head:
     at = (np.array([column, row]) + 0.5) * CENTRE_STRIDE - 0.5
     left, top, right, bottom = np.asarray(maps.box)[:, row, column] * UNIT_PX
     coarse = at + np.asarray(maps.offsets)[:, :, row, column] * UNIT_PX

@@ -40,7 +40,7 @@ animals that YuNet found are told, and none of 300 people."""
 
 
 @dataclass(frozen=True)
-class Found:
+class FoundFace:
     """A face in a photograph, in its pixels: box (x, y, width, height), five keypoints, a person's 68 points or an animal's six."""
 
     box: np.ndarray
@@ -59,19 +59,19 @@ class FaceFinder:
         """Load networks from a folder, or those that ship; each when it is first needed."""
         self._folder, self._judge_people = folder, judge_people
 
-    def find(self, picture: Picture, domain: str, known: np.ndarray | None = None) -> list[Found]:
+    def find(self, picture: Picture, domain: str, known: np.ndarray | None = None) -> list[FoundFace]:
         """Return the faces, or the known one; raise Rejected where there is none of this domain."""
         if known is not None:
             return [_known(known, picture)]
         return self._animals(picture) if domain == "animal" else self._people(picture)
 
-    def _people(self, picture: Picture) -> list[Found]:
+    def _people(self, picture: Picture) -> list[FoundFace]:
         faces = self._yunet.detect(picture, "human")
         if not faces:
             raise Rejected("detect", "no_face")
         if faces[0].score < SURELY_A_PERSON:
             self._refuse_animal(picture, faces[0])
-        return [Found(f.box, f.keypoints, f.score, self._locator.locate(picture, f)) for f in faces]
+        return [FoundFace(f.box, f.keypoints, f.score, self._locator.locate(picture, f)) for f in faces]
 
     def _refuse_animal(self, picture: Picture, face: Detection) -> None:
         """Raise Rejected where the face that YuNet took for a person's is an animal's."""
@@ -80,7 +80,7 @@ class FaceFinder:
         if over and self._person(picture, [face.keypoints])[0] <= PERSON:
             raise Rejected("detect", "animal", f"the face found is an animal's, score {over[0].score:.2f}")
 
-    def _animals(self, picture: Picture) -> list[Found]:
+    def _animals(self, picture: Picture) -> list[FoundFace]:
         heads = self._heads.find(picture)
         people = self._people_among(picture) if self._judge_people else []
         least = BESIDE_A_PERSON if people else 0.0
@@ -119,7 +119,7 @@ class FaceFinder:
         return PersonJudge(self._folder)
 
 
-def found_of(head: "Head") -> Found:
+def found_of(head: "Head") -> FoundFace:
     """Turn a head into a found face; one that is turned away or unsure carries its reject."""
     points = head.points.copy()
     points[head.visible <= HIDDEN] = np.nan
@@ -131,16 +131,16 @@ def found_of(head: "Head") -> Found:
     elif head.sureness < LEAST_SURE:
         refused = Rejected("detect", "not_sure", f"eyes and nose are sure to {head.sureness:.2f}")
     whole = np.where(np.isnan(points[:4]), head.points[:4], points[:4])
-    return Found(head.box, keypoints_from_six(whole), head.score, None, points, head.sureness, refused)
+    return FoundFace(head.box, keypoints_from_six(whole), head.score, None, points, head.sureness, refused)
 
 
-def _known(points: np.ndarray, picture: Picture) -> Found:
+def _known(points: np.ndarray, picture: Picture) -> FoundFace:
     check_known(points, picture)
     low, high = np.nanmin(points, 0), np.nanmax(points, 0)
     box = np.concatenate([low, high - low])
     if len(points) == SIX:
-        return Found(box, keypoints_from_six(points[:4]), 1.0, None, points, 1.0)
-    return Found(box, keypoints_from(points), 1.0, points if len(points) == 68 else None)
+        return FoundFace(box, keypoints_from_six(points[:4]), 1.0, None, points, 1.0)
+    return FoundFace(box, keypoints_from(points), 1.0, points if len(points) == 68 else None)
 
 
 def networks_of(folder: str, *, people: bool, animals: bool, judge_people: bool) -> list[str]:

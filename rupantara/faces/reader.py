@@ -9,7 +9,7 @@ import numpy as np
 
 from rupantara import schema
 from rupantara.errors import Rejected
-from rupantara.faces.finder import FaceFinder, Found
+from rupantara.faces.finder import FaceFinder, FoundFace
 from rupantara.faces.measure import measure
 from rupantara.landmarks import align
 from rupantara.landmarks.regions import part_boxes
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 class Face:
     """An aligned face; `found` is where it is in the photograph, the other points are in pixels of the crop."""
 
-    found: Found
+    found: FoundFace
     domain: str
     aligned: align.Aligned
     keypoints: Keypoints
@@ -74,11 +74,11 @@ class FaceReader:
         found = self.find(picture, domain, known)
         return [self.align(picture, domain, face, len(found)) for face in found]
 
-    def find(self, picture: Picture, domain: str, known: np.ndarray | None = None) -> list[Found]:
+    def find(self, picture: Picture, domain: str, known: np.ndarray | None = None) -> list[FoundFace]:
         """Find the faces; raise Rejected where there is none of this domain."""
         return self._finder.find(picture, domain, known)
 
-    def align(self, picture: Picture, domain: str, found: Found, num_faces: int) -> Face | Rejected:
+    def align(self, picture: Picture, domain: str, found: FoundFace, num_faces: int) -> Face | Rejected:
         """Cut the crop of a found face and measure it, or say why it cannot be used."""
         if found.reject:
             return found.reject

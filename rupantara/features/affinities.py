@@ -13,7 +13,7 @@ from rupantara.bank.sampling import bank_codes
 from rupantara.bank.spaces import DEFAULT, Space, meaning
 from rupantara.bank.versions import BankVersion
 from rupantara.errors import UserError
-from rupantara.features.extractor import Decoded, Source, Spec
+from rupantara.features.extractor import ExtractorNetworks, FaceBatch, Spec
 from rupantara.features.region_features import NAME, RegionFeatures, model_sha256
 from rupantara.landmarks.regions import REGIONS
 from rupantara.types import Vectors
@@ -47,7 +47,7 @@ class Affinities:
     @staticmethod
     def open(bank: BankVersion, space: str = DEFAULT, *, weights: str = "", most: int = 400) -> "Affinities":
         """Open a bank of region_features with the network that made it; UserError for a bank of other vectors or another network."""
-        spec, source, fitted = Spec(NAME), Source("", weights), bank.spaces
+        spec, source, fitted = Spec(NAME), ExtractorNetworks("", weights), bank.spaces
         if bank.vectors != NAME or fitted is None:
             raise UserError(f"affinities need a bank of {NAME} with named spaces, {bank.uri} holds {bank.vectors}")
         made_by = model_sha256(spec, source)
@@ -66,7 +66,7 @@ class Affinities:
         """Return the species compared with."""
         return self._reference.species
 
-    def of_faces(self, faces: Decoded, top: int = 3) -> list[list[RegionAffinity]]:
+    def of_faces(self, faces: FaceBatch, top: int = 3) -> list[list[RegionAffinity]]:
         """Return the affinities of decoded faces: crops with their boxes and domains."""
         if self._network is None:
             raise ValueError("affinities of crops need the network, got none")

@@ -26,7 +26,7 @@ class Spec:
 
 
 @dataclass(frozen=True)
-class Source:
+class ExtractorNetworks:
     """Where extractors load from, and what they compute on ("cpu" or "cuda").
 
     `mean_landmarks` are the 136 numbers of the train split's mean face, px of `landmarks.texture.SIDE`; textures need them.
@@ -39,7 +39,7 @@ class Source:
 
 
 @dataclass(frozen=True)
-class Decoded:
+class FaceBatch:
     """Faces decoded once for all extractors; `keypoints` [n, 5, 2] (NaN = none) and `landmarks` are in pixels of the pictures."""
 
     pictures: list[Picture]
@@ -48,17 +48,17 @@ class Decoded:
     domains: list[str]
     landmarks: list[Landmarks | None]
 
-    def take(self, rows: Sequence[int]) -> "Decoded":
+    def take(self, rows: Sequence[int]) -> "FaceBatch":
         """Return some of the faces."""
         parts = ([self.pictures[i] for i in rows], self.keypoints[list(rows)], self.boxes[list(rows)])
-        return Decoded(*parts, [self.domains[i] for i in rows], [self.landmarks[i] for i in rows])
+        return FaceBatch(*parts, [self.domains[i] for i in rows], [self.landmarks[i] for i in rows])
 
     def at(self, size: int) -> np.ndarray:
         """Return the pictures at one size, uint8 [n, size, size, 3]."""
         return np.stack([codec.resize(picture, size) for picture in self.pictures])
 
 
-def decode(rows: pa.Table) -> Decoded:
+def decode(rows: pa.Table) -> FaceBatch:
     """Decode accepted rows of the faces table."""
     pictures = [codec.decode_jpeg(image) for image in rows["image"].to_pylist()]
     points = [None if p is None else np.array(p, np.float32).reshape(68, 2) for p in rows["landmarks"].to_pylist()]
@@ -67,7 +67,7 @@ def decode(rows: pa.Table) -> Decoded:
     six = [schema.points_of({"points": p}) for p in named]
     sides = [picture.shape[0] for picture in pictures]
     boxes = [part_boxes(p, d, s, q) for p, d, s, q in zip(points, domains, sides, six, strict=True)]
-    return Decoded(pictures, schema.filled(rows["keypoints"], 5, 2), np.array(boxes), domains, points)
+    return FaceBatch(pictures, schema.filled(rows["keypoints"], 5, 2), np.array(boxes), domains, points)
 
 
 class Extractor(Protocol):
@@ -79,6 +79,6 @@ class Extractor(Protocol):
     columns: list[pa.Field]
     domains: tuple[str, ...]
 
-    def __call__(self, faces: Decoded) -> list[np.ndarray]:
+    def __call__(self, faces: FaceBatch) -> list[np.ndarray]:
         """Return the vectors of one batch."""
         ...

@@ -16,7 +16,7 @@ from rupantara.errors import UserError
 from rupantara.faces.arrays import to_images
 from rupantara.faces.chips import arcface_chip, ffhq_chip
 from rupantara.features import identity, region_features
-from rupantara.features.extractor import Decoded, Extractor, Source, Spec, decode
+from rupantara.features.extractor import Extractor, ExtractorNetworks, FaceBatch, Spec, decode
 from rupantara.features.textures import Crops, Textures, mean_sha256
 from rupantara.features.vggface_files import find_vggface, load_vggface, random_vggface
 from rupantara.generation import loading
@@ -25,7 +25,17 @@ from rupantara.models import e4e, mobilefacenet, vggface
 from rupantara.models.pretrained import load_embed
 from rupantara.storage import weights
 
-__all__ = ["EXTRACTORS", "Decoded", "Extractor", "Source", "Spec", "decode", "model_sha256", "parse", "run"]
+__all__ = [
+    "EXTRACTORS",
+    "Extractor",
+    "ExtractorNetworks",
+    "FaceBatch",
+    "Spec",
+    "decode",
+    "model_sha256",
+    "parse",
+    "run",
+]
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 STORED = {"float32": pa.float32(), "float16": pa.float16()}
@@ -62,7 +72,7 @@ class RegionVAECodes:
 
     domains: tuple[str, ...] = ("human", "animal")
 
-    def __init__(self, spec: Spec, source: Source) -> None:
+    def __init__(self, spec: Spec, source: ExtractorNetworks) -> None:
         """Load a checkpoint."""
         loaded = loading.load(source.checkpoint)
         self._model, self._spec = loaded.model.to(source.device), spec
@@ -73,7 +83,7 @@ class RegionVAECodes:
             field("regions_mu", len(REGIONS), config.region_dim),
         ]
 
-    def __call__(self, faces: Decoded) -> list[np.ndarray]:
+    def __call__(self, faces: FaceBatch) -> list[np.ndarray]:
         """Encode aligned crops with their part boxes."""
         device = next(self._model.parameters()).device
         images = to_images(faces.at(self._model.config.size)).to(device)
@@ -92,7 +102,7 @@ class ArcFace:
 
     domains: tuple[str, ...] = ("human",)
 
-    def __init__(self, spec: Spec, source: Source, also: Sequence[Spec] = ()) -> None:
+    def __init__(self, spec: Spec, source: ExtractorNetworks, also: Sequence[Spec] = ()) -> None:
         """Load `mobilefacenet.npz`; `also` may name the other column, of the same precision, which then costs next to nothing."""
         self._dtype, self._names = DTYPES[spec.precision], [one.name for one in (spec, *also)]
         model = load_embed(source.weights)
@@ -105,7 +115,7 @@ class ArcFace:
         digest, stored = weights.CATALOGUE["mobilefacenet"].sha256, STORED[spec.store]
         return schema.vector_field(spec.name, dim, model_sha256=digest, normalized=spec.name == IDENTITY, dtype=stored)
 
-    def __call__(self, faces: Decoded) -> list[np.ndarray]:
+    def __call__(self, faces: FaceBatch) -> list[np.ndarray]:
         """Align each face to ArcFace's template and embed it."""
         pairs = zip(faces.pictures, faces.keypoints, strict=True)
         chips = np.stack([arcface_chip(picture, points) for picture, points in pairs])
@@ -125,7 +135,7 @@ class VGGFaceEmbedding:
 
     domains: tuple[str, ...] = ("human",)
 
-    def __init__(self, spec: Spec, source: Source) -> None:
+    def __init__(self, spec: Spec, source: ExtractorNetworks) -> None:
         """Load one of the published files; with `vggface_random`, draw the weights from the seed."""
         self._dtype, self._device = DTYPES[spec.precision], source.device
         state = random_vggface(spec.seed) if spec.name == "vggface_random" else load_vggface(source.weights)
@@ -139,7 +149,7 @@ class VGGFaceEmbedding:
         )
         self.columns = [made]
 
-    def __call__(self, faces: Decoded) -> list[np.ndarray]:
+    def __call__(self, faces: FaceBatch) -> list[np.ndarray]:
         """Show the whole aligned crop, which VGG-Face's loose crops resemble, at 224 x 224."""
         pixels = torch.from_numpy(faces.at(vggface.SIDE)).to(self._device)
         images = pixels.permute(0, 3, 1, 2).to(self._dtype, memory_format=torch.channels_last)
@@ -151,7 +161,7 @@ class E4E:
 
     domains: tuple[str, ...] = ("human",)
 
-    def __init__(self, spec: Spec, source: Source) -> None:
+    def __init__(self, spec: Spec, source: ExtractorNetworks) -> None:
         """Load `e4e_ffhq_encode.pt`."""
         data = torch.load(io.BytesIO(weights.load(source.weights, "e4e")), map_location="cpu", weights_only=True)
         self._dtype, self._device = DTYPES[spec.precision], source.device
@@ -161,7 +171,7 @@ class E4E:
             schema.vector_field("e4e", e4e.NUM_STYLES, e4e.DIM, model_sha256=digest, dtype=STORED[spec.store])
         ]
 
-    def __call__(self, faces: Decoded) -> list[np.ndarray]:
+    def __call__(self, faces: FaceBatch) -> list[np.ndarray]:
         """Align each face as FFHQ's are and encode it."""
         pairs = zip(faces.pictures, faces.keypoints, strict=True)
         chips = np.stack([ffhq_chip(picture, points) for picture, points in pairs])
@@ -171,12 +181,12 @@ class E4E:
 IDENTITY, FEATURES = "arcface", "arcface_features"
 
 
-def identity_vectors(spec: Spec, source: Source) -> Extractor:
+def identity_vectors(spec: Spec, source: ExtractorNetworks) -> Extractor:
     """Make the extractor `identity`."""
     return identity.IdentityVectors(spec, source, STORED[spec.store])
 
 
-EXTRACTORS: dict[str, Callable[[Spec, Source], Extractor]] = {
+EXTRACTORS: dict[str, Callable[[Spec, ExtractorNetworks], Extractor]] = {
     identity.NAME: identity_vectors,
     "region_vae": RegionVAECodes,
     IDENTITY: ArcFace,
@@ -192,7 +202,7 @@ PICTURES = ("texture", "crop")
 """Extractors whose columns are pictures of a size."""
 
 
-def make(specs: Sequence[Spec], source: Source) -> list[tuple[Extractor, int]]:
+def make(specs: Sequence[Spec], source: ExtractorNetworks) -> list[tuple[Extractor, int]]:
     """Load the extractors, each with its batch size; ArcFace's two columns of one precision share a pass through the network."""
     made: list[tuple[Extractor, int]] = []
     shared = [spec for spec in specs if spec.name in (IDENTITY, FEATURES)]
@@ -205,7 +215,7 @@ def make(specs: Sequence[Spec], source: Source) -> list[tuple[Extractor, int]]:
     return made
 
 
-def model_sha256(spec: Spec, source: Source) -> str:
+def model_sha256(spec: Spec, source: ExtractorNetworks) -> str:
     """Return what identifies an extractor's network, without loading it where possible."""
     if spec.name == "region_vae":
         return loading.model_sha256(source.checkpoint)
@@ -226,7 +236,7 @@ def model_sha256(spec: Spec, source: Source) -> str:
     return f"random weights of seed {spec.seed}"
 
 
-def require(name: str, wanted: str, source: Source) -> str:
+def require(name: str, wanted: str, source: ExtractorNetworks) -> str:
     """Return the SHA-256 of the network that makes a column; UserError where it is not the wanted one."""
     found = model_sha256(Spec(name), source) if name in EXTRACTORS else ""
     if found != wanted:
@@ -234,7 +244,7 @@ def require(name: str, wanted: str, source: Source) -> str:
     return found
 
 
-def run(extractor: Extractor, batch_size: int, faces: Decoded) -> list[pa.Array]:
+def run(extractor: Extractor, batch_size: int, faces: FaceBatch) -> list[pa.Array]:
     """Run one extractor over faces in batches; faces outside its domains get nulls."""
     wanted = [i for i, domain in enumerate(faces.domains) if domain in extractor.domains]
     found: list[list[np.ndarray]] = []

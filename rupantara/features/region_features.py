@@ -14,7 +14,7 @@ from torch import Tensor
 
 from rupantara import schema
 from rupantara.faces.arrays import to_images
-from rupantara.features.extractor import Decoded, Source, Spec
+from rupantara.features.extractor import ExtractorNetworks, FaceBatch, Spec
 from rupantara.landmarks.region_crop import region_crop
 from rupantara.landmarks.regions import PART_REGION, PARTS, REGIONS
 from rupantara.models import pretrained
@@ -29,7 +29,7 @@ NETWORKS = {NAME: "squeezenet", f"{NAME}_vgg16": "vgg16"}
 
 
 @dataclass(frozen=True)
-class Recipe:
+class Tap:
     """Where a network is tapped: place in its `features`, channels there, side of a crop in px, and how much wider than its box it is."""
 
     tap: int
@@ -38,13 +38,13 @@ class Recipe:
     context: float
 
 
-RECIPES = {"squeezenet": Recipe(3, 384, 64, 1.0), "vgg16": Recipe(3, 512, 64, 1.0)}
+RECIPES = {"squeezenet": Tap(3, 384, 64, 1.0), "vgg16": Tap(3, 512, 64, 1.0)}
 """SqueezeNet's fire6, VGG16's relu4_3."""
 
 RIGHT_EAR = PARTS.index("right_ear")
 
 
-def part_crops(picture: Picture, boxes: np.ndarray, recipe: Recipe) -> np.ndarray:
+def part_crops(picture: Picture, boxes: np.ndarray, recipe: Tap) -> np.ndarray:
     """Return the crops of the six parts uint8 [6, side, side, 3], the right ear mirrored."""
     crops = [region_crop(picture, box, recipe.context, recipe.side) for box in boxes]
     crops[RIGHT_EAR] = crops[RIGHT_EAR][:, ::-1]
@@ -64,7 +64,7 @@ class RegionFeatures:
 
     domains: tuple[str, ...] = ("human", "animal")
 
-    def __init__(self, spec: Spec, source: Source) -> None:
+    def __init__(self, spec: Spec, source: ExtractorNetworks) -> None:
         """Load the network from the weights folder, or the shipped one."""
         network = NETWORKS[spec.name]
         self._recipe, self._spec, self._device = RECIPES[network], spec, source.device
@@ -72,7 +72,7 @@ class RegionFeatures:
         dtype, digest = pa.float16() if spec.store == "float16" else None, model_sha256(spec, source)
         self.columns = [schema.vector_field(NAME, len(REGIONS), self._recipe.dim, model_sha256=digest, dtype=dtype)]
 
-    def __call__(self, faces: Decoded) -> list[np.ndarray]:
+    def __call__(self, faces: FaceBatch) -> list[np.ndarray]:
         """Show every part of each face."""
         pairs = zip(faces.pictures, faces.boxes, strict=True)
         crops = np.concatenate([part_crops(picture, boxes, self._recipe) for picture, boxes in pairs])
@@ -84,7 +84,7 @@ class RegionFeatures:
         return [by_region(pooled).cpu().numpy()]
 
 
-def model_sha256(spec: Spec, source: Source) -> str:
+def model_sha256(spec: Spec, source: ExtractorNetworks) -> str:
     """Return the hash of the network's file and what is done with it."""
     network = NETWORKS[spec.name]
     recipe = RECIPES[network]

@@ -7,7 +7,7 @@ import numpy as np
 
 from rupantara import schema
 from rupantara.errors import UserError
-from rupantara.features.extractor import Decoded, Source, Spec
+from rupantara.features.extractor import ExtractorNetworks, FaceBatch, Spec
 from rupantara.imaging import codec
 from rupantara.landmarks.spline import DegenerateError
 from rupantara.landmarks.texture import SIDE, rescale, texture_of
@@ -30,7 +30,7 @@ class Textures:
 
     domains: tuple[str, ...] = ("human",)
 
-    def __init__(self, spec: Spec, source: Source) -> None:
+    def __init__(self, spec: Spec, source: ExtractorNetworks) -> None:
         """Take the mean landmarks of the train split; UserError without."""
         if len(source.mean_landmarks) != 136:
             raise UserError(f"textures need 68 mean landmarks, got {len(source.mean_landmarks)} numbers")
@@ -38,7 +38,7 @@ class Textures:
         landmarks = schema.vector_field(schema.LANDMARKS, 68, 2, model_sha256=mean_sha256(source.mean_landmarks))
         self.columns = [schema.TEXTURE, landmarks]
 
-    def __call__(self, faces: Decoded) -> list[np.ndarray]:
+    def __call__(self, faces: FaceBatch) -> list[np.ndarray]:
         """Warp each face that has landmarks; both columns are null where it has none, or none that allow a warp."""
         textures, landmarks = np.empty(len(faces.pictures), object), np.full((len(faces.pictures), 68, 2), np.nan)
         for i, (picture, points) in enumerate(zip(faces.pictures, faces.landmarks, strict=True)):
@@ -59,12 +59,12 @@ class Crops:
 
     domains: tuple[str, ...] = ("human",)
 
-    def __init__(self, spec: Spec, source: Source) -> None:
+    def __init__(self, spec: Spec, source: ExtractorNetworks) -> None:
         """Take the size."""
         self._size = spec.size
         self.columns = [schema.CROP]
 
-    def __call__(self, faces: Decoded) -> list[np.ndarray]:
+    def __call__(self, faces: FaceBatch) -> list[np.ndarray]:
         """Resize and encode each face."""
         crops = np.empty(len(faces.pictures), object)
         crops[:] = [codec.encode_jpeg(codec.resize(picture, self._size), JPEG_QUALITY) for picture in faces.pictures]

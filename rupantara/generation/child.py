@@ -31,7 +31,7 @@ from rupantara.models.codecs.region_vae import join
 from rupantara.tensors import Images, PartBoxes, Tokens, to_images, to_pictures
 from rupantara.types import Boxes
 
-Place = Literal["first", "second", "neutral"]
+Surroundings = Literal["first", "second", "neutral"]
 WITHIN_FAMILY = 0.5**0.5
 """Deviation of siblings about their parents' mean, of that among people."""
 
@@ -46,7 +46,7 @@ class FaceTokens:
     codec_sha256: str
 
 
-Face = FaceCrop | FaceCodes | FaceTokens
+Parent = FaceCrop | FaceCodes | FaceTokens
 Coded = tuple[Tensor, Tensor]
 """Standardized tokens [tokens, dim] and boxes [6, 4] of a face."""
 
@@ -61,8 +61,8 @@ class ChildRequest:
     reconstructions come first.
     """
 
-    first: Face
-    second: Face
+    first: Parent
+    second: Parent
     siblings: int = 1
     sibling: int = 0
     seed: int = 0
@@ -71,7 +71,7 @@ class ChildRequest:
     edits: tuple[str, ...] = ()
     age: float | None = None
     ages: tuple[float, ...] = ()
-    surroundings: Place = "first"
+    surroundings: Surroundings = "first"
     parents: bool = False
 
     def check(self) -> None:
@@ -80,8 +80,8 @@ class ChildRequest:
             raise UserError(f"siblings must be at least 1 and numbered from 0, got {self.siblings} from {self.sibling}")
         if not 0 <= self.variation <= 1:
             raise UserError(f"variation must be from 0 to 1, got {self.variation:g}")
-        if self.surroundings not in get_args(Place):
-            raise UserError(f"surroundings must be of {', '.join(get_args(Place))}, got {self.surroundings!r}")
+        if self.surroundings not in get_args(Surroundings):
+            raise UserError(f"surroundings must be of {', '.join(get_args(Surroundings))}, got {self.surroundings!r}")
         for text in self.edits:
             editing.parse(text)
 
@@ -96,7 +96,7 @@ class _Wanted:
     boxes: Tensor
     about: dict[str, Any]
     seed: int
-    parents: tuple[Face, ...] = field(default=())
+    parents: tuple[Parent, ...] = field(default=())
 
 
 class ChildGenerator:
@@ -122,7 +122,7 @@ class ChildGenerator:
             self._check(request)
         out: list[list[Generated]] = [[] for _ in requests]
         whole = {i: request for i, request in enumerate(requests) if request.first.face_id != request.second.face_id}
-        faces: dict[Hashable, Face] = {
+        faces: dict[Hashable, Parent] = {
             (i, n): face for i, one in whole.items() for n, face in enumerate(self._met(one))
         }
         faces |= {
@@ -167,14 +167,14 @@ class ChildGenerator:
         record = self._record("child", (face_id, face_id), {"sibling": request.sibling}, request.seed, {})
         return Generated(record, reject=Rejected("child", "same_face", f"{face_id} is both parents"))
 
-    def _met(self, request: ChildRequest) -> tuple[Face, Face]:
+    def _met(self, request: ChildRequest) -> tuple[Parent, Parent]:
         """Return the parents as they are blended: photographs in one shape, so that a child has one outline."""
         if isinstance(request.first, FaceCrop) and isinstance(request.second, FaceCrop):
             share = float((1 + self._codec.layout.weigh(request.dominance).mean()) / 2)
             return in_one_shape(request.first, request.second, share)
         return request.first, request.second
 
-    def _encoded(self, faces: Mapping[Hashable, Face]) -> dict[Hashable, Coded]:
+    def _encoded(self, faces: Mapping[Hashable, Parent]) -> dict[Hashable, Coded]:
         """Return standardized tokens and boxes of each face, encoding the crops together."""
         out: dict[Hashable, Coded] = {}
         crops: dict[Hashable, FaceCrop] = {}

@@ -14,7 +14,7 @@ NEAREST = "nearest"
 
 
 @dataclass(frozen=True)
-class Wanted:
+class DonorQuery:
     """One hybrid: the row of its face's codes, the species (or NEAREST) of each mixed region, and the rule."""
 
     row: int
@@ -40,7 +40,7 @@ class _Search(NamedTuple):
     rule: DonorRule
 
 
-def find_donors(bank: Bank, codes: np.ndarray, wanted: Sequence[Wanted]) -> list[dict[str, Lent]]:
+def find_donors(bank: Bank, codes: np.ndarray, wanted: Sequence[DonorQuery]) -> list[dict[str, Lent]]:
     """Find for each hybrid what each of its regions takes; `codes` are the faces' own, [n, 5, dim].
 
     A species is searched over the regions that it may lend.
@@ -56,13 +56,13 @@ def find_donors(bank: Bank, codes: np.ndarray, wanted: Sequence[Wanted]) -> list
     ]
 
 
-def _searches(one: Wanted, known: Sequence[str]) -> Iterator[_Search]:
+def _searches(one: DonorQuery, known: Sequence[str]) -> Iterator[_Search]:
     """Yield what must be asked for one hybrid."""
     for name in dict.fromkeys(one.species.values()):
         yield from (_Search(species, _regions(one, name), one.rule) for species in _candidates(name, known))
 
 
-def _regions(one: Wanted, name: str) -> tuple[str, ...]:
+def _regions(one: DonorQuery, name: str) -> tuple[str, ...]:
     return tuple(region for region in REGIONS if one.species.get(region) == name)
 
 
@@ -76,7 +76,7 @@ def _run(bank: Bank, codes: np.ndarray, search: _Search, rows: Sequence[int]) ->
 
 
 def _choices(
-    one: Wanted,
+    one: DonorQuery,
     region: str,
     known: Sequence[str],
     found: Mapping[_Search, Mapping[str, Retrieved]],

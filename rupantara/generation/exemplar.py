@@ -7,7 +7,7 @@ from typing import Protocol
 import numpy as np
 import torch
 
-from rupantara.landmarks.composite import Part, composite
+from rupantara.landmarks.composite import DonorShare, composite
 from rupantara.landmarks.donor import Donor
 from rupantara.landmarks.fitness import yaw_of
 from rupantara.landmarks.points import keypoints_from
@@ -54,7 +54,7 @@ def animal_decoder(model: RegionVAE) -> Callable[[np.ndarray, np.ndarray, str], 
 class Loan:
     """What is laid on one face: a part a donor, the donor of each region, and how well each donor fits."""
 
-    parts: tuple[Part, ...]
+    parts: tuple[DonorShare, ...]
     donors: Mapping[str, str]
     fits: Mapping[str, float]
 
@@ -76,7 +76,7 @@ def loan(
     for name in dict.fromkeys(species.values()):
         donor, fit = donors.pick(face_id, name, yaw, lent)
         regions = [region for region in species if species[region] == name]
-        parts.append(Part(donor, {region: amounts[region] for region in regions}))
+        parts.append(DonorShare(donor, {region: amounts[region] for region in regions}))
         named |= dict.fromkeys(regions, donor.name)
         fits[donor.name] = fit
     return Loan(tuple(parts), named, fits)

@@ -21,7 +21,7 @@ Sex = Literal["", "male", "female"]
 
 
 @dataclass(frozen=True)
-class Wanted:
+class WantedPerson:
     """Who is to be drawn: age in years, sex, group (0 to 4, as UTKFace numbers them); what is left open (-1, "") is drawn too."""
 
     age: int = OPEN
@@ -43,7 +43,7 @@ class Wanted:
         return [OPEN if self.age == OPEN else age_class(self.age), sex, self.group]
 
 
-ANYONE = Wanted()
+ANYONE = WantedPerson()
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class FlowCodePrior:
 
     model: FlowPrior
     sha256: str
-    wanted: Wanted = ANYONE
+    wanted: WantedPerson = ANYONE
     guidance: float = 1.0
 
     @property
@@ -83,7 +83,7 @@ def demand(uri: str, codec_sha256: str) -> str:
     return checkpoints.model_sha256(uri, MODEL_TYPE)
 
 
-def load(uri: str, codec_sha256: str, wanted: Wanted = ANYONE, guidance: float = 1.0) -> FlowCodePrior:
+def load(uri: str, codec_sha256: str, wanted: WantedPerson = ANYONE, guidance: float = 1.0) -> FlowCodePrior:
     """Load a complete checkpoint on the CPU; UserError where it draws codes of another network than `codec_sha256`."""
     demand(uri, codec_sha256)
     raw, known = checkpoints.read_config(uri, MODEL_TYPE), {f.name for f in fields(FlowPriorConfig)}

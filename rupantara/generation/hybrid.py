@@ -9,7 +9,7 @@ import torch
 
 from rupantara.errors import UserError
 from rupantara.generation import loading, provenance
-from rupantara.generation.donors import NEAREST, Lent, Wanted, find_donors
+from rupantara.generation.donors import NEAREST, DonorQuery, Lent, find_donors
 from rupantara.generation.exemplar import Donors, Loan, animal_decoder, lay, loan
 from rupantara.generation.face import FaceCodes, FaceCrop, encode
 from rupantara.generation.loading import LoadedRegionVAE
@@ -27,7 +27,7 @@ Renderer = Literal["auto", "exemplar", "latent"]
 """How a hybrid is rendered: `latent` decodes mixed codes; `exemplar` lays an animal's picture on the decoded face, so that fur is
 sharp; `auto` is exemplar where the bank carries pictures of the species and the face's landmarks are known, else latent."""
 
-Species = str | Mapping[str, str]
+WantedSpecies = str | Mapping[str, str]
 """A species of the bank or `NEAREST`, for all regions or for each by its name."""
 
 
@@ -45,7 +45,7 @@ class HybridRequest:
     """
 
     face: FaceCrop | FaceCodes
-    species: tuple[Species, ...] = (NEAREST,)
+    species: tuple[WantedSpecies, ...] = (NEAREST,)
     amounts: Mapping[str, float] = field(default_factory=everywhere)
     path: Path = "linear"
     donor: DonorRule = field(default_factory=DonorRule)
@@ -63,7 +63,7 @@ class HybridRequest:
 
 
 def check(
-    species: Sequence[Species], amounts: Mapping[str, float], path: str, donor: DonorRule, known: Sequence[str]
+    species: Sequence[WantedSpecies], amounts: Mapping[str, float], path: str, donor: DonorRule, known: Sequence[str]
 ) -> None:
     """Raise UserError for wishes that no face could have, with these species in the bank."""
     check_amounts(amounts)
@@ -79,7 +79,7 @@ def check(
                 raise UserError(f"species must be one of {', '.join((*known, NEAREST))}, got {name!r}")
 
 
-def by_region(species: Species, regions: Mapping[str, float]) -> dict[str, str]:
+def by_region(species: WantedSpecies, regions: Mapping[str, float]) -> dict[str, str]:
     """Return what species each mixed region is asked of."""
     return {region: species if isinstance(species, str) else species[region] for region in regions}
 
@@ -121,7 +121,7 @@ class HybridGenerator:
             request.check(bank.species)
         faces = self._codes(requests)
         wanted = [
-            Wanted(i, by_region(species, request.amounts), request.donor)
+            DonorQuery(i, by_region(species, request.amounts), request.donor)
             for i, request in enumerate(requests)
             for species in request.species
         ]
@@ -168,7 +168,7 @@ class HybridGenerator:
         return _Planned(number, _itself(face), record)
 
     def _mixed(
-        self, number: int, face: FaceCodes, request: HybridRequest, species: Species, lent: Mapping[str, Lent]
+        self, number: int, face: FaceCodes, request: HybridRequest, species: WantedSpecies, lent: Mapping[str, Lent]
     ) -> "_Planned":
         """Plan one hybrid: borrow looks or mix codes, and record who lent what."""
         borrowed = self._loan(face, request, lent)
@@ -203,7 +203,7 @@ class HybridGenerator:
         self,
         face: FaceCodes,
         request: HybridRequest,
-        species: Species,
+        species: WantedSpecies,
         lent: Mapping[str, Lent],
         borrowed: Loan | None,
     ) -> Record:

@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 
 from rupantara.errors import UserError
 from rupantara.generation import flow_prior, loading, prior
-from rupantara.generation.flow_prior import ANYONE, Wanted
+from rupantara.generation.flow_prior import ANYONE, WantedPerson
 from rupantara.generation.loading import LoadedRegionVAE
 
 
@@ -17,7 +17,7 @@ class SampledPeople:
 
     checkpoint: str
     prior: str = ""
-    wanted: Wanted = ANYONE
+    wanted: WantedPerson = ANYONE
 
     def __post_init__(self) -> None:
         """Check that the prior can do what is asked."""

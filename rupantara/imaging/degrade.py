@@ -23,7 +23,7 @@ class Cast:
 
 
 @dataclass(frozen=True)
-class Blur:
+class GaussianBlur:
     """Blur by a Gaussian; `sigma` 0 changes nothing."""
 
     sigma: float = ranged(2.0, 0, 50)

@@ -5,14 +5,14 @@ from dataclasses import asdict, fields
 from typing import Any
 
 from rupantara.errors import UserError
-from rupantara.imaging.degrade import Blur, Cast
+from rupantara.imaging.degrade import Cast, GaussianBlur
 from rupantara.imaging.dehaze import Dehaze
 from rupantara.imaging.detail import Bilateral, Unsharp
 from rupantara.imaging.parameters import read_options
 from rupantara.imaging.tone import Tone
 from rupantara.types import Pictures
 
-Step = Tone | Dehaze | Bilateral | Unsharp | Cast | Blur
+Step = Tone | Dehaze | Bilateral | Unsharp | Cast | GaussianBlur
 """`Pictures` -> `Pictures` of the same shape, in the same order; what comes in is left as it is."""
 
 STEPS: dict[str, type[Step]] = {
@@ -21,7 +21,7 @@ STEPS: dict[str, type[Step]] = {
     "bilateral": Bilateral,
     "unsharp": Unsharp,
     "cast": Cast,
-    "blur": Blur,
+    "blur": GaussianBlur,
 }
 
 

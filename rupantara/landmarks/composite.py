@@ -66,7 +66,7 @@ class Style:
 
 
 @dataclass(frozen=True)
-class Part:
+class DonorShare:
     """What one donor lends: an amount (0..1) by region; what is not named stays the person's."""
 
     donor: Donor
@@ -81,7 +81,9 @@ class Part:
                 )
 
 
-def composite(person: Picture, landmarks: Landmarks, parts: Sequence[Part], style: Style | None = None) -> Picture:
+def composite(
+    person: Picture, landmarks: Landmarks, parts: Sequence[DonorShare], style: Style | None = None
+) -> Picture:
     """Lay what some donors lend on a person, one after the other; amounts of 0 return the picture to the bit.
 
     `landmarks` are 68 points in px of the picture. ValueError for points that span no face.
@@ -118,7 +120,7 @@ def face_window(layout: Layout, size: tuple[int, int]) -> tuple[slice, slice]:
 
 
 def _lay_face(
-    person: np.ndarray, layout: Layout, part: Part, style: Style, colour: float
+    person: np.ndarray, layout: Layout, part: DonorShare, style: Style, colour: float
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the person in CIELAB with the regions of the face laid on, and which pixels changed."""
     size = person.shape[:2]
@@ -212,7 +214,9 @@ def _moved(person: np.ndarray, layout: Layout, points: Points) -> tuple[np.ndarr
     return np.where(face[..., None], out, person), face
 
 
-def _lay_ears(lab: np.ndarray, touched: np.ndarray, layout: Layout, part: Part, style: Style, colour: float) -> None:
+def _lay_ears(
+    lab: np.ndarray, touched: np.ndarray, layout: Layout, part: DonorShare, style: Style, colour: float
+) -> None:
     """Lay the donor's ears, if it has any, on the person in place, and mark which pixels changed."""
     size, amount, donor = lab.shape[:2], part.amounts.get("ears", 0.0), part.donor
     if amount <= 0 or donor.ears is None:

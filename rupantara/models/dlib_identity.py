@@ -32,7 +32,7 @@ BLOCKS = (
 """(published name, channels in, channels out) of the blocks in order; those named `down` halve the side."""
 
 
-class Layer(nn.Module):
+class ScaledConvolution(nn.Module):
     """Convolution, then a scale and a shift of each channel."""
 
     def __init__(self, inside: int, outside: int, size: int, stride: int, padding: int) -> None:
@@ -53,8 +53,8 @@ class Residual(nn.Module):
 
     def __init__(self, inside: int, outside: int, *, down: bool) -> None:
         super().__init__()
-        self.conv1 = Layer(inside, outside, 3, 2 if down else 1, 0 if down else 1)
-        self.conv2 = Layer(outside, outside, 3, 1, 1)
+        self.conv1 = ScaledConvolution(inside, outside, 3, 2 if down else 1, 0 if down else 1)
+        self.conv2 = ScaledConvolution(outside, outside, 3, 1, 1)
         self._down = down
 
     def forward(self, x: Tensor) -> Tensor:
@@ -75,7 +75,7 @@ class DlibIdentity(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.conv32_down = Layer(3, 32, 7, 2, 0)
+        self.conv32_down = ScaledConvolution(3, 32, 7, 2, 0)
         for name, inside, outside in BLOCKS:
             self.add_module(name, Residual(inside, outside, down="down" in name))
         self.fc = nn.Linear(256, DIM, bias=False)

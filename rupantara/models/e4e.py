@@ -34,7 +34,7 @@ class SEModule(nn.Module):
         return x * torch.sigmoid(self.fc2(torch.relu(self.fc1(F.adaptive_avg_pool2d(x, 1)))))
 
 
-class Bottleneck(nn.Module):
+class SqueezedResidual(nn.Module):
     """Improved residual block with squeeze and excitation."""
 
     def __init__(self, inside: int, out: int, stride: int) -> None:
@@ -94,7 +94,7 @@ class E4EEncoder(nn.Module):
         super().__init__()
         self.register_buffer("latent_avg", torch.zeros(num_styles, DIM))
         self.input_layer = nn.Sequential(nn.Conv2d(3, 64, 3, 1, 1, bias=False), nn.BatchNorm2d(64), nn.PReLU(64))
-        blocks = [Bottleneck(i if b == 0 else o, o, 2 if b == 0 else 1) for i, o, n in UNITS for b in range(n)]
+        blocks = [SqueezedResidual(i if b == 0 else o, o, 2 if b == 0 else 1) for i, o, n in UNITS for b in range(n)]
         self.body = nn.Sequential(*blocks)
         spatial = [16 if i < COARSE_UNTIL else 32 if i < MIDDLE_UNTIL else 64 for i in range(num_styles)]
         self.styles = nn.ModuleList(GradualStyleBlock(side) for side in spatial)

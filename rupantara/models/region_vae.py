@@ -83,7 +83,7 @@ class RegionVAEConfig:
         return torch.tensor([int(domain != HUMAN) for domain in domains], dtype=torch.long)
 
 
-class Posterior(NamedTuple):
+class RegionPosterior(NamedTuple):
     """Means and log variances of the codes: global [batch, global_dim], regions [batch, 5, region_dim]."""
 
     global_mu: GlobalCodes
@@ -219,7 +219,7 @@ class DomainNet(nn.Module):
             self.register_buffer("global_logvar", torch.full((config.global_dim,), START_LOGVAR))
             self.register_buffer("regions_logvar", torch.full((len(REGIONS), config.region_dim), START_LOGVAR))
 
-    def encode(self, images: Images, boxes: PartBoxes) -> Posterior:
+    def encode(self, images: Images, boxes: PartBoxes) -> RegionPosterior:
         """Encode aligned images with their part boxes; log variances are kept within [-10, 4]."""
         global_mu, global_logvar = self._split(self.global_encoder(images).float(), "global_logvar")
         global_mu = global_mu + self.base.encode(F.adaptive_avg_pool2d(images, self.config.base_side).flatten(1))
@@ -228,7 +228,7 @@ class DomainNet(nn.Module):
         small = placement.cut_regions(images, boxes, self.config.region_base_side).flatten(2)
         linear = [path.encode(small[:, i]) for i, path in enumerate(self.region_paths())]
         regions_mu = regions_mu + torch.stack(linear, dim=1)
-        return Posterior(global_mu, global_logvar.clamp(-10, 4), regions_mu, regions_logvar.clamp(-10, 4))
+        return RegionPosterior(global_mu, global_logvar.clamp(-10, 4), regions_mu, regions_logvar.clamp(-10, 4))
 
     def _split(self, found: Tensor, fixed: str) -> tuple[Tensor, Tensor]:
         """Return means and log variances out of what a head says."""
@@ -294,9 +294,9 @@ class RegionVAE(nn.Module):
         """Return the blocks that `torch.compile` takes one by one: the whole network with its attention it does not."""
         return [block for block in self.modules() if isinstance(block, ResBlock | Upsample)]
 
-    def encode(self, images: Images, boxes: PartBoxes, species: SpeciesIndex) -> Posterior:
+    def encode(self, images: Images, boxes: PartBoxes, species: SpeciesIndex) -> RegionPosterior:
         """Encode aligned images; of the species, only the domain matters, and only with separate networks."""
-        return Posterior(*self._each(species, lambda net, rows: net.encode(images[rows], boxes[rows])))
+        return RegionPosterior(*self._each(species, lambda net, rows: net.encode(images[rows], boxes[rows])))
 
     def decode(self, global_z: GlobalCodes, region_z: RegionCodes, boxes: PartBoxes, species: SpeciesIndex) -> Images:
         """Decode codes as a species: hybrids are human codes, with some region codes of animals, decoded as human (0)."""

@@ -81,7 +81,7 @@ class Blur(nn.Module):
         return upfirdn(x, self.kernel, pad=self._pad)
 
 
-class Upsample(nn.Module):
+class SkipUpsample(nn.Module):
     """Double the sides of the skip's picture."""
 
     kernel: Tensor
@@ -167,7 +167,7 @@ class ToRGB(nn.Module):
     def __init__(self, inside: int, style_dim: int, *, upsample: bool = True) -> None:
         super().__init__()
         if upsample:
-            self.upsample = Upsample()
+            self.upsample = SkipUpsample()
         self.conv = ModulatedConv2d(inside, 3, 1, style_dim, demodulate=False)
         self.bias = nn.Parameter(torch.zeros(1, 3, 1, 1))
 

@@ -9,7 +9,7 @@ import torch
 from rupantara.errors import Rejected
 from rupantara.faces.couples import accepted_of
 from rupantara.generation import provenance, rows
-from rupantara.generation.child import ChildGenerator, ChildRequest, Face
+from rupantara.generation.child import ChildGenerator, ChildRequest, Parent
 from rupantara.generation.face import sample_people
 from rupantara.generation.loading import LoadedRegionVAE
 from rupantara.generation.protocol import Generated
@@ -28,7 +28,7 @@ class MakeChildren:
     def __init__(
         self,
         make_generator: Callable[[], ChildGenerator],
-        ask: Callable[[Face, Face], ChildRequest],
+        ask: Callable[[Parent, Parent], ChildRequest],
         faces: str = "",
         *,
         sampling: Callable[[], LoadedRegionVAE] | None = None,
@@ -70,7 +70,7 @@ class MakeChildren:
                 asked.append(self._ask(both[0], both[1]))
         return out + [one for family in self._generator.generate(asked) for one in family]
 
-    def _crop(self, face_id: str, file: str) -> Face:
+    def _crop(self, face_id: str, file: str) -> Parent:
         if file not in self._kept:
             self._kept[file] = accepted_of(self._faces, file, ("face_id", "image", "landmarks"))
             if len(self._kept) > FILES_KEPT:

@@ -10,7 +10,7 @@ from rupantara import schema
 from rupantara.errors import Rejected
 from rupantara.faces.arrays import FaceArrays
 from rupantara.features import extractors
-from rupantara.features.extractor import Source, Spec, decode
+from rupantara.features.extractor import ExtractorNetworks, Spec, decode
 from rupantara.generation import loading
 from rupantara.landmarks.regions import REGIONS
 
@@ -46,7 +46,7 @@ class ExtractFeatures:
     A face that an extractor makes a vector of which is not finite becomes a reject without vectors (`not_finite`).
     """
 
-    def __init__(self, specs: Sequence[Spec], source: Source, threads: int = 1) -> None:
+    def __init__(self, specs: Sequence[Spec], source: ExtractorNetworks, threads: int = 1) -> None:
         """Load every extractor."""
         torch.set_num_threads(threads)
         # fp32 is fp32 on a GPU too, so that a run begun on CPUs may be finished there.

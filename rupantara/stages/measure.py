@@ -10,7 +10,7 @@ import torch
 from rupantara import schema
 from rupantara.evaluation.judges import Judges
 from rupantara.evaluation.measure import Measurer
-from rupantara.evaluation.protocol import Measure, Trial
+from rupantara.evaluation.protocol import PictureMeasure, Trial
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class MeasureMethods:
         make_trial: Callable[[], Trial],
         judges: JudgeNetworks,
         shown: Collection[str] = (),
-        make_measures: Callable[[], Sequence[Measure]] = tuple,
+        make_measures: Callable[[], Sequence[PictureMeasure]] = tuple,
         *,
         threads: int = 1,
     ) -> None:

@@ -12,7 +12,7 @@ from rupantara.generation.prior import CodePrior, importance
 from rupantara.generation.rendering import decode
 from rupantara.imaging import codec
 from rupantara.landmarks.regions import REGIONS
-from rupantara.models.region_vae import Posterior, RegionVAE
+from rupantara.models.region_vae import RegionPosterior, RegionVAE
 from rupantara.reports.grids import grid
 from rupantara.training.warm_start import fit_pca
 
@@ -20,7 +20,7 @@ BATCH = 32
 SHEET_ROW = 8
 
 
-def posteriors(model: RegionVAE, faces: FaceArrays) -> Posterior:
+def posteriors(model: RegionVAE, faces: FaceArrays) -> RegionPosterior:
     """Encode faces, batch by batch."""
     found = []
     with torch.inference_mode():
@@ -28,10 +28,10 @@ def posteriors(model: RegionVAE, faces: FaceArrays) -> Posterior:
             part = faces.slice(start, BATCH)
             species = model.config.domain_index(part.rows["domain"].to_pylist())
             found.append(model.encode(part.images(), torch.from_numpy(part.boxes), species))
-    return Posterior(*(torch.cat(parts) for parts in zip(*found, strict=True)))
+    return RegionPosterior(*(torch.cat(parts) for parts in zip(*found, strict=True)))
 
 
-def without_variances(model: RegionVAE, seen: Posterior, species: torch.Tensor) -> RegionVAE:
+def without_variances(model: RegionVAE, seen: RegionPosterior, species: torch.Tensor) -> RegionVAE:
     """Return the network with the mean log variances of `seen` in place of the layers that tell each face's own.
 
     Networks of separate domains take the means over their own faces; `species` is 0 for humans.

@@ -6,14 +6,14 @@ import numpy as np
 from rupantara.synthetic.animal_traits import Animal, Mood
 from rupantara.synthetic.canvas import Canvas, mix
 from rupantara.synthetic.markings import paint_mane, paint_markings
-from rupantara.synthetic.shapes import Points, ellipse, mirror, scatter, spline, taper, tufted
+from rupantara.synthetic.shapes import Outline, ellipse, mirror, scatter, spline, taper, tufted
 
 NOSE_LIFT = 0.35
 MOUTH_LIFT = 0.15
 """How far nose leather and mouth stand out of the head, in face units."""
 
 
-def paint_animal(canvas: Canvas, animal: Animal, mood: Mood) -> Points:
+def paint_animal(canvas: Canvas, animal: Animal, mood: Mood) -> Outline:
     """Paint an animal and return its five keypoints in picture pixels."""
     corner = np.array(animal.species.mouth)
     points = np.array([(-0.5, 0), (0.5, 0), (0, animal.species.nose[0]), corner * (-1, 1), corner])
@@ -65,7 +65,7 @@ def _ears(canvas: Canvas, animal: Animal, mood: Mood, rng: np.random.Generator) 
         canvas.strokes(starts, starts + np.array([0.03 * side, -0.16]), rng, 0.2)
 
 
-def _ear_shapes(kind: str, size: float) -> tuple[Points, Points]:
+def _ear_shapes(kind: str, size: float) -> tuple[Outline, Outline]:
     """Return control points of the right ear's outline and hollow about the middle of its root."""
     if kind == "round":
         return ellipse((0.06, -0.04), (size, size), num=10), ellipse((0.03, 0.0), (0.62 * size, 0.62 * size), num=10)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from rupantara.synthetic.canvas import Colour
-from rupantara.synthetic.shapes import Points, both_sides, spline
+from rupantara.synthetic.shapes import Outline, both_sides, spline
 from rupantara.synthetic.species import TABLE, Species
 
 
@@ -15,7 +15,7 @@ class Animal:
 
     species: Species
     """The species' measures, already varied for this individual."""
-    outline: Points
+    outline: Outline
     """The whole head's outline."""
     ear: str
     base: Colour

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from rupantara.synthetic.shapes import Points
+from rupantara.synthetic.shapes import Outline
 
 SUPERSAMPLE = 2
 SHIFT = 5
@@ -45,7 +45,7 @@ class View:
     head: tuple[float, float] = (1.2, 1.8)
     """Half width and half height of the head, over which its depth falls to nothing."""
 
-    def place(self, points: Points, lift: float | np.ndarray = 0.0) -> Points:
+    def place(self, points: Outline, lift: float | np.ndarray = 0.0) -> Outline:
         """Carry face units to picture pixels; `lift` is how far the points stand out of the head's surface."""
         p = np.asarray(points, np.float64).reshape(-1, 2)
         radius2 = ((p / self.head) ** 2).sum(axis=1)
@@ -67,13 +67,13 @@ class Canvas:
         self.pixels = cv2.resize(background, (side, side), interpolation=cv2.INTER_LINEAR)
         self.texture = np.full((self.size, self.size), NEUTRAL, np.uint8)
 
-    def fill(self, outline: Points, colour: ColourLike, lift: float = 0.0) -> None:
+    def fill(self, outline: Outline, colour: ColourLike, lift: float = 0.0) -> None:
         """Fill a polygon, wiping the texture under it."""
         placed = self.view.place(outline, lift)
         cv2.fillPoly(self.pixels, [_fixed(_fine(placed))], _rgb(colour), cv2.LINE_AA, SHIFT)
         cv2.fillPoly(self.texture, [_fixed(placed)], NEUTRAL, cv2.LINE_AA, SHIFT)
 
-    def line(self, path: Points, colour: ColourLike, width: float, lift: float = 0.0, closed: bool = False) -> None:
+    def line(self, path: Outline, colour: ColourLike, width: float, lift: float = 0.0, closed: bool = False) -> None:
         """Draw a line `width` face units thick."""
         thickness = max(1, round(width * self.view.scale_px * SUPERSAMPLE))
         placed = _fixed(_fine(self.view.place(path, lift)))
@@ -81,12 +81,12 @@ class Canvas:
 
     def soft(
         self,
-        outline: Points,
+        outline: Outline,
         colour: ColourLike,
         alpha: float,
         blur: float,
         lift: float = 0.0,
-        within: Points | None = None,
+        within: Outline | None = None,
     ) -> None:
         """Blend a blurred polygon in; `blur` in face units, `alpha` 0 to 1, nothing outside the polygon `within`."""
         sigma = max(0.5, blur * self.view.scale_px)
@@ -103,7 +103,7 @@ class Canvas:
         self._blend(low, high, mask, colour, alpha)
 
     def strokes(
-        self, starts: Points, ends: Points, rng: np.random.Generator, strength: float, width_px: int = 1
+        self, starts: Outline, ends: Outline, rng: np.random.Generator, strength: float, width_px: int = 1
     ) -> None:
         """Draw short hairs on the texture layer, darkening and lightening by up to `strength`."""
         placed = _fixed(np.stack([self.view.place(starts), self.view.place(ends)], axis=1).reshape(-1, 2))
@@ -112,7 +112,7 @@ class Canvas:
             grey = NEUTRAL * (1 + strength * level)
             cv2.polylines(self.texture, list(hairs[part]), False, grey, width_px, cv2.LINE_AA, SHIFT)
 
-    def crease(self, path: Points, strength: float, width: float, lift: float = 0.0) -> None:
+    def crease(self, path: Outline, strength: float, width: float, lift: float = 0.0) -> None:
         """Darken a line by the share `strength`: a fold of skin, a shadow under a lid."""
         thickness = max(1, round(width * self.view.scale_px))
         placed = _fixed(self.view.place(path, lift))
@@ -132,17 +132,17 @@ class Canvas:
         region[:] = cv2.blendLinear(flat, region, weight, 1 - weight)
 
 
-def _mask(outline: Points, extent: np.ndarray) -> np.ndarray:
+def _mask(outline: Outline, extent: np.ndarray) -> np.ndarray:
     mask = np.zeros((extent[1], extent[0]), np.uint8)
     return cv2.fillPoly(mask, [_fixed(outline)], 255, cv2.LINE_AA, SHIFT)
 
 
-def _fine(placed: Points) -> Points:
+def _fine(placed: Outline) -> Outline:
     """Carry picture pixels to supersampled ones, whose centres also lie at whole numbers."""
     return (placed + 0.5) * SUPERSAMPLE - 0.5
 
 
-def _fixed(placed: Points) -> np.ndarray:
+def _fixed(placed: Outline) -> np.ndarray:
     return np.round(placed * (1 << SHIFT)).astype(np.int32)
 
 

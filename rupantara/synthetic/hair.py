@@ -5,13 +5,13 @@ import numpy as np
 from rupantara.synthetic.canvas import Canvas, Colour, mix
 from rupantara.synthetic.human_shape import skull
 from rupantara.synthetic.human_traits import HumanTraits
-from rupantara.synthetic.shapes import Points, ellipse, mirror, scatter, spline, tufted
+from rupantara.synthetic.shapes import Outline, ellipse, mirror, scatter, spline, tufted
 
 VOLUME = {"short": 0.09, "parted": 0.15, "fringe": 0.15, "bun": 0.07, "long": 0.16, "bob": 0.18}
 """How far the hair stands above the skull, in face units."""
 
 
-def paint_back_hair(canvas: Canvas, traits: HumanTraits, jaw: Points) -> None:
+def paint_back_hair(canvas: Canvas, traits: HumanTraits, jaw: Outline) -> None:
     """Paint what lies behind the head: an afro, a bun, or the fall of long hair."""
     rng = np.random.default_rng([traits.pattern_seed, 1])
     dark = mix(traits.hair, (0, 0, 0), 0.3)
@@ -34,7 +34,7 @@ def paint_back_hair(canvas: Canvas, traits: HumanTraits, jaw: Points) -> None:
         canvas.strokes(starts, starts + np.stack([0.05 * x, rng.uniform(0.3, 0.6, 130)], axis=1), rng, 0.22)
 
 
-def paint_front_hair(canvas: Canvas, traits: HumanTraits, jaw: Points) -> None:
+def paint_front_hair(canvas: Canvas, traits: HumanTraits, jaw: Outline) -> None:
     """Paint the cap of hair between the crown and the hairline, and hair that hangs at the sides."""
     if traits.style == "bald":
         return
@@ -57,7 +57,7 @@ def paint_front_hair(canvas: Canvas, traits: HumanTraits, jaw: Points) -> None:
         _locks(canvas, traits, rng)
 
 
-def paint_beard(canvas: Canvas, traits: HumanTraits, points: Points) -> None:
+def paint_beard(canvas: Canvas, traits: HumanTraits, points: Outline) -> None:
     """Paint beard and moustache over the skin; lips are painted after it."""
     if traits.beard == "none":
         return
@@ -77,7 +77,7 @@ def paint_beard(canvas: Canvas, traits: HumanTraits, points: Points) -> None:
         canvas.strokes(starts, ends, rng, 0.16 if traits.beard == "stubble" else 0.28)
 
 
-def _hairline(traits: HumanTraits, rng: np.random.Generator) -> Points:
+def _hairline(traits: HumanTraits, rng: np.random.Generator) -> Outline:
     """Return the lower edge of the hair, from the left-in-image ear over the forehead to the right one."""
     half = 1.16 * traits.width
     top = -0.98 - 0.12 * traits.age
@@ -100,7 +100,7 @@ def _hairline(traits: HumanTraits, rng: np.random.Generator) -> Points:
     return spline(np.vstack([mirror(right), np.array(middle), right[::-1]]))
 
 
-def _strands(canvas: Canvas, traits: HumanTraits, jaw: Points, line: Points, rng: np.random.Generator) -> None:
+def _strands(canvas: Canvas, traits: HumanTraits, jaw: Outline, line: Outline, rng: np.random.Generator) -> None:
     """Comb the hair from the crown's edge to the hairline."""
     num = 150
     share = rng.uniform(0.04, 0.96, num)
@@ -112,7 +112,7 @@ def _strands(canvas: Canvas, traits: HumanTraits, jaw: Points, line: Points, rng
     canvas.strokes(outer + (inner - outer) * start, outer + (inner - outer) * stop, rng, 0.26)
 
 
-def _along(path: Points, share: np.ndarray) -> Points:
+def _along(path: Outline, share: np.ndarray) -> Outline:
     return path[(share * (len(path) - 1)).astype(int)]
 
 
@@ -129,12 +129,12 @@ def _locks(canvas: Canvas, traits: HumanTraits, rng: np.random.Generator) -> Non
         canvas.strokes(starts, starts + np.array([0.0, 0.45]), rng, 0.2)
 
 
-def _curls(canvas: Canvas, starts: Points, rng: np.random.Generator) -> None:
+def _curls(canvas: Canvas, starts: Outline, rng: np.random.Generator) -> None:
     angle = rng.uniform(0, 2 * np.pi, len(starts))
     canvas.strokes(starts, starts + 0.05 * np.stack([np.cos(angle), np.sin(angle)], axis=1), rng, 0.28)
 
 
-def _beard_outlines(traits: HumanTraits, points: Points) -> list[Points]:
+def _beard_outlines(traits: HumanTraits, points: Outline) -> list[Outline]:
     corners, nose, lower = points[[48, 54]], points[31:36], points[57]
     below = np.array([corners[0], nose[0], nose[2], nose[4], corners[1]])
     below += [(-0.08, 0.06), (-0.06, 0.1), (0, 0.07), (0.06, 0.1), (0.08, 0.06)]
@@ -157,7 +157,7 @@ def _beard_outlines(traits: HumanTraits, points: Points) -> list[Points]:
     return [full]
 
 
-def brow_hairs(canvas: Canvas, outline: Points, colour: Colour, rng: np.random.Generator) -> None:
+def brow_hairs(canvas: Canvas, outline: Outline, colour: Colour, rng: np.random.Generator) -> None:
     """Fill a brow softly and comb it."""
     canvas.soft(outline, colour, 0.9, 0.012)
     starts = scatter(outline, rng, 26)

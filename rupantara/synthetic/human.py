@@ -7,14 +7,14 @@ from rupantara.synthetic.canvas import Canvas, Colour, mix
 from rupantara.synthetic.hair import brow_hairs, paint_back_hair, paint_beard, paint_front_hair
 from rupantara.synthetic.human_shape import ear, landmarks, skull
 from rupantara.synthetic.human_traits import Expression, HumanTraits
-from rupantara.synthetic.shapes import Points, ellipse, mirror, scatter, spline, taper
+from rupantara.synthetic.shapes import Outline, ellipse, mirror, scatter, spline, taper
 
 NOSE_LIFT = {27: 0.0, 28: 0.08, 29: 0.17, 30: 0.24, 31: 0.06, 32: 0.12, 33: 0.15, 34: 0.12, 35: 0.06}
 """How far the nose's landmarks stand out of the face, in face units."""
 TIP_LIFT = NOSE_LIFT[30]
 
 
-def paint_human(canvas: Canvas, traits: HumanTraits, expression: Expression) -> Points:
+def paint_human(canvas: Canvas, traits: HumanTraits, expression: Expression) -> Outline:
     """Paint a person and return the 68 landmarks in picture pixels."""
     points = landmarks(traits, expression)
     paint_back_hair(canvas, traits, points[:17])
@@ -39,7 +39,7 @@ def shadow_of(skin: Colour, share: float) -> Colour:
     return mix(skin, (70, 22, 14), share)
 
 
-def _body(canvas: Canvas, traits: HumanTraits, points: Points) -> None:
+def _body(canvas: Canvas, traits: HumanTraits, points: Outline) -> None:
     chin = points[8, 1]
     half = 0.66 * traits.width
     neck = spline([(half, 0.9), (0.95 * half, chin), (half, chin + 0.35), (1.5 * half, chin + 0.7)])
@@ -57,7 +57,7 @@ def _body(canvas: Canvas, traits: HumanTraits, points: Points) -> None:
     )
 
 
-def _head(canvas: Canvas, traits: HumanTraits, points: Points) -> None:
+def _head(canvas: Canvas, traits: HumanTraits, points: Outline) -> None:
     skin = traits.skin
     for side in (ear(traits), mirror(ear(traits))):
         outline = spline(side, closed=True)
@@ -89,7 +89,7 @@ def _freckles(canvas: Canvas, traits: HumanTraits) -> None:
         canvas.fill(ellipse(center, (0.016, 0.016), num=6), shadow_of(traits.skin, rng.uniform(0.12, 0.3)))
 
 
-def _nose(canvas: Canvas, traits: HumanTraits, points: Points) -> None:
+def _nose(canvas: Canvas, traits: HumanTraits, points: Outline) -> None:
     skin, (tip, base) = traits.skin, (points[30], points[33])
     half = points[35, 0]
     for side in (1, -1):
@@ -116,7 +116,7 @@ def _nose(canvas: Canvas, traits: HumanTraits, points: Points) -> None:
     canvas.soft(ellipse(tip, (0.085, 0.07)), bright, 0.6, 0.04, lift=TIP_LIFT)
 
 
-def _mouth(canvas: Canvas, traits: HumanTraits, points: Points) -> None:
+def _mouth(canvas: Canvas, traits: HumanTraits, points: Outline) -> None:
     lips, outer, inner = traits.lips, points[48:60], points[60:68]
     upper = np.vstack([spline(outer[:7]), spline(inner[4::-1])])
     lower = np.vstack([spline(outer[[6, 7, 8, 9, 10, 11, 0]]), spline(inner[[0, 7, 6, 5, 4]])])
@@ -134,7 +134,7 @@ def _mouth(canvas: Canvas, traits: HumanTraits, points: Points) -> None:
     canvas.line(spline(inner[:5]), mix(lips, (30, 4, 6), 0.72), 0.022)
 
 
-def _eye(canvas: Canvas, traits: HumanTraits, expression: Expression, eye: Points) -> None:
+def _eye(canvas: Canvas, traits: HumanTraits, expression: Expression, eye: Outline) -> None:
     """Paint one eye from its six points: outer corner, upper lid, inner corner, lower lid."""
     center = eye.mean(axis=0)
     upper, lower = spline(eye[:4]), spline(eye[[3, 4, 5, 0]])
@@ -161,18 +161,18 @@ def _eye(canvas: Canvas, traits: HumanTraits, expression: Expression, eye: Point
     canvas.crease(upper * (1, 1) - (0, 0.055), 0.3, 0.02)
 
 
-def _overlap(a: Points, b: Points) -> Points:
+def _overlap(a: Outline, b: Outline) -> Outline:
     _, polygon = cv2.intersectConvexConvex(cv2.convexHull(a.astype(np.float32)), b.astype(np.float32))
     return np.zeros((0, 2)) if polygon is None else polygon.reshape(-1, 2)
 
 
-def _brow(canvas: Canvas, traits: HumanTraits, brow: Points) -> None:
+def _brow(canvas: Canvas, traits: HumanTraits, brow: Outline) -> None:
     rng = np.random.default_rng([traits.pattern_seed, 5])
     outline = taper(brow[::-1], 0.115 * traits.brow_thickness, 1.0)
     brow_hairs(canvas, outline, mix(mix(traits.hair, (40, 28, 22), 0.35), traits.skin, 0.12), rng)
 
 
-def _age(canvas: Canvas, traits: HumanTraits, points: Points) -> None:
+def _age(canvas: Canvas, traits: HumanTraits, points: Outline) -> None:
     deep = 0.1 + 0.4 * max(0.0, traits.age - 0.35)
     nose, corner = points[35], points[54]
     fold = spline(
@@ -194,7 +194,7 @@ def _age(canvas: Canvas, traits: HumanTraits, points: Points) -> None:
             canvas.crease(foot, 0.6 * deep, 0.016)
 
 
-def _glasses(canvas: Canvas, traits: HumanTraits, points: Points) -> None:
+def _glasses(canvas: Canvas, traits: HumanTraits, points: Outline) -> None:
     if traits.glasses == "none":
         return
     frame = mix(traits.clothes, (20, 18, 20), 0.8)

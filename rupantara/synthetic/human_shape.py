@@ -6,7 +6,7 @@ The mean face follows the proportions of the 300-W mean shape: eyes 1 apart, nos
 import numpy as np
 
 from rupantara.synthetic.human_traits import Expression, HumanTraits
-from rupantara.synthetic.shapes import Points, mirror
+from rupantara.synthetic.shapes import Outline, mirror
 
 JAW = np.array(
     [
@@ -31,7 +31,7 @@ OUTER_BOTTOM = np.array([(0.24, 1.225), (0.105, 1.275), (0.0, 1.285)])
 INNER = np.array([(0.345, 1.12), (0.11, 1.105), (0.0, 1.11)])
 
 
-def landmarks(traits: HumanTraits, expression: Expression) -> Points:
+def landmarks(traits: HumanTraits, expression: Expression) -> Outline:
     """Return the face's 68 points, [68, 2] in face units, before the head is turned."""
     jaw, brow, eye = _jaw(traits, expression), _brow(traits, expression), _eye(traits, expression)
     bridge = BRIDGE * (1, traits.nose_length)
@@ -46,7 +46,7 @@ def landmarks(traits: HumanTraits, expression: Expression) -> Points:
     )  # fmt: skip
 
 
-def skull(traits: HumanTraits, jaw: Points, grow: float = 0.0, num: int = 20) -> Points:
+def skull(traits: HumanTraits, jaw: Outline, grow: float = 0.0, num: int = 20) -> Outline:
     """Return the head's upper outline, grown by `grow`, from the right-in-image ear over the crown to the left one."""
     t = np.linspace(0, np.pi, num)
     half, base = jaw[16, 0], jaw[16, 1]
@@ -54,7 +54,7 @@ def skull(traits: HumanTraits, jaw: Points, grow: float = 0.0, num: int = 20) ->
     return np.stack([x, base - (1.62 * traits.jaw + grow) * np.sin(t)], axis=1)
 
 
-def ear(traits: HumanTraits) -> Points:
+def ear(traits: HumanTraits) -> Outline:
     """Return control points of the right-in-image ear."""
     x = 1.15 * traits.width
     return np.array(
@@ -70,26 +70,26 @@ def ear(traits: HumanTraits) -> Points:
     )
 
 
-def _jaw(traits: HumanTraits, expression: Expression) -> Points:
+def _jaw(traits: HumanTraits, expression: Expression) -> Outline:
     lower = np.clip((JAW[:, 1:] - 0.3) / 1.4, 0, 1)
     bulge = np.sin(np.pi * np.clip(lower, 0, 1)) * np.array([0.055, 0.035]) * traits.square
     drop = np.array([0.0, 0.07]) * expression.open * lower
     return JAW * (traits.width, traits.jaw) + bulge * (JAW > 0) + drop
 
 
-def _brow(traits: HumanTraits, expression: Expression) -> Points:
+def _brow(traits: HumanTraits, expression: Expression) -> Outline:
     lift = traits.brow_lift + 0.05 * expression.brows
     return BROW * (traits.eye_spacing, 1) - (0, lift)
 
 
-def _eye(traits: HumanTraits, expression: Expression) -> Points:
+def _eye(traits: HumanTraits, expression: Expression) -> Outline:
     lids = np.array([1.0, traits.eye_open * expression.lids])
     cos, sin = np.cos(traits.eye_tilt), np.sin(traits.eye_tilt)
     shape = EYE * traits.eye_size * lids @ np.array([[cos, -sin], [sin, cos]])
     return shape - shape.mean(axis=0) + (0.5 * traits.eye_spacing, 0)
 
 
-def _lips(traits: HumanTraits, expression: Expression) -> Points:
+def _lips(traits: HumanTraits, expression: Expression) -> Outline:
     """Return the 20 lip points; a smile widens and lifts the corners, an open mouth lowers the lower lip."""
     middle = INNER[2, 1]
     full = np.array([1.0, traits.lip_fullness])

@@ -6,7 +6,7 @@ import numpy as np
 
 from rupantara.synthetic.animal_traits import Animal
 from rupantara.synthetic.canvas import Canvas, mix
-from rupantara.synthetic.shapes import Points, both_sides, ellipse, mirror, spline, taper, tufted
+from rupantara.synthetic.shapes import Outline, both_sides, ellipse, mirror, spline, taper, tufted
 
 
 def paint_markings(canvas: Canvas, animal: Animal) -> None:
@@ -81,7 +81,7 @@ def _rosettes(canvas: Canvas, animal: Animal, rng: np.random.Generator) -> None:
             )
 
 
-def _free(center: Points, animal: Animal) -> bool:
+def _free(center: Outline, animal: Animal) -> bool:
     """Whether a spot may stand here: inside the head, off the eyes, the bridge and the muzzle."""
     x, y = abs(center[0]), center[1]
     head = animal.species.outline

@@ -3,11 +3,11 @@
 import numpy as np
 from numpy.typing import ArrayLike
 
-Points = np.ndarray
+Outline = np.ndarray
 """Float array [n, 2] of x (to the right), y (down)."""
 
 
-def spline(points: ArrayLike, closed: bool = False, steps: int = 6) -> Points:
+def spline(points: ArrayLike, closed: bool = False, steps: int = 6) -> Outline:
     """Return a Catmull-Rom curve that passes exactly through `points`, with `steps` points a segment."""
     p = np.asarray(points, np.float64)
     padded = np.vstack([p[-1:], p, p[:2]]) if closed else np.vstack([p[:1], p, p[-1:]])
@@ -18,7 +18,7 @@ def spline(points: ArrayLike, closed: bool = False, steps: int = 6) -> Points:
     return curve if closed else np.vstack([curve, p[-1:]])
 
 
-def ellipse(center: ArrayLike, radii: tuple[float, float], angle: float = 0.0, num: int = 28) -> Points:
+def ellipse(center: ArrayLike, radii: tuple[float, float], angle: float = 0.0, num: int = 28) -> Outline:
     """Return an ellipse's outline; `angle` in radians, clockwise on screen."""
     t = np.linspace(0, 2 * np.pi, num, endpoint=False)
     x, y = radii[0] * np.cos(t), radii[1] * np.sin(t)
@@ -26,18 +26,18 @@ def ellipse(center: ArrayLike, radii: tuple[float, float], angle: float = 0.0, n
     return np.stack([x * cos - y * sin, x * sin + y * cos], axis=1) + np.asarray(center)
 
 
-def mirror(points: ArrayLike) -> Points:
+def mirror(points: ArrayLike) -> Outline:
     """Reflect points left to right about x = 0, keeping their order."""
     return np.asarray(points, np.float64) * (-1.0, 1.0)
 
 
-def both_sides(right_half: Points) -> Points:
+def both_sides(right_half: Outline) -> Outline:
     """Close a right half outline, given from top centre to bottom centre, with its mirror image."""
     right = np.asarray(right_half, np.float64)
     return np.vstack([right, mirror(right[-2:0:-1])])
 
 
-def taper(path: Points, width: float, blunt: float = 0.0) -> Points:
+def taper(path: Outline, width: float, blunt: float = 0.0) -> Outline:
     """Return a stroke's outline: `width` at mid-path, `blunt` times that at the start, a point at the end."""
     curve = spline(path)
     tangent = np.gradient(curve, axis=0)
@@ -48,7 +48,7 @@ def taper(path: Points, width: float, blunt: float = 0.0) -> Points:
     return np.vstack([curve + half * normal, (curve - half * normal)[::-1]])
 
 
-def tufted(outline: Points, rng: np.random.Generator, depth: float, num: int = 90) -> Points:
+def tufted(outline: Outline, rng: np.random.Generator, depth: float, num: int = 90) -> Outline:
     """Return `outline` resampled to `num` points and made ragged by about `depth`, as fur or hair."""
     closed = np.vstack([outline, outline[:1]])
     length = np.concatenate([[0], np.cumsum(np.linalg.norm(np.diff(closed, axis=0), axis=1))])
@@ -60,7 +60,7 @@ def tufted(outline: Points, rng: np.random.Generator, depth: float, num: int = 9
     return points + depth * zigzag[:, None] * outwards
 
 
-def scatter(outline: Points, rng: np.random.Generator, num: int) -> Points:
+def scatter(outline: Outline, rng: np.random.Generator, num: int) -> Outline:
     """Return the random points inside `outline`, [n, 2], among `num` drawn evenly over its bounding box."""
     points = rng.uniform(outline.min(axis=0), outline.max(axis=0), (num, 2))
     (x, y), (x0, y0), (x1, y1) = points.T[:, :, None], outline.T, np.roll(outline, 1, axis=0).T

@@ -26,7 +26,7 @@ VIEWS = (0.5, 1.0, 1.0, 8.0)
 WEIGHTS = {"points": 12.0, "centre": 3.0, "box": 0.3, "offsets": 0.6, "visible": 0.4, "view": 0.25}
 
 
-class Targets(NamedTuple):
+class MarkTargets(NamedTuple):
     """What the maps should say; weights are 0 where a mark does not tell."""
 
     points: Tensor
@@ -55,7 +55,7 @@ def centre_of(points: np.ndarray) -> np.ndarray:
     return np.mean(parts, axis=0)
 
 
-def targets_of(seen: Sequence[Marked]) -> Targets:
+def targets_of(seen: Sequence[Marked]) -> MarkTargets:
     """Lay out the targets of one picture (no batch axis) from the marks that are seen in it."""
     fine, coarse = SIDE // POINT_STRIDE, SIDE // CENTRE_STRIDE
     made = _empty(fine, coarse)
@@ -69,7 +69,7 @@ def targets_of(seen: Sequence[Marked]) -> Targets:
         made["centre"] = np.maximum(made["centre"], here)
         _describe(made, mark, *np.nonzero((here >= NEAR) & (here > best)))
         best = np.maximum(best, here)
-    return Targets(**{name: torch.from_numpy(values) for name, values in made.items()})
+    return MarkTargets(**{name: torch.from_numpy(values) for name, values in made.items()})
 
 
 def _empty(fine: int, coarse: int) -> dict[str, np.ndarray]:
@@ -101,12 +101,12 @@ def _describe(made: dict[str, np.ndarray], mark: Marked, rows: np.ndarray, colum
     made["view"][rows, columns] = mark.view
 
 
-def stack(targets: Sequence[Targets]) -> Targets:
+def stack(targets: Sequence[MarkTargets]) -> MarkTargets:
     """Batch targets."""
-    return Targets(*(torch.stack(column) for column in zip(*targets, strict=True)))
+    return MarkTargets(*(torch.stack(column) for column in zip(*targets, strict=True)))
 
 
-def losses(maps: Maps, goal: Targets) -> dict[str, Tensor]:
+def losses(maps: Maps, goal: MarkTargets) -> dict[str, Tensor]:
     """Compare maps with targets: each part's mean, and `loss`, their weighted sum."""
     found = {
         "points": _heat(maps.points, goal.points, goal.points_weight),

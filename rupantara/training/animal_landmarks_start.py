@@ -6,14 +6,14 @@ import torch
 
 from rupantara.models import squeezenet
 from rupantara.storage import weights
-from rupantara.training.animal_landmarks_task import LandmarksTask, Objective
+from rupantara.training.animal_landmarks_task import AnimalLandmarksObjective, LandmarksTask
 
 
 @dataclass(frozen=True)
 class LandmarksStart:
     """Builds the task on a worker, from SqueezeNet's features: those of a folder, or those that ship."""
 
-    objective: Objective
+    objective: AnimalLandmarksObjective
     weights: str
 
     def __call__(self, device: torch.device) -> LandmarksTask:

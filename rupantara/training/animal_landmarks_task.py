@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from rupantara.models.animal_landmarks import SIDE, AnimalLandmarks, Maps
 from rupantara.models.squeezenet import SqueezeNet
-from rupantara.training.animal_landmarks import Targets, losses, stack, targets_of
+from rupantara.training.animal_landmarks import MarkTargets, losses, stack, targets_of
 from rupantara.training.animal_views import Marked, vary, warp
 from rupantara.training.schedule import cosine
 from rupantara.training.state import TrainState
@@ -21,7 +21,7 @@ STREAM = "photographs"
 
 
 @dataclass(frozen=True)
-class Objective:
+class AnimalLandmarksObjective:
     """How the network is trained; what the job's flags set."""
 
     learning_rate: float = 1.5e-3
@@ -32,7 +32,7 @@ class Objective:
     ema_decay: float = 0.99
 
 
-class LossOf(nn.Module):
+class AnimalLandmarksLoss(nn.Module):
     """The network with its losses as its output: what data-parallel training wraps."""
 
     def __init__(self, network: AnimalLandmarks) -> None:
@@ -43,13 +43,15 @@ class LossOf(nn.Module):
         """Return the losses of a batch; the network runs in bfloat16 where that is fast."""
         with torch.autocast(images.device.type, dtype=torch.bfloat16):
             maps = self.network(images)
-        return losses(Maps(*(m.float() for m in maps)), Targets(*goal))
+        return losses(Maps(*(m.float() for m in maps)), MarkTargets(*goal))
 
 
 class LandmarksTask:
     """Batches of the stream `photographs` -> steps; rows are as `marks_of` takes them."""
 
-    def __init__(self, objective: Objective, device: torch.device, features: SqueezeNet | None = None) -> None:
+    def __init__(
+        self, objective: AnimalLandmarksObjective, device: torch.device, features: SqueezeNet | None = None
+    ) -> None:
         """Start from SqueezeNet's features, or from random ones."""
         network = AnimalLandmarks()
         if features is not None:
@@ -64,7 +66,7 @@ class LandmarksTask:
 
     def modules(self) -> dict[str, nn.Module]:
         """Return the network with its losses."""
-        return {"network": LossOf(self.state.model)}
+        return {"network": AnimalLandmarksLoss(self.state.model)}
 
     def step(
         self, modules: Mapping[str, nn.Module], batches: Mapping[str, Rows], total_images: int
@@ -87,7 +89,7 @@ class LandmarksTask:
         """Measure the losses of photographs as they are, each head about half as large as the picture."""
         sums: dict[str, float] = {}
         count, pictures = 0, []
-        judged = LossOf(self.state.average.eval())
+        judged = AnimalLandmarksLoss(self.state.average.eval())
         for rows in streams[STREAM]:
             marks = [warp(mark, centred(mark), SIDE, np.random.default_rng(0)) for mark in marks_of(rows)]
             found = judged(*self._batch([[mark] for mark in marks]))

@@ -14,7 +14,7 @@ from rupantara.generation import codecs
 from rupantara.imaging import codec as pictures
 from rupantara.landmarks.regions import CANONICAL, part_boxes
 from rupantara.storage import manifest, tables
-from rupantara.training.choice import Choice, choose
+from rupantara.training.choice import TrainingChoice, choose
 from rupantara.training.pairs import UNKNOWN
 from rupantara.training.streams import Stream
 from rupantara.training.vector_rows import shape_of
@@ -125,7 +125,9 @@ def blender_streams(
         about(faces)
     decode, out = BlenderRows(columns, faces, vectors), []
     for split, limit, fewest in (("train", most, least), ("val", most_validation, 4)):
-        chosen = choose((features,), "features", Choice(split, "human", present=wanted, seed=seed), limit, fewest)
+        chosen = choose(
+            (features,), "features", TrainingChoice(split, "human", present=wanted, seed=seed), limit, fewest
+        )
         out.append(Stream((features,), "features", chosen.choice.columns, chosen.choice, decode, chosen.count))
     return out[0], out[1]
 

@@ -12,7 +12,7 @@ from rupantara.models.blenders import ChildNet, ChildNetConfig
 from rupantara.models.squeezenet import SqueezeNet
 from rupantara.storage import weights
 from rupantara.training.blender import BlenderObjective, CodeReader
-from rupantara.training.blender_task import BlenderTask, Judging
+from rupantara.training.blender_task import BlenderNetworks, BlenderTask
 from rupantara.training.pairs import Rule
 
 IDENTITY, FEATURES = "mobilefacenet", "squeezenet"
@@ -41,7 +41,7 @@ class BlenderStart:
         squeezenet = seen.to(device) if isinstance(seen, SqueezeNet) else None
         reader = CodeReader(*(torch.from_numpy(a).to(device) for a in self.reader)) if self.reader else None
         return BlenderTask(
-            model, self.objective, codec.to(device), Judging(embed, squeezenet, reader), self.rule, device
+            model, self.objective, codec.to(device), BlenderNetworks(embed, squeezenet, reader), self.rule, device
         )
 
 

@@ -31,7 +31,7 @@ COLUMNS = ("tokens", "boxes", "vector", "person", "sex", "age", "group")
 
 
 @dataclass(frozen=True)
-class Judging:
+class BlenderNetworks:
     """Frozen networks: the losses' identity, and the classes and features that validation reports."""
 
     embed: Embed | None = None
@@ -47,7 +47,7 @@ class BlenderTask:
         model: ChildNet,
         objective: BlenderObjective,
         codec: LatentCodec,
-        judging: Judging,
+        judging: BlenderNetworks,
         rule: Rule,
         device: torch.device,
     ) -> None:

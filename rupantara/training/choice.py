@@ -17,7 +17,7 @@ KEYS = ("face_id", "domain", "species", "split")
 
 
 @dataclass(frozen=True)
-class Choice:
+class TrainingChoice:
     """Keeps accepted rows of a split, of a domain and of some species ("" and () = any), whose `present` columns are there.
 
     Vectors of `present` columns must be finite. `below` keeps the faces whose hash by `seed` is below it. Of a face that is twice in
@@ -61,10 +61,10 @@ def distinct(table: pa.Table) -> pa.Table:
 
 
 @dataclass(frozen=True)
-class Chosen:
+class ChosenFaces:
     """A choice, and the hashes (sorted, in [0, 1)) of the faces that it keeps, by species."""
 
-    choice: Choice
+    choice: TrainingChoice
     draws: Mapping[str, np.ndarray] = field(default_factory=dict)
 
     @property
@@ -78,7 +78,7 @@ class Chosen:
         return {name: len(found) for name, found in sorted(self.draws.items())}
 
 
-def choose(uris: Sequence[str], kind: str, choice: Choice, most: int, least: int) -> Chosen:
+def choose(uris: Sequence[str], kind: str, choice: TrainingChoice, most: int, least: int) -> ChosenFaces:
     """Count the faces that a choice keeps of tables of a schema, and lower its threshold so that at most `most` are kept (0 = all).
 
     Reads file by file and holds one number a face. UserError where fewer than `least` are kept.
@@ -100,7 +100,7 @@ def choose(uris: Sequence[str], kind: str, choice: Choice, most: int, least: int
     draws: dict[str, np.ndarray] = {name: np.unique(np.concatenate(parts)) for name, parts in found.items()}
     below = _threshold(draws, most)
     kept = {name: values[values < below] for name, values in draws.items()}
-    chosen = Chosen(replace(choice, below=below), {name: values for name, values in kept.items() if len(values)})
+    chosen = ChosenFaces(replace(choice, below=below), {name: values for name, values in kept.items() if len(values)})
     if chosen.count < least:
         columns = f" with {' and '.join(choice.present)}" if total > whole else ""
         raise UserError(f"{uris[0]} must have at least {least} accepted {name} faces{columns}, got {chosen.count}")

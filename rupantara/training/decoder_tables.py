@@ -6,7 +6,7 @@ from rupantara.errors import UserError
 from rupantara.features.extractors import EXTRACTORS
 from rupantara.features.textures import MEAN, PARENTS
 from rupantara.storage import manifest
-from rupantara.training.choice import Choice, choose
+from rupantara.training.choice import TrainingChoice, choose
 from rupantara.training.decoder_rows import IDENTITY, DecoderRows, VectorField, vector_field
 from rupantara.training.decoder_settings import PICTURE, DecoderSettings
 from rupantara.training.streams import Stream
@@ -87,14 +87,14 @@ def _check_morphs(tables: DecoderTables, morphs: manifest.Manifest, wanted: set[
 class Sets:
     """Choices of the train and the validation set of one part."""
 
-    train: Choice
-    validation: Choice
+    train: TrainingChoice
+    validation: TrainingChoice
     counts: tuple[int, int]
 
     def streams(self, uris: tuple[str, ...], rows: DecoderRows) -> tuple[Stream, Stream]:
         """Return the streams to train on, of all tables, and to validate on, of the first; rows lack none of the columns of `rows`."""
 
-        def stream(own: tuple[str, ...], choice: Choice, count: int) -> Stream:
+        def stream(own: tuple[str, ...], choice: TrainingChoice, count: int) -> Stream:
             choice = replace(choice, present=tuple(dict.fromkeys((*choice.present, *rows.columns))))
             return Stream(own, "features", choice.columns, choice, rows, count)
 
@@ -105,7 +105,9 @@ def choose_sets(
     uris: tuple[str, ...], rows: DecoderRows, most: int, most_validation: int, least: int, seed: int
 ) -> Sets:
     """Choose people who have all of the columns that `rows` reads; UserError where a set has fewer than 2 (train: than `least`)."""
-    held = Choice("val", "human", present=rows.columns, seed=seed)
-    train = choose(uris, "features", Choice("train", "human", present=rows.columns, seed=seed), most, max(2, least))
+    held = TrainingChoice("val", "human", present=rows.columns, seed=seed)
+    train = choose(
+        uris, "features", TrainingChoice("train", "human", present=rows.columns, seed=seed), most, max(2, least)
+    )
     validation = choose(uris[:1], "features", held, most_validation, 2)
     return Sets(train.choice, validation.choice, (train.count, validation.count))

@@ -16,7 +16,7 @@ from rupantara.models.landmark_decoder import LandmarkDecoder
 from rupantara.models.texture_decoder import TextureDecoder
 from rupantara.reports.points import draw_points
 from rupantara.training import decoders as steps
-from rupantara.training.decoders import Batch, DecoderObjective, Judging, LandmarkLosses, PictureLosses
+from rupantara.training.decoders import Batch, DecoderObjective, LandmarkLosses, LossNetworks, PictureLosses
 from rupantara.training.streams import Rows
 from rupantara.training.task import Validation
 
@@ -46,7 +46,7 @@ class DecoderStart:
             seen = pretrained.load_features(self.weights, self.perceptual).to(device).features
         if objective.identity_weight > 0:
             embed = pretrained.load_embed(self.weights).to(device)
-        return DecoderTask(self.model, objective, Judging(seen, embed), self.warm, device)
+        return DecoderTask(self.model, objective, LossNetworks(seen, embed), self.warm, device)
 
 
 class DecoderTask:
@@ -56,7 +56,7 @@ class DecoderTask:
         self,
         config: FaceDecoderConfig,
         objective: DecoderObjective,
-        judging: Judging,
+        judging: LossNetworks,
         warm: WarmStart,
         device: torch.device,
     ) -> None:

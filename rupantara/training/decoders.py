@@ -75,14 +75,14 @@ class Batch:
     identities: Tensor | None = None
 
 
-class Judging(NamedTuple):
+class LossNetworks(NamedTuple):
     """Frozen networks of the optional losses."""
 
     features: Features | None = None
     embed: Embed | None = None
 
 
-class Losses(Protocol):
+class DecoderLosses(Protocol):
     """Losses of one batch by name; `loss` is the one that is minimized."""
 
     def __call__(self, batch: Batch) -> dict[str, Tensor]:
@@ -124,7 +124,7 @@ class LandmarkLosses(nn.Module):
 class PictureLosses(nn.Module):
     """Equation 2 on textures (`texture`), whole faces (`single`) or faces warped by both decoders (`joint`), and the added losses."""
 
-    def __init__(self, model: nn.Module, part: str, objective: DecoderObjective, judging: Judging) -> None:
+    def __init__(self, model: nn.Module, part: str, objective: DecoderObjective, judging: LossNetworks) -> None:
         """Take the model of a part to train; MissingError for a loss whose network was not given."""
         super().__init__()
         for name, weight, network in (
@@ -179,7 +179,7 @@ class PictureLosses(nn.Module):
 
 
 def train_step(
-    state: TrainState[nn.Module], objective: DecoderObjective, losses: Losses, batch: Batch, total_images: int
+    state: TrainState[nn.Module], objective: DecoderObjective, losses: DecoderLosses, batch: Batch, total_images: int
 ) -> dict[str, Tensor]:
     """Take one step and return the losses, detached, on their device."""
     state.model.train()

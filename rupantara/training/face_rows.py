@@ -11,7 +11,7 @@ from rupantara.errors import UserError
 from rupantara.faces import arrays
 from rupantara.faces.balance import repeats, show_times
 from rupantara.storage import manifest
-from rupantara.training.choice import Choice, Chosen, choose
+from rupantara.training.choice import ChosenFaces, TrainingChoice, choose
 from rupantara.training.streams import Stream
 
 log = logging.getLogger(__name__)
@@ -97,7 +97,7 @@ def face_streams(
     """
     inputs, uris = related(faces, morphs), tuple(filter(None, (faces, morphs)))
     train = {
-        domain: choose(uris, "faces", Choice("train", domain, present=("keypoints",), seed=seed), most, count)
+        domain: choose(uris, "faces", TrainingChoice("train", domain, present=("keypoints",), seed=seed), most, count)
         for domain, count in least.items()
     }
     held = {domain: _held(uris[0], chosen, most_validation) for domain, chosen in train.items()}
@@ -115,11 +115,11 @@ def face_streams(
     )
 
 
-def _stream(uris: Sequence[str], chosen: Chosen, decode: FaceRows) -> Stream:
+def _stream(uris: Sequence[str], chosen: ChosenFaces, decode: FaceRows) -> Stream:
     return Stream(tuple(uris), "faces", COLUMNS, chosen.choice, decode, chosen.count)
 
 
-def _held(uri: str, train: Chosen, most: int) -> Chosen:
+def _held(uri: str, train: ChosenFaces, most: int) -> ChosenFaces:
     """Choose the validation faces of the species that are trained on."""
     every = replace(train.choice, split="val", below=1.0)
     for species, number in choose([uri], "faces", every, 0, 0).counts.items():
@@ -128,7 +128,7 @@ def _held(uri: str, train: Chosen, most: int) -> Chosen:
     return choose([uri], "faces", replace(every, species=tuple(train.counts)), most, 1)
 
 
-def _say_never_shown(animals: Chosen, factors: Mapping[str, float]) -> None:
+def _say_never_shown(animals: ChosenFaces, factors: Mapping[str, float]) -> None:
     """Log how many animals are never shown, so that species count alike: streams are laid out once, for all epochs."""
     never = sum(int((animals.draws[name] >= factor).sum()) for name, factor in factors.items() if factor < 1)
     if never:

@@ -65,7 +65,7 @@ def flow_loss(model: FlowPrior, codes: Rows, conditions: Conditions, objective: 
     return ((model(x, t, shown) - (target - noise)).square() * model.importance).mean()
 
 
-class LossOf(nn.Module):
+class FlowLoss(nn.Module):
     """The network with its loss as its output: what data-parallel training wraps."""
 
     def __init__(self, model: FlowPrior, objective: FlowObjective) -> None:

@@ -18,7 +18,7 @@ from rupantara.models.region_vae import RegionVAE
 from rupantara.tensors import to_pictures
 from rupantara.training import flow_prior as steps
 from rupantara.training import task
-from rupantara.training.flow_prior import FlowObjective, LossOf, flow_loss
+from rupantara.training.flow_prior import FlowLoss, FlowObjective, flow_loss
 from rupantara.training.pairs import UNKNOWN
 from rupantara.training.state import TrainState
 from rupantara.training.task import Validation
@@ -52,7 +52,7 @@ class FlowPriorTask:
 
     def modules(self) -> dict[str, nn.Module]:
         """Return the network with its loss."""
-        return {"network": LossOf(self.state.model, self._objective)}
+        return {"network": FlowLoss(self.state.model, self._objective)}
 
     def step(
         self, modules: Mapping[str, nn.Module], batches: Mapping[str, task.Rows], total_images: int

@@ -8,7 +8,7 @@ import torch
 from rupantara.errors import UserError
 from rupantara.models.pretrained import PERCEPTUAL, load_embed, load_features
 from rupantara.storage import weights
-from rupantara.training.region_vae import Networks, Objective
+from rupantara.training.region_vae import Networks, RegionVAEObjective
 
 log = logging.getLogger(__name__)
 AUTO = -1.0
@@ -16,7 +16,7 @@ AUTO = -1.0
 AUTO_WEIGHT = 0.02
 
 
-def resolve(objective: Objective, folder: str, perceptual: str) -> Objective:
+def resolve(objective: RegionVAEObjective, folder: str, perceptual: str) -> RegionVAEObjective:
     """Resolve weights that are AUTO, and log which losses are off because their networks are not there.
 
     UserError for a negative weight, or where a loss is on and there is no folder.
@@ -37,7 +37,7 @@ def resolve(objective: Objective, folder: str, perceptual: str) -> Objective:
     return replace(objective, **resolved)
 
 
-def wanted(objective: Objective, perceptual: str) -> tuple[str, ...]:
+def wanted(objective: RegionVAEObjective, perceptual: str) -> tuple[str, ...]:
     """Return the catalogue's names of the networks that an objective needs."""
     pairs = ((objective.perceptual_weight, perceptual), (objective.identity_weight, "mobilefacenet"))
     return tuple(name for weight, name in pairs if weight > 0)

@@ -37,7 +37,7 @@ IDENTITY_FACES = 4
 
 
 @dataclass(frozen=True)
-class Objective:
+class RegionVAEObjective:
     """Weights of the losses (0 = off) and settings of the optimiser; lengths are in images seen."""
 
     learning_rate: float = 4e-4
@@ -87,7 +87,7 @@ class Networks:
     features: Features | None = None
     embed: Embed | None = None
 
-    def check(self, objective: Objective) -> None:
+    def check(self, objective: RegionVAEObjective) -> None:
         """Raise MissingError when a loss with a weight has no network: it is never silently zero."""
         for name, weight, network in (
             ("perceptual_weight", objective.perceptual_weight, self.features),
@@ -111,7 +111,7 @@ class FaceBatch(NamedTuple):
         return FaceBatch(*(torch.cat(pair) for pair in zip(self, other, strict=True)))
 
 
-class Outcome(NamedTuple):
+class LossOutcome(NamedTuple):
     """Losses by name (`loss` is their weighted sum), the decoded pictures and their targets."""
 
     losses: dict[str, Tensor]
@@ -119,7 +119,7 @@ class Outcome(NamedTuple):
     wanted: Images
 
 
-def parameter_groups(model: RegionVAE, objective: Objective) -> list[dict[str, Any]]:
+def parameter_groups(model: RegionVAE, objective: RegionVAEObjective) -> list[dict[str, Any]]:
     """Split the parameters: the linear path, initialized by PCAs, moves slowly, or the first steps would wash it away."""
     linear = [p for net in model.domain_nets() for p in net.linear_path_parameters()]
     slow = {id(p) for p in linear}
@@ -130,7 +130,7 @@ def parameter_groups(model: RegionVAE, objective: Objective) -> list[dict[str, A
     ]
 
 
-def start(model: RegionVAE, objective: Objective) -> TrainState[RegionVAE]:
+def start(model: RegionVAE, objective: RegionVAEObjective) -> TrainState[RegionVAE]:
     """Start a training, with a critic if the objective uses one."""
     critic = PatchCritic().to(model.species_embedding.weight.device) if objective.adversarial_weight > 0 else None
     return TrainState.create(model, parameter_groups(model, objective), critic)
@@ -147,11 +147,11 @@ def augment(batch: FaceBatch) -> FaceBatch:
     return FaceBatch(images, boxes, batch.species, keypoints, torch.where(flip, -batch.yaw, batch.yaw))
 
 
-class Losses(nn.Module):
+class RegionVAELosses(nn.Module):
     """The losses of one batch of each domain in one forward pass, which data-parallel training wraps."""
 
     def __init__(
-        self, model: RegionVAE, objective: Objective, networks: Networks, critic: nn.Module | None = None
+        self, model: RegionVAE, objective: RegionVAEObjective, networks: Networks, critic: nn.Module | None = None
     ) -> None:
         """Take the model to train; `critic` only judges here and is not trained."""
         super().__init__()
@@ -160,7 +160,7 @@ class Losses(nn.Module):
         # Hidden from the module's parameters: the wrapper must not wait for gradients of it.
         self._critic = (critic,)
 
-    def forward(self, humans: FaceBatch, animals: FaceBatch, seen: int, adversarial: bool) -> Outcome:
+    def forward(self, humans: FaceBatch, animals: FaceBatch, seen: int, adversarial: bool) -> LossOutcome:
         """Encode, swap, decode and compare; each loss is a mean over its faces."""
         objective, n = self._objective, len(humans.images)
         faces = humans.join(animals)
@@ -182,7 +182,7 @@ class Losses(nn.Module):
         for name, weight, value in self._others(made, wanted, humans, swapped.rows, adversarial):
             parts[name] = value
             loss = loss + weight * value
-        return Outcome({"loss": loss, **parts}, made, wanted)
+        return LossOutcome({"loss": loss, **parts}, made, wanted)
 
     def _others(
         self, made: Images, wanted: Images, humans: FaceBatch, swapped: Tensor, adversarial: bool
@@ -229,8 +229,8 @@ class CriticLosses(nn.Module):
 
 def train_step(
     state: TrainState[RegionVAE],
-    objective: Objective,
-    losses: Callable[..., Outcome],
+    objective: RegionVAEObjective,
+    losses: Callable[..., LossOutcome],
     humans: FaceBatch,
     animals: FaceBatch,
     total_images: int,
@@ -271,7 +271,7 @@ PLAIN_BOXES_CHANCE = 0.2
 """Chance that an animal's region is laid into the human's own box instead of where a hybrid has it."""
 
 
-def swap_regions(objective: Objective, faces: FaceBatch, regions_z: Tensor, num_humans: int) -> Swapped:
+def swap_regions(objective: RegionVAEObjective, faces: FaceBatch, regions_z: Tensor, num_humans: int) -> Swapped:
     """Swap some regions of some of the humans, who come first, for those of donors drawn from the whole batch."""
     images, boxes, device = faces.images[:num_humans], faces.boxes[:num_humans], faces.images.device
     donor = torch.randint(len(faces.images), (num_humans,), device=device)

@@ -12,7 +12,7 @@ from rupantara.models import growing
 from rupantara.models.region_vae import RegionVAEConfig, check_sizes
 from rupantara.training import networks
 from rupantara.training.estimate import estimate
-from rupantara.training.region_vae import Objective
+from rupantara.training.region_vae import RegionVAEObjective
 from rupantara.training.region_vae_task import RegionVAETask, blank_rows
 from rupantara.training.warm_start import Pca
 
@@ -35,7 +35,7 @@ class RegionVAEStart:
     """Builds the task on a worker; `init` is a checkpoint of the same sizes, or of half the size and stem ("" = none)."""
 
     model: RegionVAEConfig
-    objective: Objective
+    objective: RegionVAEObjective
     weights: str
     networks: tuple[str, ...]
     pca: tuple[Pca, list[Pca]] | None

@@ -15,7 +15,7 @@ from rupantara.models.linear_path import Components
 from rupantara.models.region_vae import HUMAN, RegionVAE, RegionVAEConfig
 from rupantara.tensors import Images
 from rupantara.training import region_vae as steps
-from rupantara.training.region_vae import CriticLosses, FaceBatch, Losses, Networks, Objective
+from rupantara.training.region_vae import CriticLosses, FaceBatch, Networks, RegionVAELosses, RegionVAEObjective
 from rupantara.training.streams import Rows
 from rupantara.training.task import Validation
 from rupantara.training.warm_start import Pca
@@ -31,7 +31,7 @@ class RegionVAETask:
     def __init__(
         self,
         config: RegionVAEConfig,
-        objective: Objective,
+        objective: RegionVAEObjective,
         networks: Networks,
         pca: tuple[Pca, Sequence[Pca]] | None,
         device: torch.device,
@@ -61,7 +61,9 @@ class RegionVAETask:
     def modules(self) -> dict[str, nn.Module]:
         """Return the losses, and the critic's if there is one."""
         state = self.state
-        out: dict[str, nn.Module] = {"losses": Losses(state.model, self._objective, self._networks, state.critic)}
+        out: dict[str, nn.Module] = {
+            "losses": RegionVAELosses(state.model, self._objective, self._networks, state.critic)
+        }
         return out | ({"critic": CriticLosses(state.critic)} if state.critic is not None else {})
 
     def step(

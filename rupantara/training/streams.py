@@ -16,7 +16,7 @@ CHUNK_ROWS = 1024
 """Rows that a worker takes and shuffles at a time (200 MB at 256 x 256): asking for every batch cost a fifth of the step."""
 
 
-class Decoder(Protocol):
+class RowDecoder(Protocol):
     """Turns rows of a table into arrays; a frozen dataclass, so that equal decoders compare equal and a worker can have it."""
 
     def __call__(self, rows: pa.Table) -> Rows:
@@ -36,7 +36,7 @@ class Stream:
     schema: str
     columns: tuple[str, ...]
     keep: Callable[[pa.Table], pa.Table]
-    decode: Decoder
+    decode: RowDecoder
     count: int = 0
 
     def read(self, rows: pa.Table) -> dict[str, np.ndarray]:

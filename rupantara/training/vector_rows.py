@@ -10,7 +10,7 @@ import pyarrow as pa
 from rupantara import schema
 from rupantara.errors import UserError
 from rupantara.storage import manifest, tables
-from rupantara.training.choice import Choice, choose
+from rupantara.training.choice import TrainingChoice, choose
 from rupantara.training.streams import Stream
 
 
@@ -54,6 +54,8 @@ def vector_streams(
             (out[0], "train", uris, most, count),
             (out[1], "val", uris[:1], most_validation, 1),
         ):
-            chosen = choose(own, "features", Choice(split, domain, present=decode.columns, seed=seed), limit, fewest)
+            chosen = choose(
+                own, "features", TrainingChoice(split, domain, present=decode.columns, seed=seed), limit, fewest
+            )
             laid[domain] = Stream(tuple(own), "features", chosen.choice.columns, chosen.choice, decode, chosen.count)
     return out

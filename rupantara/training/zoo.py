@@ -28,7 +28,7 @@ from rupantara.training.state import TrainState
 
 
 @dataclass(frozen=True)
-class Objective:
+class ZooObjective:
     """Weights of the losses (0 = off) and settings of the optimiser; lengths are in images seen."""
 
     alpha: float = 1.0
@@ -50,25 +50,25 @@ do (`K.mean`), the noise is 0.17: all 100 dimensions are used, and 0.005 is reac
 
 OBJECTIVES = {
     # Eq. of 4.1: the evidence lower bound.
-    "vanilla": Objective(),
+    "vanilla": ZooObjective(),
     # Eq. 1 with beta = 4, the least of Higgins et al.'s; the paper gives no number.
-    "beta": Objective(beta=4.0),
+    "beta": ZooObjective(beta=4.0),
     # No error of pixels at all, as in Hou et al., 3.3; gamma brings E to the size that the others' SSE has.
-    "dfc": Objective(alpha=0.0, beta=1.0, gamma=0.03),
-    "plain": Objective(alpha=PLAIN_ALPHA, beta=PLAIN_BETA / zoo.CONFIGS["plain"].latent_dim),
+    "dfc": ZooObjective(alpha=0.0, beta=1.0, gamma=0.03),
+    "plain": ZooObjective(alpha=PLAIN_ALPHA, beta=PLAIN_BETA / zoo.CONFIGS["plain"].latent_dim),
 }
 
 
-def check(objective: Objective, features: Features | None) -> None:
+def check(objective: ZooObjective, features: Features | None) -> None:
     """Raise MissingError when the feature loss has no network: it is never silently zero."""
     if objective.gamma > 0 and features is None:
         raise MissingError("the feature loss (gamma) needs its network, which was not given")
 
 
-class Losses(nn.Module):
+class ZooLosses(nn.Module):
     """The losses of one batch in one forward pass, which data-parallel training wraps."""
 
-    def __init__(self, model: ZooVAE, objective: Objective, features: Features | None = None) -> None:
+    def __init__(self, model: ZooVAE, objective: ZooObjective, features: Features | None = None) -> None:
         """Take the model to train; `features` is a frozen network's method."""
         super().__init__()
         check(objective, features)
@@ -105,7 +105,7 @@ def flip(images: Images) -> Images:
 
 def train_step(
     state: TrainState[ZooVAE],
-    objective: Objective,
+    objective: ZooObjective,
     losses: Callable[[Images, int], dict[str, Tensor]],
     images: Images,
     total_images: int,

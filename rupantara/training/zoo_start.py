@@ -15,7 +15,7 @@ from rupantara.models.vgg16 import VGG16
 from rupantara.models.zoo import ZooConfig, ZooVAE
 from rupantara.models.zoo.vanilla import VanillaVAE
 from rupantara.training import zoo_linear_start
-from rupantara.training.zoo import OBJECTIVES, Objective
+from rupantara.training.zoo import OBJECTIVES, ZooObjective
 from rupantara.training.zoo_linear_start import LinearFaces
 from rupantara.training.zoo_task import ZooTask
 
@@ -23,7 +23,7 @@ OWN = -1.0
 """Weight of a loss that stands for the model's own."""
 
 
-def objective_of(name: str, weights: Mapping[str, float], **settings: float | int | bool) -> Objective:
+def objective_of(name: str, weights: Mapping[str, float], **settings: float | int | bool) -> ZooObjective:
     """Return a model's objective with the `weights` that are not OWN and the optimiser's settings."""
     given = {loss: weight for loss, weight in weights.items() if weight != OWN}
     if any(weight < 0 for weight in given.values()):
@@ -55,7 +55,7 @@ class ZooStart:
     """
 
     model: ZooConfig
-    objective: Objective
+    objective: ZooObjective
     weights: str
     network: str = "squeezenet"
     init: str = ""

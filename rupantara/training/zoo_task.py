@@ -14,7 +14,7 @@ from rupantara.models.zoo import ZooConfig
 from rupantara.training import zoo as steps
 from rupantara.training.streams import Rows
 from rupantara.training.task import Validation
-from rupantara.training.zoo import Losses, Objective
+from rupantara.training.zoo import ZooLosses, ZooObjective
 
 STREAM = "human"
 SHOWN = 10
@@ -25,7 +25,7 @@ class ZooTask:
     """Trains and validates on the stream `human`."""
 
     def __init__(
-        self, config: ZooConfig, objective: Objective, features: Features | None, device: torch.device
+        self, config: ZooConfig, objective: ZooObjective, features: Features | None, device: torch.device
     ) -> None:
         """Build the network from torch's seed, channels last: twice as fast on a CPU as channels first, in float32."""
         model = zoo.build(config).to(device).to(memory_format=torch.channels_last)  # ty: ignore[no-matching-overload]
@@ -34,7 +34,7 @@ class ZooTask:
 
     def modules(self) -> dict[str, nn.Module]:
         """Return the losses."""
-        return {"losses": Losses(self.state.model, self._objective, self._features)}
+        return {"losses": ZooLosses(self.state.model, self._objective, self._features)}
 
     def step(
         self, modules: Mapping[str, nn.Module], batches: Mapping[str, Rows], total_images: int

@@ -14,7 +14,7 @@ from rupantara import schema
 from rupantara.errors import UserError
 from rupantara.faces.chips import arcface_chip
 from rupantara.features import extractors, vggface_files
-from rupantara.features.extractor import Decoded, Source, Spec, decode
+from rupantara.features.extractor import ExtractorNetworks, FaceBatch, Spec, decode
 from rupantara.features.extractors import parse, run, vectors
 from rupantara.imaging import codec
 from rupantara.landmarks.align import TEMPLATES, align, transform_points
@@ -63,7 +63,7 @@ def test_what_is_not_known_is_refused_by_name(text: str, named: str) -> None:
     assert named in str(caught.value) and "\n" not in str(caught.value)
 
 
-def _faces(domains: list[str]) -> Decoded:
+def _faces(domains: list[str]) -> FaceBatch:
     """Draw a face a row, through the bytes of a faces table."""
     rows = []
     for i, domain in enumerate(domains):
@@ -86,11 +86,11 @@ DOMAINS = ["human", "animal", "human", "human", "animal", "human", "human"]
 
 
 @pytest.fixture(scope="module")
-def faces() -> Decoded:
+def faces() -> FaceBatch:
     return _faces(DOMAINS)
 
 
-def test_decoded_faces_have_their_pictures_points_and_boxes(faces: Decoded) -> None:
+def test_decoded_faces_have_their_pictures_points_and_boxes(faces: FaceBatch) -> None:
     drawn = draw_face("human", 2, size=128)
     made = align(drawn.image, drawn.keypoints, "human", 64)
     assert np.abs(faces.pictures[2].astype(float) - made.crop).mean() < 3
@@ -111,7 +111,7 @@ class Colours:
         self.columns = [schema.vector_field("mean", 3, dtype=dtype), schema.vector_field("points", 5, 2, dtype=dtype)]
         self.calls: list[int] = []
 
-    def __call__(self, faces: Decoded) -> list[np.ndarray]:
+    def __call__(self, faces: FaceBatch) -> list[np.ndarray]:
         self.calls.append(len(faces.pictures))
         return [faces.at(16).mean((1, 2)), faces.keypoints]
 
@@ -119,7 +119,7 @@ class Colours:
 @pytest.mark.parametrize("batch_size", [1, 2, 5, 100])
 @pytest.mark.parametrize("dtype", [pa.float32(), pa.float16()])
 def test_faces_of_other_domains_get_nulls_and_batches_change_nothing(
-    faces: Decoded, batch_size: int, dtype: pa.DataType
+    faces: FaceBatch, batch_size: int, dtype: pa.DataType
 ) -> None:
     extractor = Colours(dtype)
     mean, points = run(extractor, batch_size, faces)
@@ -178,10 +178,10 @@ def test_dots_at_the_keypoints_land_on_the_template(side: int, scale: float, deg
         np.testing.assert_allclose(centre, (px, py), atol=0.1)
 
 
-def test_arcface_gives_unit_vectors_nearer_within_a_person_than_between(faces: Decoded) -> None:
+def test_arcface_gives_unit_vectors_nearer_within_a_person_than_between(faces: FaceBatch) -> None:
     if not (WEIGHTS / "mobilefacenet.npz").exists():
         pytest.skip(f"the published network is not in {WEIGHTS}")
-    extractor = extractors.ArcFace(Spec("arcface"), Source(weights=str(WEIGHTS)))
+    extractor = extractors.ArcFace(Spec("arcface"), ExtractorNetworks(weights=str(WEIGHTS)))
     people = [i for i, domain in enumerate(DOMAINS) if domain == "human"]
     brighter = [cv2.convertScaleAbs(picture, alpha=0.9, beta=8) for picture in faces.pictures]
     again = replace(faces, pictures=brighter)
@@ -197,11 +197,11 @@ def test_arcface_gives_unit_vectors_nearer_within_a_person_than_between(faces: D
 
 @pytest.mark.parametrize(("precision", "tolerance"), [("fp32", 1e-5), ("bf16", 0.03)])
 def test_arcface_features_are_what_the_last_layer_makes_arcface_of(
-    faces: Decoded, precision: str, tolerance: float
+    faces: FaceBatch, precision: str, tolerance: float
 ) -> None:
     if not (WEIGHTS / "mobilefacenet.npz").exists():
         pytest.skip(f"the published network is not in {WEIGHTS}")
-    source, stored = Source(weights=str(WEIGHTS)), ("float32", "float16")
+    source, stored = ExtractorNetworks(weights=str(WEIGHTS)), ("float32", "float16")
     names = ("arcface", "arcface_features")
     specs = [Spec(name, 3, precision, store) for name, store in zip(names, stored, strict=True)]
     ((extractor, batch_size),) = extractors.make(specs, source)
@@ -227,7 +227,7 @@ def test_columns_of_two_precisions_are_made_apart() -> None:
     if not (WEIGHTS / "mobilefacenet.npz").exists():
         pytest.skip(f"the published network is not in {WEIGHTS}")
     specs = [Spec("arcface"), Spec("arcface_features", 8, "bf16")]
-    made = extractors.make(specs, Source(weights=str(WEIGHTS)))
+    made = extractors.make(specs, ExtractorNetworks(weights=str(WEIGHTS)))
     assert [([f.name for f in one.columns], size) for one, size in made] == [
         (["arcface"], 32),
         (["arcface_features"], 8),
@@ -257,9 +257,9 @@ def test_random_weights_follow_from_the_seed_with_he_s_variance() -> None:
 
 
 @pytest.mark.usefixtures("small_vggface")
-def test_vggface_vectors_are_the_network_s_of_the_resized_crop(faces: Decoded) -> None:
+def test_vggface_vectors_are_the_network_s_of_the_resized_crop(faces: FaceBatch) -> None:
     spec = Spec("vggface_random", seed=3)
-    (column,) = run(extractors.VGGFaceEmbedding(spec, Source()), 2, faces)
+    (column,) = run(extractors.VGGFaceEmbedding(spec, ExtractorNetworks()), 2, faces)
     network = vggface.VGGFace()
     network.load_state_dict(vggface_files.random_vggface(3))
     for i, domain in enumerate(DOMAINS):

@@ -12,7 +12,7 @@ from rupantara.bank.index import BankIndex
 from rupantara.bank.rows import bank_rows
 from rupantara.errors import UserError
 from rupantara.features import extractors
-from rupantara.features.extractor import Decoded, Source, Spec
+from rupantara.features.extractor import ExtractorNetworks, FaceBatch, Spec
 from rupantara.landmarks.regions import REGIONS
 from rupantara.stages.extract import ExtractFeatures
 from rupantara.stages.search import SearchBank
@@ -28,10 +28,10 @@ class Broken:
 
     domains: tuple[str, ...] = ("human", "animal")
 
-    def __init__(self, spec: Spec, source: Source) -> None:
+    def __init__(self, spec: Spec, source: ExtractorNetworks) -> None:
         self.columns = [schema.vector_field("broken", 3)]
 
-    def __call__(self, faces: Decoded) -> list[np.ndarray]:
+    def __call__(self, faces: FaceBatch) -> list[np.ndarray]:
         rows = np.arange(3 * len(faces.pictures), dtype=np.float32).reshape(-1, 3)
         rows[1] = np.nan
         rows[2, 1] = np.inf
@@ -42,7 +42,7 @@ def test_a_face_whose_vector_is_not_finite_is_rejected_without_any_vector(monkey
     monkeypatch.setitem(extractors.EXTRACTORS, "crop", Broken)
     model = write_model(str(tmp_path / "model"), tiny_model())
     table = pa.Table.from_pylist([face_row(f"h{i}", "human", i) for i in range(4)], schema=schema.FACES)
-    extract = ExtractFeatures([Spec("region_vae"), Spec("crop")], Source(model))
+    extract = ExtractFeatures([Spec("region_vae"), Spec("crop")], ExtractorNetworks(model))
     found = extract(table)
     rejects = found["reject"].to_pylist()
     assert [reject and reject["reason"] for reject in rejects] == [None, "not_finite", "not_finite", None]
@@ -51,7 +51,7 @@ def test_a_face_whose_vector_is_not_finite_is_rejected_without_any_vector(monkey
         assert found[column].is_null().to_pylist() == [False, True, True, False], column
     whole = schema.accepted(found)
     assert schema.dense(whole["broken"], 3).tolist() == [[0, 1, 2], [9, 10, 11]]
-    alone = ExtractFeatures([Spec("region_vae")], Source(model))(table)
+    alone = ExtractFeatures([Spec("region_vae")], ExtractorNetworks(model))(table)
     np.testing.assert_array_equal(
         schema.dense(whole["global_mu"], CONFIG.global_dim),
         schema.dense(alone["global_mu"], CONFIG.global_dim)[[0, 3]],
@@ -61,7 +61,9 @@ def test_a_face_whose_vector_is_not_finite_is_rejected_without_any_vector(monkey
 def test_a_face_without_keypoints_loses_only_the_vectors_that_need_them(tmp_path) -> None:
     model = write_model(str(tmp_path / "model"), tiny_model())
     rows = [face_row("h0", "human", 0), face_row("h1", "human", 1) | {"keypoints": None}]
-    found = ExtractFeatures([Spec("region_vae")], Source(model))(pa.Table.from_pylist(rows, schema=schema.FACES))
+    found = ExtractFeatures([Spec("region_vae")], ExtractorNetworks(model))(
+        pa.Table.from_pylist(rows, schema=schema.FACES)
+    )
     assert found["reject"].null_count == 2 and found["regions_mu"].null_count == 0
 
 

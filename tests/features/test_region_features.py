@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from rupantara.features.extractor import Decoded, Source, Spec
+from rupantara.features.extractor import ExtractorNetworks, FaceBatch, Spec
 from rupantara.features.region_features import RECIPES, RegionFeatures, by_region, part_crops
 from rupantara.landmarks.region_crop import region_crop
 from rupantara.landmarks.regions import CANONICAL, REGIONS
@@ -13,9 +13,11 @@ from tests.conftest import WEIGHTS
 needs_network = pytest.mark.skipif(not WEIGHTS.exists(), reason="needs SqueezeNet")
 
 
-def _faces(pictures: list[np.ndarray]) -> Decoded:
+def _faces(pictures: list[np.ndarray]) -> FaceBatch:
     boxes = np.stack([np.array(CANONICAL["animal"], np.float32)] * len(pictures))
-    return Decoded(pictures, np.zeros((len(pictures), 5, 2)), boxes, ["animal"] * len(pictures), [None] * len(pictures))
+    return FaceBatch(
+        pictures, np.zeros((len(pictures), 5, 2)), boxes, ["animal"] * len(pictures), [None] * len(pictures)
+    )
 
 
 def _noise(seed: int) -> np.ndarray:
@@ -43,7 +45,7 @@ def test_the_right_ear_is_mirrored_and_ears_are_the_mean_of_both() -> None:
 
 @needs_network
 def test_features_see_their_region_alone_and_do_not_hang_on_the_batch() -> None:
-    network = RegionFeatures(Spec("region_features"), Source("", str(WEIGHTS)))
+    network = RegionFeatures(Spec("region_features"), ExtractorNetworks("", str(WEIGHTS)))
     first, other = _noise(1), _noise(1)
     x0, y0, x1, y1 = (int(128 * v) for v in CANONICAL["animal"][2])
     other[y0 + 2 : y1 - 2, x0 + 2 : x1 - 2] = 0

@@ -7,7 +7,7 @@ import torch
 
 from rupantara.errors import UserError
 from rupantara.generation import flow_prior
-from rupantara.generation.flow_prior import FlowCodePrior, Wanted
+from rupantara.generation.flow_prior import FlowCodePrior, WantedPerson
 from rupantara.generation.people import SampledPeople
 from rupantara.models.flow_prior import FlowPrior, FlowPriorConfig
 from rupantara.storage import checkpoints
@@ -43,7 +43,7 @@ def test_one_seed_is_one_person_and_truncation_moves_it() -> None:
 
 
 def test_who_is_wanted_changes_who_is_drawn() -> None:
-    women, men = (FlowCodePrior(model(), "", Wanted(sex=sex)) for sex in ("female", "male"))
+    women, men = (FlowCodePrior(model(), "", WantedPerson(sex=sex)) for sex in ("female", "male"))
     assert not torch.allclose(women.sample(1, 0, GLOBAL_DIM)[1], men.sample(1, 0, GLOBAL_DIM)[1])
 
 
@@ -63,9 +63,9 @@ def test_codes_of_another_network_are_refused(checkpoint: str) -> None:
 )
 def test_wishes_that_cannot_be_are_refused(wish: dict, said: str) -> None:
     with pytest.raises(UserError, match=said):
-        Wanted(**wish)
+        WantedPerson(**wish)
 
 
 def test_a_gaussian_is_not_asked_for_an_age() -> None:
     with pytest.raises(UserError, match="--prior alone"):
-        SampledPeople("a checkpoint", wanted=Wanted(age=30))
+        SampledPeople("a checkpoint", wanted=WantedPerson(age=30))

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rupantara.errors import UserError
-from rupantara.imaging.degrade import Blur, Cast
+from rupantara.imaging.degrade import Cast, GaussianBlur
 from rupantara.imaging.dehaze import Dehaze
 from rupantara.imaging.detail import Bilateral, Unsharp
 from rupantara.imaging.enhance import STEPS, Step, after_each, describe, enhance, parse, spell
@@ -18,7 +18,7 @@ NEUTRAL: list[Step] = [
     Bilateral(sigma_color=0),
     Unsharp(amount=0),
     Cast(whiteness=0),
-    Blur(sigma=0),
+    GaussianBlur(sigma=0),
 ]
 DEFAULTS = [kind() for kind in STEPS.values()]
 seeds = st.integers(0, 2**32 - 1)
@@ -55,7 +55,9 @@ def test_what_comes_in_is_left_as_it_is(step: Step) -> None:
     assert (made.shape, made.dtype) == (pictures.shape, np.uint8)
 
 
-@pytest.mark.parametrize("step", [Tone(), Dehaze(), Bilateral(), Unsharp(), Blur()], ids=lambda step: spell(step))
+@pytest.mark.parametrize(
+    "step", [Tone(), Dehaze(), Bilateral(), Unsharp(), GaussianBlur()], ids=lambda step: spell(step)
+)
 @pytest.mark.parametrize("level", [0, 1, 90, 254, 255])
 def test_a_picture_of_one_grey_stays_itself(step: Step, level: int) -> None:
     pictures = np.full((1, 20, 20, 3), level, np.uint8)
@@ -79,7 +81,15 @@ def test_steps_are_read_with_their_options() -> None:
 
 
 options = st.sampled_from(
-    [Tone(), Tone(0.5, 2), Dehaze(0.3, 3, 5, 0.01, 0.2), Bilateral(9, 0.5, 7), Unsharp(0.25, 3), Cast(0.5), Blur(0)]
+    [
+        Tone(),
+        Tone(0.5, 2),
+        Dehaze(0.3, 3, 5, 0.01, 0.2),
+        Bilateral(9, 0.5, 7),
+        Unsharp(0.25, 3),
+        Cast(0.5),
+        GaussianBlur(0),
+    ]
 )
 
 

@@ -21,13 +21,13 @@ from jobs.runtime.training.flags import TrainingFlags
 from jobs.runtime.training.loop import WorkerPlan
 from jobs.runtime.training.room import Room
 from rupantara.training.face_rows import face_streams
-from rupantara.training.region_vae import Networks, Objective
+from rupantara.training.region_vae import Networks, RegionVAEObjective
 from rupantara.training.region_vae_task import DOMAINS, RegionVAETask
 from rupantara.training.task import Rows
 from tests.drawn import CONFIG, SIDE, face_row, write_faces
 
 BATCH, STEPS, EPOCHS, HUMANS = 2, 3, 2, 12
-OBJECTIVE = Objective(bfloat16=False, adversarial_weight=0.01, adversarial_start=0.2, symmetry_weight=0.1)
+OBJECTIVE = RegionVAEObjective(bfloat16=False, adversarial_weight=0.01, adversarial_start=0.2, symmetry_weight=0.1)
 
 
 class Watched(RegionVAETask):

@@ -13,7 +13,7 @@ from rupantara.models.region_vae import RegionVAE
 from rupantara.storage import manifest, weights
 from rupantara.storage.recipe import Recipe
 from rupantara.training.face_rows import related
-from rupantara.training.region_vae import Objective
+from rupantara.training.region_vae import RegionVAEObjective
 from tests.drawn import face_row, write_faces
 
 BASE = Config(
@@ -79,7 +79,7 @@ def test_weights_of_losses_follow_the_networks_that_are_there(caplog, tmp_path) 
     assert (mixed.perceptual_weight, mixed.identity_weight) == (0.0, 0.5)
     other = objective_of(replace(BASE, kl_weight=0.7, swap_share=0.1, gradient_clip=3.0))
     assert other == replace(
-        Objective(), kl_weight=0.7, swap_share=0.1, gradient_clip=3.0, symmetry_weight=0.1, bfloat16=False
+        RegionVAEObjective(), kl_weight=0.7, swap_share=0.1, gradient_clip=3.0, symmetry_weight=0.1, bfloat16=False
     )
 
 

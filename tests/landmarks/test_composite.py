@@ -11,7 +11,7 @@ import pytest
 from rupantara.errors import UserError
 from rupantara.imaging import relight
 from rupantara.landmarks import align
-from rupantara.landmarks.composite import Part, composite
+from rupantara.landmarks.composite import DonorShare, composite
 from rupantara.landmarks.donor import Donor, prepare
 from rupantara.landmarks.layout import layout_of
 from rupantara.landmarks.mean_face import FRACTIONS
@@ -59,14 +59,14 @@ def change(made: np.ndarray, of: np.ndarray) -> np.ndarray:
 
 def test_amount_0_returns_the_person_to_the_bit() -> None:
     picture, points = person()
-    assert np.array_equal(composite(picture, points, [Part(donor(), everywhere(0.0))]), picture)
+    assert np.array_equal(composite(picture, points, [DonorShare(donor(), everywhere(0.0))]), picture)
     assert np.array_equal(composite(picture, points, []), picture)
 
 
 def test_equal_arguments_give_equal_bytes_and_leave_their_pictures_alone() -> None:
     picture, points = person()
     before = picture.copy()
-    first, second = (composite(picture, points, [Part(donor(), everywhere(0.7))]) for _ in range(2))
+    first, second = (composite(picture, points, [DonorShare(donor(), everywhere(0.7))]) for _ in range(2))
     assert np.array_equal(first, second) and np.array_equal(picture, before)
 
 
@@ -79,7 +79,7 @@ def test_no_edge_shows_where_the_mask_ends(size: int, levels: int) -> None:
     )
     assert drawn.landmarks is not None
     points = align.transform_points(drawn.landmarks, cut.transform)
-    part = Part(prepare(lent.crop, six(align.transform_points(fox.keypoints, lent.transform))), everywhere(1.0))
+    part = DonorShare(prepare(lent.crop, six(align.transform_points(fox.keypoints, lent.transform))), everywhere(1.0))
     made = composite(cut.crop, points, [replace(part, donor=replace(part.donor, ears=None))])
     changed = change(made, cut.crop)
     far = cv2.dilate((changed > 0).astype(np.uint8), np.ones((3, 3))) - (changed > 0)
@@ -91,7 +91,7 @@ def test_no_edge_shows_where_the_mask_ends(size: int, levels: int) -> None:
 @pytest.mark.parametrize("region", REGIONS)
 def test_one_region_changes_nothing_far_from_it(region: str) -> None:
     picture, points = person()
-    made = composite(picture, points, [Part(donor(), {region: 1.0})])
+    made = composite(picture, points, [DonorShare(donor(), {region: 1.0})])
     layout = layout_of(points)
     y, x = np.mgrid[:SIZE, :SIZE]
     aside = (
@@ -115,7 +115,9 @@ def test_the_animals_background_never_comes_along() -> None:
     crop, where = animal()
     mask = prepare(crop, where).alpha > 20
     green, magenta = (np.where(mask[..., None], crop, np.uint8(colour)) for colour in ((0, 255, 0), (255, 0, 255)))
-    first, second = (composite(picture, points, [Part(prepare(p, where), everywhere(1.0))]) for p in (green, magenta))
+    first, second = (
+        composite(picture, points, [DonorShare(prepare(p, where), everywhere(1.0))]) for p in (green, magenta)
+    )
     assert np.mean(change(first, second)) < 0.6 * np.mean(change(first, picture))
     # Neither colour is seen: nothing is as green, or as far from it, as the backgrounds are.
     lab = [relight.to_lab(made)[..., 1] for made in (first, second)]
@@ -131,14 +133,18 @@ def test_a_mirrored_person_and_a_mirrored_animal_give_a_mirrored_hybrid() -> Non
     for a, b in pairs:
         order[[a, b]] = order[[b, a]]
     flipped = (points * (-1, 1) + (SIZE - 1, 0))[order].astype(np.float32)
-    plain = composite(picture, points, [Part(donor(), everywhere(0.8))])
-    mirror = composite(np.ascontiguousarray(picture[:, ::-1]), flipped, [Part(donor().mirrored(), everywhere(0.8))])
+    plain = composite(picture, points, [DonorShare(donor(), everywhere(0.8))])
+    mirror = composite(
+        np.ascontiguousarray(picture[:, ::-1]), flipped, [DonorShare(donor().mirrored(), everywhere(0.8))]
+    )
     assert np.abs(mirror[:, ::-1].astype(int) - plain).mean() < 1.0
 
 
 def test_a_sweep_of_the_amount_is_smooth() -> None:
     picture, points = person()
-    sweep = [composite(picture, points, [Part(donor(), everywhere(a))]).astype(float) for a in np.linspace(0, 1, 11)]
+    sweep = [
+        composite(picture, points, [DonorShare(donor(), everywhere(a))]).astype(float) for a in np.linspace(0, 1, 11)
+    ]
     steps = [np.abs(b - a).mean() for a, b in itertools.pairwise(sweep)]
     assert max(steps) < 4 * np.mean(steps)
 
@@ -146,8 +152,8 @@ def test_a_sweep_of_the_amount_is_smooth() -> None:
 def test_shut_eyes_leave_the_persons_own() -> None:
     picture, points = person()
     eyes = [np.round(points[i : i + 6].mean(0)).astype(int) for i in (36, 42)]
-    shut = composite(picture, points, [Part(replace(donor(), eyes_open=False), everywhere(1.0))])
-    open_ = composite(picture, points, [Part(donor(), everywhere(1.0))])
+    shut = composite(picture, points, [DonorShare(replace(donor(), eyes_open=False), everywhere(1.0))])
+    open_ = composite(picture, points, [DonorShare(donor(), everywhere(1.0))])
     detail = [relight.to_lab(p)[..., 0] - relight.low(relight.to_lab(p)[..., 0], 20.0) for p in (picture, shut, open_)]
     for x, y in eyes:
         own, kept, lent = (d[y - 6 : y + 7, x - 8 : x + 9] for d in detail)
@@ -157,13 +163,13 @@ def test_shut_eyes_leave_the_persons_own() -> None:
 def test_a_grey_person_stays_grey() -> None:
     picture, points = person()
     gray = np.repeat(picture.mean(-1, keepdims=True), 3, -1).astype(np.uint8)
-    made = composite(gray, points, [Part(donor(), everywhere(1.0))])
+    made = composite(gray, points, [DonorShare(donor(), everywhere(1.0))])
     assert (made.max(-1).astype(int) - made.min(-1)).max() < 12
 
 
 def test_two_donors_lend_their_own_regions() -> None:
     picture, points = person()
-    both = [Part(donor("fox"), {"eyes": 1.0, "forehead": 1.0}), Part(donor("tiger"), {"mouth": 1.0})]
+    both = [DonorShare(donor("fox"), {"eyes": 1.0, "forehead": 1.0}), DonorShare(donor("tiger"), {"mouth": 1.0})]
     made, fox = composite(picture, points, both), composite(picture, points, both[:1])
     upper = slice(0, int(points[36:48, 1].mean()))
     assert change(made, fox)[upper].mean() < 0.5 and change(made, fox).mean() > 2
@@ -172,13 +178,13 @@ def test_two_donors_lend_their_own_regions() -> None:
 @pytest.mark.parametrize("amounts", [{"eyes": 1.5}, {"eyes": float("nan")}, {"tail": 0.5}])
 def test_wrong_amounts_are_refused(amounts: dict[str, float]) -> None:
     with pytest.raises(UserError, match="amounts must be in"):
-        Part(donor(), amounts)
+        DonorShare(donor(), amounts)
 
 
 def test_points_that_span_no_face_are_refused() -> None:
     picture, _ = person()
     with pytest.raises(ValueError, match="span a face"):
-        composite(picture, np.zeros((68, 2), np.float32), [Part(donor(), everywhere(1.0))])
+        composite(picture, np.zeros((68, 2), np.float32), [DonorShare(donor(), everywhere(1.0))])
 
 
 def test_an_animal_without_a_mouth_is_no_donor() -> None:

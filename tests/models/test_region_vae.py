@@ -17,9 +17,9 @@ from rupantara.synthetic import draw_face
 from rupantara.training.region_vae import (
     CriticLosses,
     FaceBatch,
-    Losses,
     Networks,
-    Objective,
+    RegionVAELosses,
+    RegionVAEObjective,
     augment,
     start,
     train_step,
@@ -55,10 +55,12 @@ def warm_model(faces: FaceBatch, config: RegionVAEConfig = CONFIG) -> RegionVAE:
     return model.eval()
 
 
-def steps(objective: Objective, humans: FaceBatch, animals: FaceBatch, count: int, total: int = 10_000, networks=None):
+def steps(
+    objective: RegionVAEObjective, humans: FaceBatch, animals: FaceBatch, count: int, total: int = 10_000, networks=None
+):
     """Return the state and each step's losses."""
     state = start(RegionVAE(CONFIG), objective)
-    losses = Losses(state.model, objective, networks or Networks(), state.critic)
+    losses = RegionVAELosses(state.model, objective, networks or Networks(), state.critic)
     critic = CriticLosses(state.critic) if state.critic is not None else None
     return state, [train_step(state, objective, losses, humans, animals, total, critic) for _ in range(count)]
 
@@ -152,7 +154,9 @@ def test_mirroring_twice_gives_the_face_back():
 
 def test_it_overfits_one_batch():
     torch.manual_seed(0)
-    objective = Objective(learning_rate=2e-3, swap_share=0.0, lr_warm_up_images=1, kl_weight=0.0, bfloat16=False)
+    objective = RegionVAEObjective(
+        learning_rate=2e-3, swap_share=0.0, lr_warm_up_images=1, kl_weight=0.0, bfloat16=False
+    )
     _, losses = steps(objective, batch("human", 4), batch("cat", 4), 20)
     assert losses[-1]["loss"] < 0.4 * losses[0]["loss"]
 
@@ -160,12 +164,12 @@ def test_it_overfits_one_batch():
 @pytest.mark.parametrize("adversarial", [0.0, 0.1])
 def test_a_resumed_state_takes_the_same_next_step(adversarial: float):
     humans, animals = batch("human", 2), batch("dog", 2)
-    objective = Objective(bfloat16=False, adversarial_weight=adversarial, adversarial_start=0.0)
+    objective = RegionVAEObjective(bfloat16=False, adversarial_weight=adversarial, adversarial_start=0.0)
     torch.manual_seed(1)
     state, _ = steps(objective, humans, animals, 1, 1000)
 
     def go_on(state):
-        losses = Losses(state.model, objective, Networks(), state.critic)
+        losses = RegionVAELosses(state.model, objective, Networks(), state.critic)
         critic = CriticLosses(state.critic) if state.critic is not None else None
         torch.manual_seed(2)
         return train_step(state, objective, losses, humans, animals, 1000, critic)
@@ -181,7 +185,7 @@ def test_a_resumed_state_takes_the_same_next_step(adversarial: float):
 
 def test_the_adversary_enters_at_its_share_of_the_training():
     humans, animals = batch("human", 2), batch("cat", 2)
-    objective = Objective(bfloat16=False, adversarial_weight=0.1, adversarial_start=0.5)
+    objective = RegionVAEObjective(bfloat16=False, adversarial_weight=0.1, adversarial_start=0.5)
     torch.manual_seed(0)
     _, losses = steps(objective, humans, animals, 4, total=16)
     assert ["critic" in row for row in losses] == [False, False, True, True]
@@ -189,16 +193,16 @@ def test_the_adversary_enters_at_its_share_of_the_training():
 
 @pytest.mark.parametrize("name", ["perceptual_weight", "identity_weight"])
 def test_a_loss_without_its_network_is_an_error(name: str):
-    objective = Objective(**{name: 0.1})
+    objective = RegionVAEObjective(**{name: 0.1})
     with pytest.raises(MissingError, match=f"{name} is 0.1 but its network was not given"):
-        Losses(RegionVAE(CONFIG), objective, Networks())
+        RegionVAELosses(RegionVAE(CONFIG), objective, Networks())
 
 
 def test_frozen_networks_of_losses_get_no_gradient_and_are_not_the_models():
     torch.manual_seed(0)
     net = torch.nn.Conv2d(3, 4, 3).requires_grad_(False)
     networks = Networks(features=lambda images: [net(images)])
-    objective = Objective(perceptual_weight=1.0, bfloat16=False)
+    objective = RegionVAEObjective(perceptual_weight=1.0, bfloat16=False)
     state, losses = steps(objective, batch("human", 2), batch("cat", 2), 1, networks=networks)
     assert losses[0]["perceptual"] > 0
     assert net.weight.grad is None

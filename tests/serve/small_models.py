@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from rupantara import schema
-from rupantara.features.extractor import Source, Spec
+from rupantara.features.extractor import ExtractorNetworks, Spec
 from rupantara.features.region_features import RegionFeatures
 from rupantara.generation import child_loading, loading, zoo_loading
 from rupantara.generation.face import sample_people
@@ -49,7 +49,7 @@ def stack(people: list[Any], name: str) -> Any:
 def likeness(folder: Path) -> str:
     """A bank of random region features, as the shipped network would make them."""
     rng = np.random.default_rng(0)
-    source, spec = Source(), Spec("region_features")
+    source, spec = ExtractorNetworks(), Spec("region_features")
     made = RegionFeatures(spec, source).columns[0]
     names = [f"{i:032x}-0" for i in range(48)]
     domains = ["animal"] * 24 + ["human"] * 24

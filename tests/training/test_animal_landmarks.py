@@ -5,15 +5,15 @@ import pytest
 import torch
 
 from rupantara.errors import UserError
-from rupantara.faces.animal_heads import Look, heads_of, locate, vertex
+from rupantara.faces.animal_heads import NetworkView, heads_of, locate, vertex
 from rupantara.faces.animal_network import fuse, load_network, save_network
 from rupantara.models.animal_landmarks import MIRRORED, SIDE, UNIT_PX, AnimalLandmarks, Maps
 from rupantara.training.animal_landmarks import centre_of, targets_of
-from rupantara.training.animal_landmarks_task import STREAM, LandmarksTask, Objective, marks_of
+from rupantara.training.animal_landmarks_task import STREAM, AnimalLandmarksObjective, LandmarksTask, marks_of
 from rupantara.training.animal_views import Marked, nothing, vary, view_of, warp
 
 POINTS = np.array([[80, 90], [130, 92], [104, 130], [103, 146], [52, 40], [165, 44]], np.float32)
-AS_SHOWN = Look(np.eye(2, 3), (SIDE, SIDE))
+AS_SHOWN = NetworkView(np.eye(2, 3), (SIDE, SIDE))
 
 
 def head(points: np.ndarray = POINTS, picture: np.ndarray | None = None) -> Marked:
@@ -59,7 +59,7 @@ def test_a_hidden_point_is_said_to_be_hidden_and_no_other() -> None:
 
 
 def test_a_look_carries_points_back_to_the_photograph() -> None:
-    look = Look(np.array([[2.0, 0, 5], [0, 2.0, -7]]), (SIDE, SIDE))
+    look = NetworkView(np.array([[2.0, 0, 5], [0, 2.0, -7]]), (SIDE, SIDE))
     found = heads_of(maps_that_say([head()]), look)[0]
     np.testing.assert_allclose(found.points, (POINTS - np.array([5, -7])) / 2, atol=0.2)
 
@@ -139,7 +139,9 @@ def test_folding_the_normalisations_and_half_precision_change_no_answer() -> Non
 def test_one_batch_overfits() -> None:
     """Two drawn heads, shown as they are: after 30 steps the network finds their points."""
     torch.manual_seed(0)
-    task = LandmarksTask(Objective(learning_rate=4e-3, body_rate=1.0, ema_decay=0.5), torch.device("cpu"))
+    task = LandmarksTask(
+        AnimalLandmarksObjective(learning_rate=4e-3, body_rate=1.0, ema_decay=0.5), torch.device("cpu")
+    )
     rng = np.random.default_rng(1)
     image = np.full((2, SIDE, SIDE, 3), 128, np.uint8)
     points = np.stack([POINTS, POINTS * 0.6 + 40]).astype(np.float32)

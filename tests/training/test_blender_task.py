@@ -14,7 +14,7 @@ from rupantara.losses.normality import normality
 from rupantara.losses.smoothness import departure
 from rupantara.models.blenders import ChildNet, ChildNetConfig
 from rupantara.training.blender import BlenderLosses, BlenderObjective, CodeReader, Parents, vectors_of
-from rupantara.training.blender_task import STREAM, BlenderTask, Judging
+from rupantara.training.blender_task import STREAM, BlenderNetworks, BlenderTask
 from rupantara.training.pairs import RULES, UNKNOWN, allowed, draw_pairs
 from tests import small_codecs
 
@@ -119,7 +119,7 @@ def test_it_overfits_one_batch_and_its_validation_is_the_same_each_time(through:
     rows = _rows(12)
     reader = CodeReader.fit(loaded.codec.moments.standardize(torch.from_numpy(rows["tokens"])).numpy(), rows["vector"])
     objective = BlenderObjective(identity_through=through, learning_rate=3e-3, bfloat16=False, ema_decay=0.5)  # ty: ignore[invalid-argument-type]
-    judging = Judging(_embed, None, reader)
+    judging = BlenderNetworks(_embed, None, reader)
     task = BlenderTask(net, objective, loaded.codec, judging, "any", torch.device("cpu"))
     modules, seen = task.modules(), []
     for _ in range(25):
@@ -142,7 +142,9 @@ def test_a_training_goes_on_from_its_saved_state_to_the_bit(tmp_path: Path) -> N
     def begun() -> BlenderTask:
         torch.manual_seed(0)
         net = ChildNet(ChildNetConfig("mlp", spread=8, feedforward=32, dropout=0.1))
-        return BlenderTask(net, objective, loaded.codec, Judging(None, None, reader), "any", torch.device("cpu"))
+        return BlenderTask(
+            net, objective, loaded.codec, BlenderNetworks(None, None, reader), "any", torch.device("cpu")
+        )
 
     def epoch(task: BlenderTask, number: int) -> list[float]:
         torch.manual_seed(1000 * number)

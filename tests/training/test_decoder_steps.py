@@ -17,7 +17,14 @@ from rupantara.models.texture_decoder import TextureDecoder, TextureDecoderConfi
 from rupantara.synthetic import draw_face
 from rupantara.training import decoders as steps
 from rupantara.training.decoder_task import DecoderTask, begin
-from rupantara.training.decoders import Batch, DecoderObjective, Judging, LandmarkLosses, PictureLosses, keypoints_of
+from rupantara.training.decoders import (
+    Batch,
+    DecoderObjective,
+    LandmarkLosses,
+    LossNetworks,
+    PictureLosses,
+    keypoints_of,
+)
 from rupantara.training.ridge import RidgeSums
 
 TINY = TextureDecoderConfig(
@@ -58,7 +65,7 @@ def build(part: str, texture: TextureDecoderConfig = TINY) -> nn.Module:
 def losses_of(part: str, objective: DecoderObjective, model: nn.Module) -> nn.Module:
     if part == "landmarks":
         return LandmarkLosses(model)
-    return PictureLosses(model, part, objective, Judging(embed=Embed()))
+    return PictureLosses(model, part, objective, LossNetworks(embed=Embed()))
 
 
 @pytest.mark.parametrize("part", face_decoder.PARTS)
@@ -92,7 +99,7 @@ def test_perceptual_and_moment_losses_add_by_their_weights_and_each_is_off_at_0(
     for perceptual, moment in ((0.0, 0.0), (0.5, 0.0), (0.0, 0.5), (0.5, 0.25)):
         objective = DecoderObjective(perceptual_weight=perceptual, moment_weight=moment)
         calls.clear()
-        judging = Judging(features=features) if perceptual else Judging()
+        judging = LossNetworks(features=features) if perceptual else LossNetworks()
         parts = PictureLosses(model.eval(), "texture", objective, judging)(rows)
         assert len(calls) == (2 if perceptual else 0)
         assert set(parts) - {"loss", "mae"} == {n for n, w in (("perceptual", perceptual), ("moment", moment)) if w}
@@ -101,7 +108,7 @@ def test_perceptual_and_moment_losses_add_by_their_weights_and_each_is_off_at_0(
     assert both["loss"] == pytest.approx(both["mae"] + 0.5 * both["perceptual"] + 0.25 * both["moment"])
     assert both["moment"] == found[0.0, 0.5]["moment"] and both["moment"] > 0
     with pytest.raises(MissingError, match="perceptual loss needs its network"):
-        PictureLosses(model, "texture", DecoderObjective(perceptual_weight=0.1), Judging())
+        PictureLosses(model, "texture", DecoderObjective(perceptual_weight=0.1), LossNetworks())
 
 
 def test_a_texture_s_identity_is_that_of_the_face_it_makes_and_a_whole_face_s_its_own() -> None:
@@ -115,7 +122,7 @@ def test_a_texture_s_identity_is_that_of_the_face_it_makes_and_a_whole_face_s_it
         return embed(crops)
 
     for part in ("texture", "single"):
-        PictureLosses(model.eval(), part, objective, Judging(embed=spy))(rows)
+        PictureLosses(model.eval(), part, objective, LossNetworks(embed=spy))(rows)
     assert isinstance(model, TextureDecoder)
     made = model(rows.vectors)
     laid = lay(made, rows.points, model.mean_points)
@@ -147,7 +154,7 @@ def test_the_rate_is_the_paper_s_and_may_fall_to_the_end() -> None:
 def test_a_loss_without_its_network_is_an_error(name: str) -> None:
     objective = replace(DecoderObjective(), **{f"{name}_weight": 0.1})
     with pytest.raises(MissingError, match=name):
-        PictureLosses(build("texture"), "texture", objective, Judging())
+        PictureLosses(build("texture"), "texture", objective, LossNetworks())
 
 
 def test_a_linear_path_starts_from_the_regression() -> None:
@@ -193,7 +200,7 @@ def test_the_paper_s_decoders_take_a_full_step_of_4096_numbers_to_224() -> None:
     for part in ("landmarks", "texture"):
         config = FaceDecoderConfig(part, "vggface")
         objective = DecoderObjective(bfloat16=part == "texture")
-        task = DecoderTask(config, objective, Judging(), warm, torch.device("cpu"))
+        task = DecoderTask(config, objective, LossNetworks(), warm, torch.device("cpu"))
         before = {name: p.detach().clone() for name, p in task.state.model.named_parameters()}
         found = task.step(task.modules(), {"face": rows}, 1000)
         assert torch.isfinite(found["loss"]) and float(found["gradient_norm"]) > 0

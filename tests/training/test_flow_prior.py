@@ -6,7 +6,7 @@ import torch
 
 from rupantara.models.flow_prior import OPEN, FlowPrior, FlowPriorConfig, age_class
 from rupantara.training import flow_prior as training
-from rupantara.training.flow_prior import FlowObjective, LossOf
+from rupantara.training.flow_prior import FlowLoss, FlowObjective
 from rupantara.training.flow_prior_task import conditions_of
 from rupantara.training.state import TrainState
 
@@ -57,7 +57,7 @@ def test_it_learns_two_clumps_and_listens_to_conditions() -> None:
     rows, conditions = codes(1024, 2)
     state = started(rows, np.ones(6))
     flat = training.reduce(rows, np.ones(6), state.model)
-    losses, network = [], LossOf(state.model, OBJECTIVE)
+    losses, network = [], FlowLoss(state.model, OBJECTIVE)
     for _ in range(300):
         pick = torch.randint(len(flat), (256,))
         losses.append(

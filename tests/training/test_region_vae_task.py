@@ -11,7 +11,7 @@ from torch import nn
 from rupantara.models import norm_silu
 from rupantara.models.blocks import ResBlock
 from rupantara.models.region_vae import RegionVAEConfig
-from rupantara.training.region_vae import Networks, Objective
+from rupantara.training.region_vae import Networks, RegionVAEObjective
 from rupantara.training.region_vae_task import DOMAINS, RegionVAETask, blank_rows
 
 SMALL = RegionVAEConfig(
@@ -32,7 +32,9 @@ SMALL = RegionVAEConfig(
 def losses_of(seen: set[tuple], *, compiled: bool) -> dict[str, torch.Tensor]:
     """Take a step; blocks that do not take the same, which torch compiles once, are told apart in `seen`."""
     torch.manual_seed(0)
-    task = RegionVAETask(SMALL, Objective(bfloat16=False), Networks(), None, torch.device("cpu"), compiled=compiled)
+    task = RegionVAETask(
+        SMALL, RegionVAEObjective(bfloat16=False), Networks(), None, torch.device("cpu"), compiled=compiled
+    )
     if not compiled:
         for block in task.state.model.compilable():
             block.register_forward_pre_hook(lambda m, x: seen.add((type(m), x[0].shape, str(m))))
@@ -65,7 +67,7 @@ def test_unless_told_convolutions_are_channels_last_where_that_is_faster(
     amx: bool, half: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"amx_bf16": amx})
-    objective = Objective(bfloat16=half)
+    objective = RegionVAEObjective(bfloat16=half)
     for told, expected in ((None, amx and half), (True, True), (False, False)):
         task = RegionVAETask(SMALL, objective, Networks(), None, torch.device("cpu"), channels_last=told)
         weight = next(p for p in task.state.model.parameters() if p.dim() == 4 and p.shape[2] == 3)
@@ -75,7 +77,7 @@ def test_unless_told_convolutions_are_channels_last_where_that_is_faster(
 def gradients_of(rows: dict[str, Any], *, half: bool, last: bool) -> dict[str, torch.Tensor]:
     """Return the gradients of a step from fixed weights, contiguous."""
     torch.manual_seed(0)
-    objective = Objective(bfloat16=half)
+    objective = RegionVAEObjective(bfloat16=half)
     task = RegionVAETask(SMALL, objective, Networks(), None, torch.device("cpu"), channels_last=last)
     with torch.no_grad():
         # Layers that start at zero hide what lies before them.

@@ -15,7 +15,7 @@ from rupantara.models.squeezenet import SqueezeNet
 from rupantara.models.zoo import CONFIGS, NAMES, VALUES
 from rupantara.synthetic import draw_face
 from rupantara.training import zoo as training
-from rupantara.training.zoo import OBJECTIVES, Losses, Objective
+from rupantara.training.zoo import OBJECTIVES, ZooLosses, ZooObjective
 
 
 def faces(count: int) -> torch.Tensor:
@@ -33,7 +33,7 @@ def test_the_loss_is_minus_the_evidence_lower_bound_of_torch_distributions(name:
     model, objective = zoo.build(CONFIGS[name]).eval(), OBJECTIVES[name]
     images = faces(3)
     torch.manual_seed(7)
-    found = Losses(model, objective)(images, 10**9)
+    found = ZooLosses(model, objective)(images, 10**9)
     torch.manual_seed(7)
     made, posterior = model(images)
     # alpha * SSE is minus the log density of a Gaussian of variance 1 / (2 alpha), less its constant.
@@ -52,7 +52,7 @@ def test_plain_s_beta_is_the_paper_s_over_a_mean_of_dimensions() -> None:
     model = zoo.build(CONFIGS["plain"]).eval()
     images = faces(2)
     torch.manual_seed(7)
-    found = Losses(model, OBJECTIVES["plain"])(images, 10**9)
+    found = ZooLosses(model, OBJECTIVES["plain"])(images, 10**9)
     torch.manual_seed(7)
     made, posterior = model(images)
     summed = (((made - images) / 2) ** 2).flatten(1).sum(1).mean()
@@ -63,7 +63,7 @@ def test_plain_s_beta_is_the_paper_s_over_a_mean_of_dimensions() -> None:
 def test_training_mode_leaves_the_feature_network_in_evaluation_and_unchanged() -> None:
     frozen = net()
     before = copy.deepcopy(frozen.state_dict())
-    losses = Losses(zoo.build(CONFIGS["dfc"]), OBJECTIVES["dfc"], frozen.features)
+    losses = ZooLosses(zoo.build(CONFIGS["dfc"]), OBJECTIVES["dfc"], frozen.features)
     state = training.start(losses.model)
     for _ in range(2):
         losses.train()
@@ -77,7 +77,7 @@ def test_training_mode_leaves_the_feature_network_in_evaluation_and_unchanged() 
 
 def test_the_feature_loss_without_its_network_is_an_error() -> None:
     with pytest.raises(MissingError, match="feature loss"):
-        Losses(zoo.build(CONFIGS["dfc"]), OBJECTIVES["dfc"])
+        ZooLosses(zoo.build(CONFIGS["dfc"]), OBJECTIVES["dfc"])
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -85,7 +85,7 @@ def test_it_overfits_one_batch(name: str) -> None:
     torch.manual_seed(0)
     objective = replace(OBJECTIVES[name], learning_rate=3e-3, lr_warm_up_images=1, kl_warm_up_images=10**9)
     state = training.start(zoo.build(CONFIGS[name]))
-    losses = Losses(state.model, objective, net().features if name == "dfc" else None)
+    losses = ZooLosses(state.model, objective, net().features if name == "dfc" else None)
     shown = faces(6)
     found = [training.train_step(state, objective, losses, shown, 10**6) for _ in range(60)]
     measure = "feature_error" if name == "dfc" else "human_mse"
@@ -94,15 +94,15 @@ def test_it_overfits_one_batch(name: str) -> None:
 
 
 def test_a_resumed_state_takes_the_same_next_step() -> None:
-    objective = Objective()
+    objective = ZooObjective()
     torch.manual_seed(1)
     state = training.start(zoo.build(CONFIGS["beta"]))
-    training.train_step(state, objective, Losses(state.model, objective), faces(4), 100)
+    training.train_step(state, objective, ZooLosses(state.model, objective), faces(4), 100)
     saved = copy.deepcopy(state.state_dict())
     torch.manual_seed(2)
-    expected = training.train_step(state, objective, Losses(state.model, objective), faces(4), 100)
+    expected = training.train_step(state, objective, ZooLosses(state.model, objective), faces(4), 100)
     again = training.start(zoo.build(CONFIGS["beta"]))
     again.load_state_dict(saved)
     torch.manual_seed(2)
-    assert training.train_step(again, objective, Losses(again.model, objective), faces(4), 100) == expected
+    assert training.train_step(again, objective, ZooLosses(again.model, objective), faces(4), 100) == expected
     assert all(torch.equal(a, b) for a, b in zip(state.average.parameters(), again.average.parameters(), strict=True))

@@ -1,5 +1,5 @@
 """Latent codecs: pictures -> tokens -> pictures, what blenders, samplers and edits see."""
 
-from rupantara.models.codecs.protocol import LatentCodec, Layout, Moments
+from rupantara.models.codecs.protocol import CodeLayout, LatentCodec, Moments
 
-__all__ = ["LatentCodec", "Layout", "Moments"]
+__all__ = ["CodeLayout", "LatentCodec", "Moments"]

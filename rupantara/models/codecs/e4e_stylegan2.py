@@ -9,7 +9,7 @@ from torch import Tensor
 
 from rupantara.errors import UserError
 from rupantara.models import e4e, stylegan2_keys
-from rupantara.models.codecs.protocol import Layout, Moments
+from rupantara.models.codecs.protocol import CodeLayout, Moments
 from rupantara.models.e4e import E4EEncoder
 from rupantara.models.stylegan2 import StyleGAN2
 from rupantara.tensors import Images, PartBoxes, Tokens
@@ -22,11 +22,11 @@ KEYPOINTS = ((0.375, 0.474), (0.625, 0.474), (0.5, 0.622), (0.389, 0.732), (0.61
 """Where FFHQ's alignment (eyes a quarter of the side apart) puts the five keypoints of a face of mean proportions."""
 
 
-def layout_of(layers: int, dim: int) -> Layout:
+def layout_of(layers: int, dim: int) -> CodeLayout:
     """Return the layout of W+; small generators have fewer levels."""
     levels = {"coarse": (0, MIDDLE), "middle": (MIDDLE, FINE), "fine": (FINE, layers)}
     groups = {name: tuple(range(start, min(stop, layers))) for name, (start, stop) in levels.items() if start < layers}
-    return Layout(NAME, layers, dim, groups)
+    return CodeLayout(NAME, layers, dim, groups)
 
 
 class E4EStyleGAN2Codec:

@@ -15,7 +15,7 @@ LEAST_DEVIATION = 0.02
 
 
 @dataclass(frozen=True)
-class Layout:
+class CodeLayout:
     """How a codec lays out its codes: `groups` names sets of tokens (regions, or levels coarse to fine) that dominance may weigh."""
 
     codec: str
@@ -80,7 +80,7 @@ class LatentCodec(Protocol):
     `keypoints` are where the five keypoints lie in its pictures, as fractions; `sha256` names the networks behind it.
     """
 
-    layout: Layout
+    layout: CodeLayout
     moments: Moments
     side: int
     sha256: str

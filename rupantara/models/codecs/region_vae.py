@@ -6,7 +6,7 @@ from torch import Tensor
 
 from rupantara.landmarks.align import TEMPLATES
 from rupantara.landmarks.regions import REGIONS
-from rupantara.models.codecs.protocol import Layout, Moments
+from rupantara.models.codecs.protocol import CodeLayout, Moments
 from rupantara.models.region_vae import RegionVAE, RegionVAEConfig
 from rupantara.tensors import Images, PartBoxes, Tokens
 
@@ -22,13 +22,13 @@ STAYING = 1e-3
 """Weight by which codes that move neither face nor surroundings stay as they are, of the mean energy of a component."""
 
 
-def layout_of(config: RegionVAEConfig) -> Layout:
+def layout_of(config: RegionVAEConfig) -> CodeLayout:
     """Return the layout; ValueError where the global code is no multiple of a region's."""
     if config.global_dim % config.region_dim:
         raise ValueError(f"global_dim must be a multiple of region_dim {config.region_dim}, got {config.global_dim}")
     whole = config.global_dim // config.region_dim
     groups = {"global": tuple(range(whole)), **{name: (whole + i,) for i, name in enumerate(REGIONS)}}
-    return Layout(NAME, whole + len(REGIONS), config.region_dim, groups)
+    return CodeLayout(NAME, whole + len(REGIONS), config.region_dim, groups)
 
 
 def join(global_mu: Tensor, regions_mu: Tensor) -> Tensor:

@@ -14,7 +14,7 @@ from rupantara.errors import UserError
 from rupantara.faces.balance import draw
 from rupantara.storage import manifest, tables
 from rupantara.storage.recipe import Recipe
-from rupantara.training.choice import Choice, choose
+from rupantara.training.choice import TrainingChoice, choose
 from rupantara.training.face_rows import FaceRows, FaceStreams, face_streams
 from rupantara.training.streams import Stream
 from tests.drawn import face_row, write_faces, write_table
@@ -74,7 +74,7 @@ def test_rows_that_lack_a_vector_or_hold_numbers_that_are_not_finite_are_not_cho
         }
     )
     uri = write_table(str(tmp_path / "features"), "features", [table])
-    choice = Choice("train", present=("code",))
+    choice = TrainingChoice("train", present=("code",))
     assert choice(table)["face_id"].to_pylist() == ["f0", "f4"]
     with caplog.at_level("INFO"):
         assert choose([uri], "features", choice, 0, 2).counts == {"x": 2}
