@@ -2,6 +2,7 @@
 
 python -m benchmarks.memory [--jobs curate extract generate evaluate reverse_map] [--rows 10000 100000 1000000] [--folder /data/memory]
 python -m benchmarks.memory --real --rows 10000       with the jobs' own stages
+PART_ROWS=4096 python -m benchmarks.memory …           with other parts than those of 256 rows
 
 A million rows should take at most 15 % more than ten thousand.
 """
@@ -75,12 +76,12 @@ def keep(found):
     kept = {} if not FILE.exists() else {key(one): one for one in json.loads(FILE.read_text()) if "stage" in one}
     kept[key(found)] = found
     order = list(memory_jobs.JOBS)
-    rows = sorted(kept.values(), key=lambda one: (order.index(one["job"]), one["stage"], one["rows"]))
+    rows = sorted(kept.values(), key=lambda one: (order.index(one["job"]), one["stage"], one["rows"], one["parts"]))
     FILE.write_text(json.dumps(rows, indent=1) + "\n")
 
 
 def key(one):
-    return one["job"], one["stage"], one["rows"]
+    return one["job"], one["stage"], one["rows"], one["parts"]
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,8 @@ from rupantara.storage import manifest, tables
 from rupantara.storage.recipe import Recipe
 from rupantara.synthetic import draw_face
 
-PART_ROWS = 256
+PART_ROWS = int(os.environ.get("PART_ROWS", "256"))
+"""Rows of a part: of a file that a job reads."""
 DRAWN = 100
 SPECIES = ("cat", "dog", "fox", "lion", "tiger", "wolf", "bear", "leopard")
 DRAWN_FACES = [draw_face("human", i, size=64) for i in range(16)]

@@ -1,10 +1,10 @@
 """The commit of a table: its files, counts and merged statistics become the manifest, and then what plain readers see."""
 
 import json
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
-from functools import partial
 from typing import Any
 
 import pyarrow.parquet as pq
@@ -17,6 +17,7 @@ from rupantara.storage.parts import COUNTS, PART, add_counts, done_parts, part_p
 from rupantara.storage.statistics import Statistics
 
 READ_THREADS, READ_AHEAD = 8, 16
+"""Footers hold their part's statistics, which may be megabytes: few are read before they are merged."""
 
 
 def commit_parts(
@@ -85,8 +86,13 @@ def size_of(uri: str, path: str) -> int:
 def footers(uri: str, paths: Sequence[str]) -> Iterator[pq.FileMetaData]:
     """Read the footers of some files, several at a time, and yield them in their order."""
     with ThreadPoolExecutor(READ_THREADS) as pool:
-        for start in range(0, len(paths), READ_AHEAD):
-            yield from pool.map(partial(parquet.read_footer, uri), paths[start : start + READ_AHEAD])
+        ahead: deque[Future[pq.FileMetaData]] = deque()
+        for path in paths:
+            ahead.append(pool.submit(parquet.read_footer, uri, path))
+            if len(ahead) == READ_AHEAD:
+                yield ahead.popleft().result()
+        while ahead:
+            yield ahead.popleft().result()
 
 
 def settle(uri: str, found: Manifest) -> None:

@@ -30,8 +30,9 @@ from jobs import (
 from jobs.evaluate.config import Config as Evaluation
 from jobs.evaluate.run import main as evaluate
 from jobs.generate import child, hybrid, inversion, variation
-from jobs.runtime import cli
+from jobs.runtime import cluster
 from rupantara.synthetic import write_photographs
+from tests.in_process import without_ray
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 NETWORKS = next((p / "shared/data/weights" for p in REPOSITORY.parents if (p / "shared/data/weights").exists()), None)
@@ -289,9 +290,10 @@ def main() -> None:
     parser.add_argument("recipes", nargs="+")
     args = parser.parse_args()
     os.chdir(REPOSITORY)
-    cli.connect()
-    make(args.inputs, args.out, of_recipes(args.recipes, alone=args.alone), args.weights)
-    cli.disconnect()
+    # Only trainings and banks start Ray: rows do not depend on who works them.
+    with without_ray():
+        make(args.inputs, args.out, of_recipes(args.recipes, alone=args.alone), args.weights)
+    cluster.disconnect()
 
 
 if __name__ == "__main__":
