@@ -126,7 +126,7 @@ def render(n: Numbers, laid_out: Sequence[Chapter], drawn: Mapping[str, bytes]) 
         (f"{n.faces:,}", "faces mapped"),
         (
             f"{sum(row['animals'] for row in n.of('species', space=n.first, region=OVERALL)):,}",
-            "animals of the bank compared",
+            "people compared with" if n.about.get("to") == "people" else "animals of the bank compared with",
         ),
         (f"{best['species']} {best['probability']:.2f}", "nearest species, probability"),
         (f"{100 * cosine['mean']:.1f} %", f"mean cosine with it ({cosine['space']})"),
