@@ -72,11 +72,11 @@ def write(features, folder, rows):
     tables.commit_parts(folder, running, len(starts), 0.0, model_sha256="")
 
 
-def started(table, bank, out, log):
+def started(table, bank, out, log, workers):
     """Start the job in a process group of its own."""
     command = [sys.executable, "-m", "jobs.reverse_map", "--features", table, "--bank", bank, "--affinity", out]
     with Path(log).open("ab") as said:
-        return subprocess.Popen([*command, "--workers", "2"], stdout=said, stderr=said, start_new_session=True)
+        return subprocess.Popen([*command, "--workers", str(workers)], stdout=said, stderr=said, start_new_session=True)
 
 
 def peak_mib(pid, before):
@@ -101,10 +101,10 @@ def cpu_seconds(pid, seen):
         cpu_seconds(child, seen)
 
 
-def measured(table, bank, out, log):
+def measured(table, bank, out, log, workers):
     """Run the job to its end; return seconds of all, of the parts alone, of the processors, and memory."""
     load = os.getloadavg()[0]
-    began, process, driver = time.monotonic(), started(table, bank, out, log), 0.0
+    began, process, driver = time.monotonic(), started(table, bank, out, log, workers), 0.0
     cpu: dict[int, float] = {}
     while process.poll() is None:
         driver = peak_mib(process.pid, driver)
@@ -117,6 +117,7 @@ def measured(table, bank, out, log):
     faces = stats["rows_in_this_run"]
     return {
         "faces": faces,
+        "workers": workers,
         "seconds": round(seconds, 1),
         "faces_per_s": round(faces / seconds, 1),
         "parts": len(done.data),
@@ -131,11 +132,11 @@ def measured(table, bank, out, log):
     }
 
 
-def killed(table, bank, out, log, parts):
+def killed(table, bank, out, log, workers, parts):
     """Run the job, killing it at three points; return how many parts were written at each kill."""
     at = []
     for share in (0.25, 0.5, 0.75):
-        process = started(table, bank, out, log)
+        process = started(table, bank, out, log, workers)
         while process.poll() is None and len(list(Path(out).glob("_parts/part-*.parquet"))) < share * parts:
             time.sleep(0.05)
         os.killpg(process.pid, signal.SIGKILL)
@@ -145,7 +146,7 @@ def killed(table, bank, out, log, parts):
             raise SystemExit("killed too late to test anything")
         # Its workers see that the driver is gone.
         time.sleep(5)
-    measured(table, bank, out, log)
+    measured(table, bank, out, log, workers)
     return at
 
 
@@ -164,6 +165,7 @@ def main():
     parser.add_argument("--bank", required=True)
     parser.add_argument("--folder", required=True)
     parser.add_argument("--rows", type=int, nargs="+", default=[100_000, 1_000_000])
+    parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--no-kills", action="store_true")
     parser.add_argument("--again", action="store_true")
     args = parser.parse_args()
@@ -174,14 +176,14 @@ def main():
         write(args.features, table, rows)
         if str(rows) not in result:
             shutil.rmtree(out, ignore_errors=True)
-            result[str(rows)] = measured(table, args.bank, out, log)
+            result[str(rows)] = measured(table, args.bank, out, log, args.workers)
             RESULT.write_text(json.dumps(result, indent=1) + "\n")
         print(json.dumps(result[str(rows)]), flush=True)
     if not args.no_kills:
         least, out = min(args.rows), f"{args.folder}/killed"
         shutil.rmtree(out, ignore_errors=True)
         table, whole = f"{args.folder}/features_{least}", f"{args.folder}/affinity_{least}"
-        at = killed(table, args.bank, out, log, result[str(least)]["parts"])
+        at = killed(table, args.bank, out, log, args.workers, result[str(least)]["parts"])
         result["killed"] = {"faces": least, "parts_at_the_kills": at, "equal": equal(whole, out)}
         RESULT.write_text(json.dumps(result, indent=1) + "\n")
         print(json.dumps(result["killed"]))

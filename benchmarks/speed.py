@@ -205,17 +205,19 @@ def reverse_mapping() -> str:
     """Return the section about reverse mapping of very many faces."""
     found = read("reverse_map_scale") or {}
     sizes = {int(name): one for name, one in found.items() if name.isdigit()}
-    lines = [
-        f"| {faces:,} | {number(d['seconds'])} | {number(d['faces_per_s'])} | {number(1e3 * d['cpu_s'] / faces)} | {d['parts']} "
-        f"| {d['driver_peak_mib']} | {d['worker_peak_mib']} | {d['table_bytes'] / 1e6:,.0f} | {d['report_bytes'] / 1e6:.1f} "
-        f"| {d['load_before']} |"
-        for faces, d in sorted(sizes.items())
-    ]
+    lines = []
+    for faces, d in sorted(sizes.items()):
+        speed = f"{number(d['seconds'])} | {number(d['faces_per_s'])} | {number(1e3 * d['cpu_s'] / faces)}"
+        memory = f"{d['driver_peak_mib']} | {d['worker_peak_mib']}"
+        size = f"{d['table_bytes'] / 1e6:,.0f} | {d['report_bytes'] / 1e6:.1f}"
+        lines.append(
+            f"| {faces:,} | {d['workers']} | {speed} | {d['parts']} | {memory} | {size} | {d['load_before']} |"
+        )
     head = (
-        "| faces | s | faces a second | ms of a core a face | parts | driver, MiB at most | worker, MiB at most | table, MB | report, MB"
-        " | load before |\n| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |"
+        "| faces | workers | s | faces a second | ms of a core a face | parts | driver, MiB at most | worker, MiB at most | table, MB"
+        " | report, MB | load before |\n| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |"
     )
-    said = "Features to table, statistics and report, 2 workers: `python -m benchmarks.reverse_map_scale --features FEATURES --bank BANK"
+    said = "Features to table, statistics and report: `python -m benchmarks.reverse_map_scale --features FEATURES --bank BANK"
     said += " --folder FOLDER`. Load before is of other work on the two cores while it was measured."
     if killed := found.get("killed"):
         at = ", ".join(map(str, killed["parts_at_the_kills"]))

@@ -53,7 +53,8 @@ def inputs_of(config: Config, bank: BankVersion) -> Inputs:
     model = made.models[made_by(bank.vectors)]
     if model != bank.model_sha256:
         raise UserError(
-            f"faces and --bank must be of one network, got {model[:12] or 'none'} and {bank.model_sha256[:12]} ({bank.vectors})"
+            f"faces and --bank must be of one network, got {model[:12] or 'none'} and {bank.model_sha256[:12]} ({bank.vectors}):"
+            " give --weights as jobs.extract had them"
         )
     return made
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from rupantara import schema
 from rupantara.bank.face_groups import Groups
 from rupantara.bank.reference_file import ReferenceFile
 from rupantara.stages.affinity import MapAffinity, MapOptions
@@ -36,7 +37,7 @@ class MapParts:
     def __init__(self, plan: MapPlan, made: MadeRows) -> None:
         """Read the reference."""
         file = ReferenceFile.from_bytes(uris.read_bytes(plan.reference))
-        self._made, self._maps = made, {}
+        self._plan, self._made, self._maps = plan, made, {}
         for name in plan.spaces:
             options = plan.options if name == plan.spaces[0] else plan.others
             settings: Any = (plan.column, options, plan.wanted, plan.chosen)
@@ -44,7 +45,9 @@ class MapParts:
 
     def __call__(self, batch: pa.Table) -> pa.Table:
         """Map a part."""
-        faces = self._made.faces(batch)
+        # Left out before features are made of them, which costs most.
+        faces = schema.where(self._made.faces(batch), **self._plan.wanted)
+        faces = faces if self._plan.chosen is None else schema.where_id(faces, self._plan.chosen)
         groups, features = self._made.groups(faces), self._made.features(faces)
         # Groups of faces are compared in the first space alone; sums of all would be most of a small part's file.
         known = [groups] + [Groups(groups.owner, {})] * (len(self._maps) - 1)

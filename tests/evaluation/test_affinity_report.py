@@ -182,7 +182,9 @@ def _figure(page: str, name: str, table: int = 0) -> pd.DataFrame:
     figure = page[page.index(f'id="figure-{name}"') :].partition("</figure>")[0]
     found = re.findall(r"<table>.*?</table>", figure, re.DOTALL)[table]
     lines = [re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", line, re.DOTALL) for line in found.split("<tr>")[1:]]
-    return pd.DataFrame(lines[1:], columns=lines[0]).apply(pd.to_numeric, errors="ignore")
+    frame = pd.DataFrame(lines[1:], columns=lines[0])
+    numbers = [name for name in frame if frame[name].str.fullmatch(r"-?[\d.]+").all()]
+    return frame.astype(dict.fromkeys(numbers, float))
 
 
 def test_the_report_alone_answers_the_questions_of_the_key(affinity: str, n: Numbers, rows: pd.DataFrame) -> None:

@@ -70,7 +70,7 @@ def chapters(n: Numbers, cards: Sequence[Card] = ()) -> list[Chapter]:
         f" Quantiles are within {n.tables['boxes'][0]['error']:.4f}."
     )
     out = [
-        Chapter("ranking", "Ranking of species", [sentences.chance(n)], [ranking]),
+        Chapter("ranking", f"Ranking of {sentences.kind(n)[1]}", [sentences.chance(n)], [ranking]),
         Chapter("regions", "Regions", [], plots),
         Chapter("spread", "Spread over faces", [said], [boxes]),
     ]
@@ -126,9 +126,9 @@ def render(n: Numbers, laid_out: Sequence[Chapter], drawn: Mapping[str, bytes]) 
         (f"{n.faces:,}", "faces mapped"),
         (
             f"{sum(row['animals'] for row in n.of('species', space=n.first, region=OVERALL)):,}",
-            "animals of the bank compared",
+            "people compared with" if n.about.get("to") == "people" else "animals of the bank compared with",
         ),
-        (f"{best['species']} {best['probability']:.2f}", "nearest species, probability"),
+        (f"{best['species']} {best['probability']:.2f}", f"nearest {sentences.kind(n)[0]}, probability"),
         (f"{100 * cosine['mean']:.1f} %", f"mean cosine with it ({cosine['space']})"),
         (n.first, "space of all figures but where named"),
     ]

@@ -23,6 +23,11 @@ def nearest(n: Numbers, region: str) -> dict:
     return min(n.of("species", space=n.first, region=region), key=lambda row: row["place"])
 
 
+def kind(n: Numbers) -> tuple[str, str]:
+    """Return what faces are compared with, one and several: species, or groups of people."""
+    return ("group", "groups") if n.about.get("to") == "people" else ("species", "species")
+
+
 def headline(n: Numbers) -> str:
     """Say which species is nearest over all regions, and how sure that is."""
     best = nearest(n, OVERALL)
@@ -36,7 +41,7 @@ def headline(n: Numbers) -> str:
     )
     return (
         f"Over all five regions, {who} are nearest to {best['species']}: a random {best['species']} region is nearer than a random"
-        f" region of another species with probability {best['probability']:.2f}"
+        f" region of another {kind(n)[0]} with probability {best['probability']:.2f}"
         f" (95 % interval {best['probability_low']:.2f} to {best['probability_high']:.2f}; 0.50 would be no nearer); {said}."
     )
 
@@ -82,7 +87,7 @@ def over_spaces(n: Numbers) -> str:
     halves = f" {kept} of these keep it by mean cosine in both halves of the bank, dealt by hash." if every else ""
     turned = "; ".join(f"{row['nearer']} and {row['than']}" for row in against[:4])
     return (
-        f"{lead} Of {len(rows)} pairs of species, {len(every)} are in the same order beyond chance in every space{among}.{halves}"
+        f"{lead} Of {len(rows)} pairs of {kind(n)[1]}, {len(every)} are in the same order beyond chance in every space{among}.{halves}"
         f" {len(against)} are in opposite orders beyond chance in two spaces{f' ({turned})' if turned else ''}; the others hold in some"
         f" spaces or in none.{_faces_of_spaces(n)}"
     )
@@ -102,9 +107,9 @@ def chance(n: Numbers) -> str:
     total = len([row for row in rows if row["region"] != OVERALL])
     strongest = max(rows, key=lambda row: abs(row["lead_d"]))
     return (
-        f"Of {total} pairs of a region and a species, {len(beyond)} differ from the other species more than shuffled species labels do"
+        f"Of {total} pairs of a region and a {kind(n)[0]}, {len(beyond)} differ from the other {kind(n)[1]} more than shuffled labels do"
         f" (999 shuffles, corrected for all by max-T, 5 %). The largest effect is {strongest['species']} in {strongest['region']}:"
-        f" {strongest['lead_d']:+.2f} standard deviations of single animals."
+        f" {strongest['lead_d']:+.2f} standard deviations of single {'people' if n.about.get('to') == 'people' else 'animals'}."
     )
 
 
