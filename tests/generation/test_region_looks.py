@@ -39,7 +39,7 @@ def coded(species: str, seeds: tuple[int, ...]) -> Donors:
             "global_code": np.full(CONFIG.global_dim, seed, np.float16),
             "region_codes": codes(seed).ravel().astype(np.float16),
             "yaw": 0.0,
-            "eyes_open": 1.0,
+            "eyes_open": True,
             "fitness": 1.0,
             "points": (points + [float("nan")] * 12)[:12],
         }

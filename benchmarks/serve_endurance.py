@@ -1,0 +1,135 @@
+"""`make serve` from its start to its end: seconds to ready, memory of all deployments, and what bad clients do to it.
+
+python -m benchmarks.serve_endurance [--port 8192] [--rounds 20] [--slow 20]
+
+Starts `make serve` with the shipped models, waits until every route answers, asks each once, and sums the memory of all processes that it
+started (proportional set size, so that shared pages count once). Then come uploads of 15 MB (noise as PNG, and bytes that are no
+picture), clients that send a little and wait, and clients that go away in the middle. Statuses are counted: no 5xx but 503 may be among
+them. Then memory is measured again. Writes benchmarks/serve_endurance.json.
+"""
+
+import argparse
+import contextlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import time
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import httpx
+import numpy as np
+import psutil
+
+from rupantara.imaging.codec import encode_png
+
+HERE = Path(__file__).resolve().parents[1]
+UPLOAD_BYTES, SLOW_S = 15_000_000, 20
+EACH = {
+    "/v1/faces": {"sample": 7},
+    "/v1/hybrids": {"sample": 7, "species": "tiger"},
+    "/v1/variations": {"sample": 7},
+    "/v1/inversions": {"sample": 7},
+    "/v1/children": {"first": {"sample": 7}, "second": {"sample": 8}},
+    "/v1/search": {"sample": 7, "k": 3, "pictures": True},
+    "/v1/affinities": {"sample": 7},
+}
+
+
+def pss_gib(root):
+    """Return the memory of a process and all that it started, GiB, and of the largest ones by name."""
+    by_name = Counter()
+    for process in [root, *root.children(recursive=True)]:
+        with contextlib.suppress(psutil.Error):
+            by_name[" ".join(process.cmdline()[:2])[:60]] += process.memory_full_info().pss
+    return sum(by_name.values()) / 2**30, {name: round(size / 2**20) for name, size in by_name.most_common(12)}
+
+
+def started(port):
+    """Start the server; return it, and the seconds until it is alive and until every route can answer."""
+    begun = time.monotonic()
+    server = subprocess.Popen(
+        ["make", "serve", f"PORT={port}"], cwd=HERE, stdout=subprocess.DEVNULL, start_new_session=True
+    )
+    alive = None
+    while True:
+        with contextlib.suppress(httpx.HTTPError):
+            status = httpx.get(f"http://127.0.0.1:{port}/readyz", timeout=10, trust_env=False).status_code
+            alive = alive or time.monotonic() - begun
+            if status == 200:
+                return server, alive, time.monotonic() - begun
+        assert server.poll() is None, "the server ended"
+        time.sleep(0.25)
+
+
+def uploaded(url, files):
+    """Post a photograph; return the status."""
+    try:
+        return httpx.post(f"{url}/v1/hybrids", files=files, timeout=120, trust_env=False).status_code
+    except httpx.HTTPError as error:
+        return type(error).__name__
+
+
+def half_sent(port, wait_s):
+    """Send the beginning of a request of 15 MB and wait; return the status that comes meanwhile, or that the connection ended."""
+    with socket.create_connection(("127.0.0.1", port), timeout=60) as one:
+        lines = ("POST /v1/hybrids HTTP/1.1", f"Host: 127.0.0.1:{port}", "Content-Type: application/json")
+        head = "\r\n".join((*lines, f"Content-Length: {UPLOAD_BYTES}", "", ""))
+        one.sendall(head.encode() + b'{"photo": "' + b"A" * 200_000)
+        if not wait_s:
+            return "gone"
+        one.settimeout(wait_s)
+        with contextlib.suppress(TimeoutError):
+            said = one.recv(64)
+            return int(said.split()[1]) if said.startswith(b"HTTP/") else "closed"
+        return "waiting"
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--port", type=int, default=8192)
+    parser.add_argument("--rounds", type=int, default=20)
+    parser.add_argument("--slow", type=int, default=20)
+    args = parser.parse_args()
+    server, alive_s, ready_s = started(args.port)
+    root, url = psutil.Process(server.pid), f"http://127.0.0.1:{args.port}"
+    try:
+        routes = {}
+        for path, body in EACH.items():
+            routes[path] = httpx.post(url + path, json=body, timeout=120, trust_env=False).status_code
+        before, largest = pss_gib(root)
+        noise = np.random.default_rng(0).integers(0, 256, (2236, 2236, 3), dtype=np.uint8)
+        files = [("photo.png", encode_png(noise)), ("photo.jpg", os.urandom(UPLOAD_BYTES))]
+        statuses = Counter()
+        with ThreadPoolExecutor(8) as pool:
+            sent = [pool.submit(uploaded, url, {"photo": files[i % 2]}) for i in range(args.rounds)]
+            sent += [pool.submit(half_sent, args.port, SLOW_S if i % 2 else 0) for i in range(args.slow)]
+            statuses.update(str(one.result()) for one in sent)
+        after_status = httpx.post(f"{url}/v1/hybrids", json={"sample": 1}, timeout=120, trust_env=False).status_code
+        time.sleep(5)
+        after, _ = pss_gib(root)
+    finally:
+        server.send_signal(signal.SIGINT)
+        os.killpg(server.pid, signal.SIGINT)
+        server.wait(120)
+    result = {
+        "alive_s": round(alive_s, 1),
+        "ready_s": round(ready_s, 1),
+        "routes": routes,
+        "memory_gib": round(before, 2),
+        "memory_after_gib": round(after, 2),
+        "largest_mib": largest,
+        "upload_mb": [round(len(data) / 1e6, 1) for _, data in files],
+        "statuses": dict(statuses),
+        "a_hybrid_after": after_status,
+        "load": os.getloadavg()[0],
+    }
+    print(json.dumps(result, indent=1))
+    Path(__file__).with_suffix(".json").write_text(json.dumps(result, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
