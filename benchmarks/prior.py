@@ -1,6 +1,6 @@
 """People who do not exist: the flow prior beside the Gaussian, by Fréchet distance, nearness to train people, and a sheet.
 
-    python -m benchmarks.prior --faces runs/photos/faces --features runs/photos/features --prior pretrained/prior --out runs/prior
+    python -m benchmarks.prior --faces runs/photos/faces --features runs/photos/features --out runs/prior
 
 Fréchet distances are in SqueezeNet's features (no loss of the region VAE or the prior saw it) between decoded codes of train people
 and as many pictures of each set: decoded codes of held-out people (what a perfect prior would reach), and both priors' samples.
@@ -18,7 +18,7 @@ import torch
 
 from rupantara import schema
 from rupantara.faces.chips import dlib_chip
-from rupantara.generation import flow_prior, loading
+from rupantara.generation import flow_prior, loading, prior
 from rupantara.generation.rendering import decode
 from rupantara.imaging import codec
 from rupantara.landmarks import mean_face
@@ -93,14 +93,15 @@ def main() -> None:
     parser.add_argument("--faces", required=True)
     parser.add_argument("--features", required=True)
     parser.add_argument("--checkpoint", default="pretrained/region_vae")
-    parser.add_argument("--prior", default="pretrained/prior")
+    parser.add_argument("--prior", default="pretrained/region_vae/flow_prior")
     parser.add_argument("--out", required=True)
     parser.add_argument("--count", type=int, default=768)
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
     loaded, judge, out = loading.load(args.checkpoint), Judge(), Path(args.out)
-    assert loaded.prior is not None
-    priors = {"gaussian": loaded.prior, "flow": flow_prior.load(args.prior, loaded.sha256)}
+    gaussian = prior.read(args.checkpoint)
+    assert gaussian is not None
+    priors: dict[str, loading.Prior] = {"gaussian": gaussian, "flow": flow_prior.load(args.prior, loaded.sha256)}
     held = people(args.features, ("val", "test"))
     count, draw = min(args.count, len(held)), np.random.default_rng(args.seed)
     train = people(args.features, ("train",))
@@ -109,9 +110,9 @@ def main() -> None:
     real, known = judge.look(seen["train"][::4])[0], judge.look(seen["train"])[1]
     out.mkdir(parents=True, exist_ok=True)
     rows = {"held_out": seen["held_out"]}
-    for name, prior in priors.items():
+    for name, one in priors.items():
         for truncation in TRUNCATIONS:
-            made = list(sampled(loaded.model, prior, count, args.seed, truncation))
+            made = list(sampled(loaded.model, one, count, args.seed, truncation))
             rows[f"{name}_{truncation:g}"] = made
             lines = [made[i : i + SHOWN] for i in range(0, 2 * SHOWN, SHOWN)]
             (out / f"{name}_{truncation:g}.jpg").write_bytes(codec.encode_jpeg(grid(lines), 90))

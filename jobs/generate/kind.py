@@ -41,7 +41,7 @@ class SampledConfig(Config):
     samples: int = 0
     """Instead of --faces: so many of people who do not exist, drawn from a prior."""
     prior: cli.Uri = ""
-    """Checkpoint of jobs.train_prior that they are drawn from ("" = the Gaussian that --checkpoint was packed with)."""
+    """Checkpoint of jobs.train_prior that they are drawn from ("" = the one that --checkpoint carries, else its Gaussian)."""
     truncation: float = 0.8
     """How far they go from the mean face: 1 = as people do."""
     sampled_age: int = OPEN

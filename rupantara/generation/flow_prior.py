@@ -9,10 +9,13 @@ import torch
 from rupantara.errors import UserError
 from rupantara.landmarks.regions import REGIONS
 from rupantara.models.flow_prior import OPEN, FlowPrior, FlowPriorConfig, age_class
-from rupantara.storage import checkpoints
+from rupantara.storage import checkpoints, uris
 
 MODEL_TYPE = "flow_prior"
 """Schema name of the checkpoint's manifest, and `model_type` of its config.json."""
+
+FOLDER = "flow_prior"
+"""Where a region VAE's checkpoint may carry one."""
 
 STEPS = 24
 """Steps of Heun's method from noise to a code; more change nothing that is seen."""
@@ -73,6 +76,12 @@ class FlowCodePrior:
 def config_dict(config: FlowPriorConfig, code_dim: int, codec_sha256: str) -> dict[str, Any]:
     """Return the content of config.json."""
     return {"model_type": MODEL_TYPE, "code_dim": code_dim, "codec_sha256": codec_sha256, "net": asdict(config)}
+
+
+def beside(checkpoint: str) -> str:
+    """Return the URI of the flow prior that a region VAE's checkpoint carries, "" if it carries none."""
+    uri = uris.join(checkpoint, FOLDER)
+    return uri if uris.exists(uris.join(uri, checkpoints.CONFIG)) else ""
 
 
 def demand(uri: str, codec_sha256: str) -> str:

@@ -6,7 +6,7 @@ from typing import Any, Protocol
 import numpy as np
 from torch import Tensor
 
-from rupantara.generation import prior
+from rupantara.generation import flow_prior, prior
 from rupantara.models.region_vae import RegionVAE, RegionVAEConfig
 from rupantara.storage import checkpoints
 
@@ -56,7 +56,8 @@ def model_sha256(uri: str) -> str:
 
 
 def load(uri: str) -> LoadedRegionVAE:
-    """Load a complete checkpoint for inference."""
+    """Load a complete checkpoint for inference, with the flow prior that it carries, else its Gaussian."""
     config = read_config(uri)
     model, sha256 = checkpoints.restore(uri, MODEL_TYPE, lambda: RegionVAE(config))
-    return LoadedRegionVAE(model, sha256, prior.read(uri))
+    flow = flow_prior.beside(uri)
+    return LoadedRegionVAE(model, sha256, flow_prior.load(flow, sha256) if flow else prior.read(uri))

@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from rupantara.generation import decoder_loading, variation, zoo_loading
+from rupantara.generation import decoder_loading, flow_prior, variation, zoo_loading
 from rupantara.imaging import codec
 from rupantara.reports.grids import grid
 from rupantara.storage import checkpoints, manifest, uris
@@ -10,7 +10,7 @@ from rupantara.storage.manifest import DataFile, Manifest
 from rupantara.tensors import to_pictures
 from rupantara.types import Picture
 
-KINDS = (zoo_loading.MODEL_TYPE, decoder_loading.MODEL_TYPE)
+KINDS = (zoo_loading.MODEL_TYPE, decoder_loading.MODEL_TYPE, flow_prior.MODEL_TYPE)
 """Schemas of checkpoints that need nothing else."""
 
 SAMPLES, ROW, ROWS = "samples.jpg", 8, 2

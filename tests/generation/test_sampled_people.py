@@ -66,6 +66,12 @@ def test_wishes_that_cannot_be_are_refused(wish: dict, said: str) -> None:
         WantedPerson(**wish)
 
 
-def test_a_gaussian_is_not_asked_for_an_age() -> None:
-    with pytest.raises(UserError, match="--prior alone"):
-        SampledPeople("a checkpoint", wanted=WantedPerson(age=30))
+def test_a_gaussian_is_not_asked_for_an_age(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="need --prior"):
+        SampledPeople(str(tmp_path), wanted=WantedPerson(age=30)).sha256()
+
+
+def test_a_region_vae_may_carry_a_flow_prior(tmp_path: Path) -> None:
+    assert not flow_prior.beside(str(tmp_path))
+    checkpoints.write(str(tmp_path / flow_prior.FOLDER), flow_prior.config_dict(CONFIG, CODE_DIM, CODEC), {}, "a card")
+    assert flow_prior.beside(str(tmp_path)) == str(tmp_path / flow_prior.FOLDER)
