@@ -28,12 +28,15 @@ def row(face: int, method: str, kind: str, rng: np.random.Generator, mode: str =
         "kind": kind,
         "mode": mode,
     }
-    who |= {"attributes": [{"name": "sex", "value": str(face % 2)}], "squeezenet": rng.normal(size=512)}
-    who |= {"mobilefacenet": vector / np.linalg.norm(vector)}
+    who |= {
+        "attributes": [{"name": "sex", "value": str(face % 2)}],
+        "squeezenet": rng.normal(size=512).astype(np.float16),
+    }
+    who |= {"mobilefacenet": (vector / np.linalg.norm(vector)).tolist()}
     if kind != "source":
         measures = ("mse", "psnr", "ssim", "lpips_caffe_squeezenet", "identity", "face_psnr", "nme", "diversity")
         who |= {name: float(rng.uniform(0.1, 1)) for name in measures}
-        who |= {"landmark_mse": rng.uniform(size=68), "region_control": [None, *rng.uniform(size=4)]}
+        who |= {"landmark_mse": rng.uniform(size=68).tolist(), "region_control": [None, *rng.uniform(size=4).tolist()]}
     return who
 
 
