@@ -78,12 +78,8 @@ def started(table, bank, out, log, workers, others):
     """Start the job in a process group of its own."""
     command = [sys.executable, "-m", "jobs.reverse_map", "--features", table, "--bank", bank, "--affinity", out]
     with Path(log).open("ab") as said:
-        return subprocess.Popen(
-            [*command, "--workers", str(workers), "--others", str(others)],
-            stdout=said,
-            stderr=said,
-            start_new_session=True,
-        )
+        settings = ["--workers", str(workers), "--others", str(others)]
+        return subprocess.Popen([*command, *settings], stdout=said, stderr=said, start_new_session=True)
 
 
 def peak_mib(pid, before):
