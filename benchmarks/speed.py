@@ -219,7 +219,8 @@ def reverse_mapping() -> str:
         " | report, MB | load before |\n| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |"
     )
     said = "Features to table, statistics and report: `python -m benchmarks.reverse_map_scale --features FEATURES --bank BANK"
-    said += " --folder FOLDER`. Load before is of other work on the two cores while it was measured."
+    said += " --folder FOLDER`. The table's space is of all faces, the two others of a tenth."
+    said += " Load before is of other work on the two cores while it was measured."
     if killed := found.get("killed"):
         at = ", ".join(map(str, killed["parts_at_the_kills"]))
         same = "the same to the bit" if killed["equal"] else "NOT the same"
