@@ -22,10 +22,8 @@ from benchmarks.children import dlib_chips
 from benchmarks.children_people import Crops, adults, couples
 from rupantara.generation import child_loading, edits
 from rupantara.generation.child import ChildGenerator, ChildRequest
-from rupantara.generation.child_loading import LoadedBlender
 from rupantara.imaging import codec as pictures
 from rupantara.models import age_sex, dense_face, dlib_identity
-from rupantara.models.blenders import ChildNet
 from rupantara.reports.grids import grid
 from rupantara.schema import EXPRESSIONS
 from rupantara.storage import weights
@@ -67,20 +65,15 @@ def face_squares(shown: list[np.ndarray]) -> torch.Tensor:
     return torch.from_numpy(cut).permute(0, 3, 1, 2).float()
 
 
-def averaged(loaded: LoadedBlender) -> LoadedBlender:
-    """Return the codec with the plain average in place of the network."""
-    net = ChildNet(replace(loaded.net.config, kind="average", refined=False, keep_length=False))
-    for name in ("mean", "deviation", "spread"):
-        net.get_buffer(name).copy_(loaded.net.get_buffer(name))
-    return replace(loaded, net=net.eval())
-
-
 @torch.inference_mode()
 def main(config: Config) -> None:
     """Make the families pair by pair and judge them."""
     torch.set_num_threads(config.threads)
     loaded = child_loading.load(config.blender, config.codec)
-    generator, average = ChildGenerator(loaded, edits.load(config.edits)), ChildGenerator(averaged(loaded))
+    generator, average = (
+        ChildGenerator(loaded, edits.load(config.edits)),
+        ChildGenerator(child_loading.untrained("average", loaded.codec)),
+    )
     judges, drawn = Judges(), list(couples(adults(config.faces), config.pairs, config.seed))
     crops, ages, vectors, smiles, rows = Crops(config.faces), [], [], [], []
     for pair in drawn:
