@@ -29,6 +29,9 @@ from rupantara.schema import EXPRESSIONS
 from rupantara.storage import weights
 
 AGES = (5.0, 10.0, 20.0)
+TITLES = ("father", "mother", "average", "ours", *(f"sibling {i}" for i in (1, 2, 3)), *(f"age {a:g}" for a in AGES))
+"""Columns of the sheet."""
+
 CORNER, SIDE = (0.187, 0.307), 0.651
 """The square of face-api's crop in the aligned crop: 1.1 times the longer side of the box of the mean of people's 68 points."""
 
@@ -70,10 +73,8 @@ def main(config: Config) -> None:
     """Make the families pair by pair and judge them."""
     torch.set_num_threads(config.threads)
     loaded = child_loading.load(config.blender, config.codec)
-    generator, average = (
-        ChildGenerator(loaded, edits.load(config.edits)),
-        ChildGenerator(child_loading.untrained("average", loaded.codec)),
-    )
+    generator = ChildGenerator(loaded, edits.load(config.edits))
+    average = ChildGenerator(child_loading.untrained("average", loaded.codec))
     judges, drawn = Judges(), list(couples(adults(config.faces), config.pairs, config.seed))
     crops, ages, vectors, smiles, rows = Crops(config.faces), [], [], [], []
     for pair in drawn:
@@ -88,20 +89,12 @@ def main(config: Config) -> None:
         if len(rows) < config.shown:
             mean = average.generate([plain])[0][0].picture
             rows.append([*(pictures.resize(face.picture, 256) for face in both), mean, *made[1], *made[0]])
+            if config.sheet and len(rows) == min(config.shown, len(drawn)):
+                Path(config.sheet).write_bytes(pictures.encode_jpeg(grid(rows, TITLES, config.side)))
     found = summary(np.array(ages), np.array(vectors)) | {"pairs": len(drawn), "seed": config.seed}
     found |= of_smiles(np.array(smiles)) if smiles else {}
     print(json.dumps(found))
     config.out.with_suffix(".json").write_text(json.dumps(found, indent=1) + "\n")
-    if config.sheet:
-        titles = [
-            "father",
-            "mother",
-            "average",
-            "ours",
-            *(f"sibling {i}" for i in (1, 2, 3)),
-            *(f"age {a:g}" for a in AGES),
-        ]
-        Path(config.sheet).write_bytes(pictures.encode_jpeg(grid(rows, titles, config.side)))
 
 
 class Judges:
