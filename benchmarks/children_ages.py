@@ -22,15 +22,16 @@ from benchmarks.children import dlib_chips
 from benchmarks.children_people import Crops, adults, couples
 from rupantara.generation import child_loading, edits
 from rupantara.generation.child import ChildGenerator, ChildRequest
-from rupantara.generation.child_loading import LoadedBlender
 from rupantara.imaging import codec as pictures
 from rupantara.models import age_sex, dense_face, dlib_identity
-from rupantara.models.blenders import ChildNet
 from rupantara.reports.grids import grid
 from rupantara.schema import EXPRESSIONS
 from rupantara.storage import weights
 
 AGES = (5.0, 10.0, 20.0)
+TITLES = ("father", "mother", "average", "ours", *(f"sibling {i}" for i in (1, 2, 3)), *(f"age {a:g}" for a in AGES))
+"""Columns of the sheet."""
+
 CORNER, SIDE = (0.187, 0.307), 0.651
 """The square of face-api's crop in the aligned crop: 1.1 times the longer side of the box of the mean of people's 68 points."""
 
@@ -67,20 +68,13 @@ def face_squares(shown: list[np.ndarray]) -> torch.Tensor:
     return torch.from_numpy(cut).permute(0, 3, 1, 2).float()
 
 
-def averaged(loaded: LoadedBlender) -> LoadedBlender:
-    """Return the codec with the plain average in place of the network."""
-    net = ChildNet(replace(loaded.net.config, kind="average", refined=False, keep_length=False))
-    for name in ("mean", "deviation", "spread"):
-        net.get_buffer(name).copy_(loaded.net.get_buffer(name))
-    return replace(loaded, net=net.eval())
-
-
 @torch.inference_mode()
 def main(config: Config) -> None:
     """Make the families pair by pair and judge them."""
     torch.set_num_threads(config.threads)
     loaded = child_loading.load(config.blender, config.codec)
-    generator, average = ChildGenerator(loaded, edits.load(config.edits)), ChildGenerator(averaged(loaded))
+    generator = ChildGenerator(loaded, edits.load(config.edits))
+    average = ChildGenerator(child_loading.untrained("average", loaded.codec))
     judges, drawn = Judges(), list(couples(adults(config.faces), config.pairs, config.seed))
     crops, ages, vectors, smiles, rows = Crops(config.faces), [], [], [], []
     for pair in drawn:
@@ -95,20 +89,12 @@ def main(config: Config) -> None:
         if len(rows) < config.shown:
             mean = average.generate([plain])[0][0].picture
             rows.append([*(pictures.resize(face.picture, 256) for face in both), mean, *made[1], *made[0]])
+            if config.sheet and len(rows) == min(config.shown, len(drawn)):
+                Path(config.sheet).write_bytes(pictures.encode_jpeg(grid(rows, TITLES, config.side)))
     found = summary(np.array(ages), np.array(vectors)) | {"pairs": len(drawn), "seed": config.seed}
     found |= of_smiles(np.array(smiles)) if smiles else {}
     print(json.dumps(found))
     config.out.with_suffix(".json").write_text(json.dumps(found, indent=1) + "\n")
-    if config.sheet:
-        titles = [
-            "father",
-            "mother",
-            "average",
-            "ours",
-            *(f"sibling {i}" for i in (1, 2, 3)),
-            *(f"age {a:g}" for a in AGES),
-        ]
-        Path(config.sheet).write_bytes(pictures.encode_jpeg(grid(rows, titles, config.side)))
 
 
 class Judges:

@@ -11,6 +11,7 @@ an oval, so that neither hair nor background can tell.
 import csv
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -59,9 +60,15 @@ def draw(people: list[Adult], count: int, rng: np.random.Generator) -> Iterator[
         yield [pairs[i] for i in order], int(np.flatnonzero(order == 0)[0])
 
 
+@cache
+def mask_of(side: int) -> np.ndarray:
+    """Return the face's mask [side, side, 1]."""
+    return face_mask(side).numpy()[..., None]
+
+
 def oval(picture: np.ndarray, side: int) -> np.ndarray:
     """Show the face of an aligned picture alone, on grey."""
-    inside = face_mask(side).numpy()[..., None]
+    inside = mask_of(side)
     return np.rint(inside * pictures.resize(picture, side) + (1 - inside) * GREY).astype(np.uint8)
 
 

@@ -58,12 +58,16 @@ class FittedEdits:
 
 
 def labelled(rows: Mapping[str, np.ndarray], moments: Moments, name: str) -> Labelled:
-    """Return the faces whose paths name an attribute; the others (sex, group) are held equal where they are named."""
+    """Return the faces that are labelled with an attribute; the others (sex, group) are held equal where they are named.
+
+    A smile is told of every face. Where sexes are named, the other faces are left out: of them the sex would be taken for a part of it.
+    """
     known = rows[name] != UNKNOWN
+    if (told := known & (rows["sex"] != UNKNOWN)).sum() >= LEAST_FACES:
+        known = told
     others = [rows["sex"] == 1] if name != "sex" else []
     others += [rows["group"] == group for group in range(4)]
     others += [np.clip(rows["age"], 0, 100) / 100] if name != "age" else []
-    others += [rows[held] == UNKNOWN for held in ("sex", "age")] if name == "smile" else []
     tokens = moments.standardize(torch.from_numpy(rows["tokens"][known])).numpy()
     light = tokens[:, 0, :LIGHT]
     return Labelled(

@@ -209,7 +209,7 @@ def test_a_photograph_of_several_faces_is_ambiguous(world: dict[str, str]) -> No
 
 
 def test_smiles_are_what_the_expression_network_said_with_sex_and_age_held_equal(tmp_path: Path) -> None:
-    """Women smile more here, and half of the paths name no sex: the edit still moves the mouth's way alone."""
+    """Women smile more here, and half of the paths name no sex: those faces are left out, and the edit moves the mouth's way alone."""
     rng = np.random.default_rng(0)
     smile, sex = rng.uniform(0, 1, 400).astype(np.float32), rng.integers(0, 2, 400)
     smile = np.clip(0.7 * smile + 0.3 * sex, 0, 1)
@@ -221,10 +221,10 @@ def test_smiles_are_what_the_expression_network_said_with_sex_and_age_held_equal
     rows = {"tokens": tokens.astype(np.float32), "boxes": np.repeat(small_codecs.BOXES[None], 400, 0), "smile": smile}
     rows |= {"sex": told, "age": np.full(400, UNKNOWN), "group": np.full(400, UNKNOWN)}
     found = labelled(rows, Moments(torch.zeros(2, 8), torch.ones(2, 8)), "smile")
-    assert len(found.values) == 350 and found.values.min() >= 0
+    assert len(found.values) == ((told != UNKNOWN) & (smile != UNKNOWN)).sum() and found.values.min() >= 0
     change = np.diff(fit_means(found.tokens, found, KNOTS["smile"]), axis=0)[0]
     assert change[1, 0] == pytest.approx(3, abs=0.3)
-    assert abs(change[1, 1]) < 0.9
+    assert abs(change[1, 1]) < 0.2
 
     faces = str(tmp_path / "faces")
     happy = dict.fromkeys(schema.EXPRESSIONS, 0.1) | {"happy": 0.4}
