@@ -57,7 +57,7 @@ function drawBoxes(boxes) {
 }
 
 async function sampled() {
-  const answer = await post("v1/faces", { sample: Math.floor(Math.random() * 2 ** 31) });
+  const answer = await post("v1/faces", { sample: Math.floor(Math.random() * 2 ** 31), truncation: 0.65 });
   return (await answer.json()).faces[0];
 }
 
@@ -384,6 +384,11 @@ async function begin() {
   const species = about.models.hybrids?.species || [];
   $("regions").replaceChildren(...about.regions.map((region, i) => regionRow(region, i, ["nearest", ...species])));
   options($("species-all"), ["nearest", ...species]);
+  // One animal for all regions makes the better first picture than the nearest of each.
+  if (species.length) {
+    const first = species[Math.floor(Math.random() * species.length)];
+    for (const id of ["all", ...about.regions]) $(`species-${id}`).value = first;
+  }
   options($("radar-region"), ["all", ...about.regions], { all: "mean of all regions" });
   const varying = Object.keys(about.models).filter((name) => name.startsWith("variations:"));
   $("variations").hidden = !varying.length;
