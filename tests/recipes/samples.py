@@ -66,7 +66,9 @@ class Sample:
 
 
 def drawn(at: At) -> None:
-    """Draw photographs."""
+    """Draw photographs, unless they are there: drawn again they would be other inputs to what was kept of them."""
+    if (Path(at.out) / "keypoints.json").exists():
+        return
 
     def write(path: str, data: bytes) -> None:
         (Path(at.out) / path).parent.mkdir(parents=True, exist_ok=True)
