@@ -170,8 +170,8 @@ def test_points_on_whole_pixels_have_the_gradient_of_their_surroundings(seed: in
     weights = _noise(seed, 1, 2, 40, 50)
     points = [p.double().requires_grad_() for p in _points(seed, 1, number, 40, 50)]
     expected = torch.autograd.grad((_dense_flow(*points, 40, 50) * weights).sum(), points)
-    # In 32 bits splines of near points are solved to two digits: two of 151 draws were beyond 0.8 %.
-    for dtype, error in ((torch.float32, 5e-2), (torch.float64, 1e-5)):
+    # In 32 bits splines of near points are solved to two digits: of 151 draws three were beyond 5e-3, the worst 1.1e-2 off.
+    for dtype, error in ((torch.float32, 2e-2), (torch.float64, 1e-5)):
         cast = [p.detach().to(dtype).requires_grad_() for p in points]
         for found, exact in zip(
             torch.autograd.grad((flow(*cast, 40, 50) * weights).sum(), cast), expected, strict=True
