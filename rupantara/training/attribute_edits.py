@@ -32,7 +32,7 @@ class EditSettings:
 
     edits: tuple[str, ...] = ("age", "sex")
     """What to fit: age, sex, smile."""
-    emphasis: float = 2.5
+    emphasis: float = 3.5
     """How many times the mean change of codes an edit of the age moves a face: at 1 an adult keeps too much of an adult."""
     orthogonal: float = 0.0
     """Share of a change along the directions of identity that is taken out, 0 to 1: less change of who it is, and less of the attribute."""
