@@ -93,7 +93,7 @@ def main() -> None:
     parser.add_argument("--faces", required=True)
     parser.add_argument("--features", required=True)
     parser.add_argument("--checkpoint", default="pretrained/region_vae")
-    parser.add_argument("--prior", default="pretrained/region_vae/flow_prior")
+    parser.add_argument("--prior", default="pretrained/flow_prior")
     parser.add_argument("--out", required=True)
     parser.add_argument("--count", type=int, default=768)
     parser.add_argument("--seed", type=int, default=0)

@@ -4,7 +4,7 @@ python -m benchmarks.serve_chaos [--requests 5000] [--callers 8]
 
 Searches by people who do not exist, over real HTTP on loopback; two replicas of the region VAE, and a bank in shard actors. At a
 third of the requests one replica's process is killed, at two thirds one shard's. Admitted are all but those told to come back
-(429, 503); right is the answer that the library gives in this process. Writes benchmarks/serve_chaos.json.
+(429, 503); right is the answer that the library gives in this process. Prints a JSON object, and writes it beside this file.
 """
 
 import argparse

@@ -56,7 +56,7 @@ def pss_gib(pid):
     by_name = Counter()
     for one in started_by(pid):
         with contextlib.suppress(OSError):
-            name = Path(f"/proc/{one}/cmdline").read_text().replace("\0", " ")[:60].strip()
+            name = Path(f"/proc/{one}/cmdline").read_text().replace("\0", " ").replace(f"{HERE}/", "")[:60].strip()
             (line,) = re.findall(r"^Pss: +([0-9]+) kB", Path(f"/proc/{one}/smaps_rollup").read_text(), re.M)
             by_name[name] += int(line) * 1024
     return sum(by_name.values()) / 2**30, {name: round(size / 2**20) for name, size in by_name.most_common(12)}

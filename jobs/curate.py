@@ -4,7 +4,6 @@
         --faces s3://bucket/faces
 """
 
-import hashlib
 import logging
 from dataclasses import dataclass, fields, replace
 from functools import partial
@@ -93,7 +92,7 @@ def build(config: Config) -> tuple[TableRun, photographs.Found]:
     used = networks_of(config.weights, people=found.people, animals=found.animals, judge_people=judged)
     models = {name: weights.sha256(config.weights, name) for name in used}
     inputs = {"photos": found.hash.hexdigest()}
-    inputs["keypoints"] = hashlib.sha256(b"".join(sidecars[k] for k in sorted(sidecars))).hexdigest()
+    inputs["keypoints"] = photographs.hash_of(sidecars)
     settings = cli.row_config(config, "photos", "faces", "weights", "keypoints", "extensions", "sniff", "retry")
     # What a part holds must not change between a kill and the resuming.
     recipe = RECIPE.of(settings | {"part_bytes": PART_BYTES}, inputs, models)

@@ -42,7 +42,7 @@ class Config(cli.Common):
     features: cli.Uri = ""
     """Features of those faces by the region VAE: the codes of its train humans make the prior."""
     checkpoint: cli.Uri
-    """Checkpoint of jobs.train_vae or jobs.train_zoo, or one part of jobs.train_decoder's."""
+    """Checkpoint of jobs.train_vae, jobs.train_zoo or jobs.train_prior, or one part of jobs.train_decoder's."""
     packed: cli.Uri
     """Output: a checkpoint that takes half the room and less; of a region VAE with prior.safetensors."""
     prior_rank: int = 160
@@ -83,14 +83,18 @@ def main(config: Config) -> None:
 
 def halve(config: Config, kind: str) -> None:
     """Pack a checkpoint that needs nothing but half precision."""
+    if config.faces or config.features:
+        raise UserError(f"--faces and --features are for region VAEs, {config.checkpoint} is of {kind}")
     settings = cli.row_config(config, "faces", "features", "checkpoint", "packed", "prior_rank")
     recipe = RECIPE.of(settings, {}, {kind: checkpoints.model_sha256(config.checkpoint, kind)})
     if config.dry_run:
         print(config, f"\nfingerprint {recipe.fingerprint}")
         return
     running = manifest.begin(config.packed, kind, recipe, version=schema.VERSION, overwrite=config.overwrite)
-    if running is not None:
-        halving.halve(config.checkpoint, config.packed, running, config.data, config.seed)
+    if running is None:
+        log.info("nothing to do: %s is complete with the same recipe (%s)", config.packed, recipe.fingerprint[:12])
+        return
+    halving.halve(config.checkpoint, config.packed, running, config.data, config.seed)
 
 
 def pack_region_vae(config: Config) -> None:

@@ -112,7 +112,7 @@ def run_of(config: Config, name: str, streams: FaceStreams) -> TrainingRun:
     model = replace(model, latent_dim=config.latent_dim or model.latent_dim)
     hashes: dict[str, str] = {network: weights.sha256(config.weights, network)} if objective.gamma > 0 else {}
     if config.linear:
-        check_linear(model)
+        check_linear(model, config.init, objective.alpha, objective.beta, streams.train[STREAM].count)
     if config.init:
         check_init(model, config.init)
         hashes |= {"init": zoo_loading.model_sha256(config.init)}

@@ -8,6 +8,7 @@ from rupantara.evaluation import contest
 from rupantara.evaluation.contest import Contest, ContestTrial
 from rupantara.evaluation.contestants import expand, load_contestant, model_type
 from rupantara.faces.arrays import choose, choose_people
+from rupantara.generation import flow_prior
 from rupantara.reports import comparison
 from rupantara.storage import checkpoints, manifest, uris
 from rupantara.storage.recipe import RecipeSpec
@@ -29,6 +30,9 @@ def plan(config: Config) -> EvaluationPlan:
     judges = judges_of(config, identity=False)
     settings = settings_of(config, "varied", "count", "noise", "max_train_faces") | {"judged": bool(judges.weights)}
     models = {name: checkpoints.model_sha256(uri, model_type(uri)) for name, uri in named.items()}
+    # A flow prior that a region VAE carries is what its samples are drawn from.
+    carried = {name: beside for name, uri in named.items() if (beside := flow_prior.beside(uri))}
+    models |= {f"{name}/flow_prior": flow_prior.demand(uri, models[name]) for name, uri in carried.items()}
     faces = manifest.require(config.faces, "faces")
     recipe = RECIPE.of(settings, {"faces": faces.content}, models | judges_sha256(judges))
     asked = Contest(

@@ -86,8 +86,7 @@ def asked(config: Config) -> dict[str, Any]:
 
 def build(config: Config) -> TableRun:
     """Plan by where the parents come from."""
-    if bool(config.faces) == bool(config.samples):
-        raise UserError("give either --faces or --samples, whose children are made")
+    config.check_sources(config.faces, "whose children are made")
     if config.pairs and not config.faces:
         raise UserError("--pairs needs --faces, the table that holds the parents")
     wanted = asked(config)

@@ -83,8 +83,7 @@ def asked(config: Config, known: tuple[str, ...]) -> dict[str, Any]:
 
 def build(config: Config) -> TableRun:
     """Check that the bank fits the model, choose the sources, plan one part for each file of the faces."""
-    if bool(config.faces) == bool(config.samples):
-        raise UserError("give either --faces or --samples, the sources of hybrids")
+    config.check_sources(config.faces, "the sources of hybrids")
     bank, model = manifest.require(config.bank, "bank"), loading.model_sha256(config.checkpoint)
     if bank.extra["model_sha256"] != model:
         raise UserError(

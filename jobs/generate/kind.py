@@ -4,10 +4,11 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 from jobs.runtime import cli, table_run
 from jobs.runtime.table_run import TableRun
+from rupantara.errors import UserError
 from rupantara.generation.flow_prior import OPEN, Sex, WantedPerson
 from rupantara.generation.people import SampledPeople
 from rupantara.reports.generated import Sources, write_pngs, write_sheet
@@ -39,22 +40,35 @@ class SampledConfig(Config):
     checkpoint: cli.Uri
     """Checkpoint of jobs.train_vae."""
     samples: int = 0
-    """Instead of --faces: so many of people who do not exist, drawn from a prior."""
+    """Instead of --faces: so many people who do not exist (child: pairs of them), drawn from a prior."""
     prior: cli.Uri = ""
     """Checkpoint of jobs.train_prior that they are drawn from ("" = the one that --checkpoint carries, else its Gaussian)."""
     truncation: float = 0.8
     """How far they go from the mean face: 1 = as people do."""
-    sampled_age: int = OPEN
-    """Their age in years, with --prior (-1 = any)."""
+    sampled_age: Annotated[int, cli.Range(OPEN, 120)] = OPEN
+    """Their age in years, with a flow prior (-1 = any)."""
     sampled_sex: Sex = ""
-    """Their sex, with --prior ("" = any)."""
-    sampled_group: int = OPEN
-    """Their group, 0 to 4 as UTKFace numbers them, with --prior (-1 = any)."""
+    """Their sex, with a flow prior ("" = any)."""
+    sampled_group: Annotated[int, cli.Range(OPEN, 4)] = OPEN
+    """Their group, 0 to 4 as UTKFace numbers them, with a flow prior (-1 = any)."""
+    guidance: float = 1.0
+    """How far a flow prior exaggerates what is wanted of them: 1 = not at all."""
 
     def people(self) -> SampledPeople:
         """Return where they come from."""
         wanted = WantedPerson(self.sampled_age, self.sampled_sex, self.sampled_group)
-        return SampledPeople(self.checkpoint, self.prior, wanted)
+        return SampledPeople(self.checkpoint, self.prior, wanted, self.guidance)
+
+    def check_sources(self, faces: str, what: str) -> None:
+        """Raise UserError unless there is one source, faces or samples, and no flag of samples without them."""
+        if bool(faces) == bool(self.samples):
+            raise UserError(f"give either --faces or --samples, {what}")
+        names = ("prior", "truncation", "sampled_age", "sampled_sex", "sampled_group", "guidance")
+        said = [name for name in names if getattr(self, name) != getattr(SampledConfig, name)]
+        if faces and said:
+            raise UserError(
+                f"--{said[0].replace('_', '-')} is of people who do not exist, and counts only with --samples"
+            )
 
 
 def run_of(

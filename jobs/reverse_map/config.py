@@ -47,7 +47,7 @@ class Config(cli.Common):
     most: int = 400
     """Most animals of each species that faces are compared with, by hash (0 = all of the bank)."""
     others: int = 100_000
-    """Faces, about, by hash, that the spaces but the first are compared over (0 = all)."""
+    """Of all faces of the input so many, about, by hash, are compared in the spaces but the first (0 = all)."""
     cards: int = 8
     """Faces shown in the report, each with its regions and nearest animals (needs --faces)."""
 

@@ -62,7 +62,8 @@ def inputs_of(config: Config, bank: BankVersion) -> Inputs:
 def _features(config: Config, bank: BankVersion) -> Inputs:
     found = manifest.require(config.features, "features")
     sources = {"features": found.content}
-    sources |= {"faces": manifest.require(config.faces, "faces").content} if config.by else {}
+    # Whom a face is of decides whom it is compared with.
+    sources |= {"faces": manifest.require(config.faces, "faces").content} if config.faces else {}
     return Inputs(
         faces=int(found.counts.get("accepted", 0)),
         plan=lambda fingerprint: plan.of_rows_in_files(config.features, found, PART_ROWS),
@@ -97,7 +98,8 @@ def _face_rows(config: Config, vectors: str, compute: Compute) -> FaceRows:
 
 def _photos(config: Config, bank: BankVersion) -> Inputs:
     found = photographs.find(config.photos, Listing(PART_PHOTOS, PART_BYTES))
-    known = photographs.match(config.photos, photographs.sidecars(config.photos), found.listing)
+    sidecars = photographs.sidecars(config.photos)
+    known = photographs.match(config.photos, sidecars, found.listing)
     used = networks_of(config.weights, people=found.people, animals=found.animals, judge_people=True)
     models = {name: weights.sha256(config.weights, name) for name in used}
     models |= {made_by(bank.vectors): extractors.model_sha256(*extracted(config, bank.vectors))}
@@ -105,7 +107,7 @@ def _photos(config: Config, bank: BankVersion) -> Inputs:
         faces=found.listing.files,
         plan=lambda fingerprint: found.listing.plan(config.affinity, fingerprint),
         make_rows=partial(_photo_rows, config, bank.vectors, known),
-        sources={"photos": found.hash.hexdigest()},
+        sources={"photos": found.hash.hexdigest(), "keypoints": photographs.hash_of(sidecars)},
         models=models,
         computes=True,
         keep=lambda fingerprint: found.listing.keep(config.affinity, fingerprint),

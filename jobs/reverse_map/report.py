@@ -19,7 +19,8 @@ def report(config: Config, done: Manifest) -> list[str]:
     )
     drawn = affinity_report.write(config.affinity, tuple(cards))
     uris.write_bytes(mark, done.content.encode())
-    return [f"report: {drawn}"]
+    made_of = [f"made of {done.counts['in']} photographs; those without a face that can be used are left out"]
+    return [*(made_of if config.photos else ()), f"report: {drawn}"]
 
 
 @dataclass(frozen=True, kw_only=True)

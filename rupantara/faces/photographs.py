@@ -1,5 +1,6 @@
 """The photographs of a folder: which of its files they are, what their paths say, and what points of them are known."""
 
+import hashlib
 import logging
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -118,6 +119,11 @@ def sidecars(photos: str, given: str = "") -> dict[str, bytes]:
     if given:
         return {given: uris.read_bytes(given)}
     return {uri: uris.read_bytes(uri) for folder in _with_parent(photos) for uri in _named_keypoints(folder)}
+
+
+def hash_of(sidecars: Mapping[str, bytes]) -> str:
+    """Return the SHA-256 of what files of known points say, whatever their names."""
+    return hashlib.sha256(b"".join(sidecars[name] for name in sorted(sidecars))).hexdigest()
 
 
 def _with_parent(photos: str) -> Iterator[str]:

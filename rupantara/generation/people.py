@@ -15,6 +15,7 @@ class SampledPeople:
     checkpoint: str
     prior: str = ""
     wanted: WantedPerson = ANYONE
+    guidance: float = 1.0
 
     def sha256(self) -> dict[str, str]:
         """Return the SHA-256 of the prior, by its name.
@@ -29,7 +30,9 @@ class SampledPeople:
     def load(self) -> LoadedRegionVAE:
         """Load the region VAE with the prior."""
         loaded, flow = loading.load(self.checkpoint), self._flow()
-        return replace(loaded, prior=flow_prior.load(flow, loaded.sha256, self.wanted)) if flow else loaded
+        return (
+            replace(loaded, prior=flow_prior.load(flow, loaded.sha256, self.wanted, self.guidance)) if flow else loaded
+        )
 
     def _flow(self) -> str:
         flow = self.prior or flow_prior.beside(self.checkpoint)

@@ -81,7 +81,8 @@ class RegionLooks:
         config, boxes = self._loaded.model.config, np.array(CANONICAL["animal"], np.float32)
         animals = list({one.face_id: one for one in features}.values())
         species = [one.species for one in animals]
-        whole = np.stack([self._global(name) for name in species])
+        means = {name: self._global(name) for name in set(species)}
+        whole = np.stack([means[name] for name in species])
         regions = np.stack([one.codes for one in animals if one.codes is not None]).astype(np.float32)
         arrays = (whole, regions, np.repeat(boxes[None], len(animals), 0))
         device = device_of(self._loaded.model)

@@ -39,6 +39,8 @@ def with_others(file: AffinityResults, others: Sequence[AffinityResults]) -> Aff
             if one.members.groups[: one.members.num_species] != first.groups[: first.num_species]:
                 raise UserError(f"tables must be of one set of species, got {one.members.groups} and {first.groups}")
             named = f"{other.about.get('vectors', 'other')}/{name}"
+            if named in spaces:
+                raise UserError(f"tables beside must be by vectors of different names, got {named} twice")
             spaces[named], meanings[named] = one, other.about["meanings"][name]
     return AffinityResults(spaces, {**file.about, "meanings": meanings})
 

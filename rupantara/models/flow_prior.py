@@ -120,7 +120,7 @@ class FlowPrior(nn.Module):
         self, noise: Rows, conditions: Conditions, *, steps: int = 24, guidance: float = 1.0
     ) -> Float[Tensor, "batch rows"]:
         """Carry noise [batch, dim] to whole codes by Heun's method; `guidance` above 1 exaggerates the conditions."""
-        x, times = noise, torch.linspace(0, 1, steps + 1)
+        x, times = noise, torch.linspace(0, 1, steps + 1, device=noise.device)
         for now, then in pairwise(times):
             first = self.guided(x, now, conditions, guidance)
             second = self.guided(x + (then - now) * first, then, conditions, guidance)

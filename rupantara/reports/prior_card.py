@@ -23,7 +23,7 @@ Draws codes by flow matching (Lipman et al., 2023) along {config.dim} directions
 python -m jobs.generate hybrid --samples 12 --prior THIS_FOLDER --checkpoint THE_CODEC --bank BANK --generated OUT
 ```
 
-Pictures from it are synthetic, and nobody's. Its licence follows the photographs that it was trained on. Groups are those that
+Pictures from it are synthetic. They are nobody's. Its licence follows the photographs that it was trained on. Groups are those that
 the paths of the training photographs name (UTKFace: 0 to 4); few people of an age or group make their samples poor.
 
 Recipe `{recipe.fingerprint}`, seed {recipe.config.get("seed")}; objective `{json.dumps(recipe.config.get("objective"))}`.

@@ -1,5 +1,6 @@
 """What a part of an input becomes on its way to affinity: faces, whom they are of, and their features."""
 
+import hashlib
 import os
 from collections.abc import Sequence
 from typing import Protocol
@@ -77,10 +78,14 @@ class PhotoRows:
         self._curate, self._then = curate, then
 
     def faces(self, rows: pa.Table, domain: str = "", most: int = 0) -> pa.Table:
-        """Curate the photographs; with `domain` only those of its paths, the first `most` of them (0 = all)."""
+        """Curate the photographs; with `domain` only those of its paths, `most` of them by hash (0 = all)."""
         if domain:
             of = [ANIMAL if is_animal(os.fsdecode(p), DEFAULT_RULES) else HUMAN for p in rows["path"].to_pylist()]
-            rows = rows.filter(pa.array([one == domain for one in of], pa.bool_())).slice(0, most or None)
+            rows = rows.filter(pa.array([one == domain for one in of], pa.bool_()))
+        if domain and most and most < len(rows):
+            # By hash: photographs that lie side by side are often of one person.
+            order = sorted(range(len(rows)), key=lambda i: hashlib.sha256(rows["path"][i].as_py()).digest())
+            rows = rows.take(sorted(order[:most]))
         return self._curate(rows)
 
     def groups(self, faces: pa.Table) -> Groups:

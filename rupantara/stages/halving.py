@@ -2,6 +2,7 @@
 
 import dataclasses
 
+from rupantara.errors import UserError
 from rupantara.generation import decoder_loading, flow_prior, variation, zoo_loading
 from rupantara.imaging import codec
 from rupantara.reports.grids import grid
@@ -29,6 +30,10 @@ def halve(checkpoint: str, packed: str, running: Manifest, data: str, seed: int)
     drawn = kind == zoo_loading.MODEL_TYPE
     card = uris.read_bytes(uris.join(checkpoint, checkpoints.CARD)).decode()
     sheet = f"\n\n![People drawn from the prior]({SAMPLES})" if drawn else ""
+    if SYNTHETIC not in card:
+        raise UserError(
+            f"the card of {checkpoint} must have the sentence {SYNTHETIC!r}, before which its photographs' terms are said"
+        )
     told = f"{data} Weights are stored in half precision.{sheet}".strip()
     card = card.replace(SYNTHETIC, f"{told}\n\n{SYNTHETIC}", 1)
     files, digest = checkpoints.write(packed, stored.config, tensors, card)

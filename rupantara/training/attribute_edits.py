@@ -57,14 +57,19 @@ class FittedEdits:
     faces: int
 
 
-def labelled(rows: Mapping[str, np.ndarray], moments: Moments, name: str) -> Labelled:
+def sexes_named(rows: Mapping[str, np.ndarray], name: str) -> bool:
+    """Tell whether enough faces that are labelled with an attribute have their sex named."""
+    return bool(((rows[name] != UNKNOWN) & (rows["sex"] != UNKNOWN)).sum() >= LEAST_FACES)
+
+
+def labelled(rows: Mapping[str, np.ndarray], moments: Moments, name: str, *, sexed: bool) -> Labelled:
     """Return the faces that are labelled with an attribute; the others (sex, group) are held equal where they are named.
 
-    A smile is told of every face. Where sexes are named, the other faces are left out: of them the sex would be taken for a part of it.
+    A smile is told of every face. With `sexed` those without a sex are left out: of them the sex would be taken for a part of it.
     """
     known = rows[name] != UNKNOWN
-    if (told := known & (rows["sex"] != UNKNOWN)).sum() >= LEAST_FACES:
-        known = told
+    if sexed:
+        known &= rows["sex"] != UNKNOWN
     others = [rows["sex"] == 1] if name != "sex" else []
     others += [rows["group"] == group for group in range(4)]
     others += [np.clip(rows["age"], 0, 100) / 100] if name != "age" else []
@@ -86,7 +91,8 @@ def fit_all(settings: EditSettings, faces: str, train: Rows, held_out: Rows) -> 
         axes = identity_axes(tokens, train["vector"])
     paths, measured = {}, {}
     for name in settings.edits:
-        fitted, held = (labelled(rows, moments, name) for rows in (train, held_out))
+        sexed = sexes_named(train, name)
+        fitted, held = (labelled(rows, moments, name, sexed=sexed) for rows in (train, held_out))
         if min(len(fitted.values), len(held.values)) < LEAST_FACES:
             raise UserError(
                 f"{faces} must tell the {name} of at least {LEAST_FACES} people to train and to validate on, got"

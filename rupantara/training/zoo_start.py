@@ -31,10 +31,16 @@ def objective_of(name: str, weights: Mapping[str, float], **settings: float | in
     return replace(OBJECTIVES[name], **given, **settings)
 
 
-def check_linear(model: ZooConfig) -> None:
-    """Raise UserError for a model that cannot start as a PCA: only vanilla's layers carry one."""
+def check_linear(model: ZooConfig, init: str, alpha: float, beta: float, faces: int) -> None:
+    """Raise UserError for what cannot start as a PCA: only vanilla's layers carry one, and it needs faces and both weights."""
     if model.name != "vanilla":
         raise UserError(f"--linear is for vanilla, whose layers carry a linear map, got {model.name}")
+    if init:
+        raise UserError(f"give either --linear or --init, where the weights start, got --init {init} as well")
+    if not (alpha > 0 and beta > 0):
+        raise UserError(f"--linear needs --alpha and --beta above 0, got {alpha:g} and {beta:g}")
+    if faces <= model.latent_dim:
+        raise UserError(f"--linear needs more faces than the {model.latent_dim} latent dimensions, got {faces}")
 
 
 def check_init(model: ZooConfig, init: str) -> None:

@@ -47,7 +47,7 @@ async def search(
         measure, model, near = await services.call(work, "likeness", "compare", face)
         told = {"face": face.place.as_json(), "model_sha256": model, "measure": measure}
         best = likeness.nearest(near, regions, body.k, body.species)
-        shows = body.pictures and "hybrids" in services.handles
+        shows = body.pictures and "hybrids" in services.handles and bool(services.config.bank)
         return json_answer(
             work, {**told, "regions": await services.call(work, "hybrids", "crops", best) if shows else best}
         )

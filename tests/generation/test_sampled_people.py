@@ -42,6 +42,13 @@ def test_one_seed_is_one_person_and_truncation_moves_it() -> None:
     assert not torch.allclose(prior.sample(1, (0, 5), GLOBAL_DIM, 0.5)[1], first[1])
 
 
+def test_people_are_drawn_where_the_network_lies() -> None:
+    """On a device other than the CPU nothing of a sample is made on the CPU; `meta` stands for it."""
+    prior = model().to("meta")
+    drawn = prior.sample(torch.zeros(2, CONFIG.dim, device="meta"), torch.full((2, 3), -1, device="meta"), steps=2)
+    assert drawn.device.type == "meta" and drawn.shape == (2, CODE_DIM)
+
+
 def test_who_is_wanted_changes_who_is_drawn() -> None:
     women, men = (FlowCodePrior(model(), "", WantedPerson(sex=sex)) for sex in ("female", "male"))
     assert not torch.allclose(women.sample(1, 0, GLOBAL_DIM)[1], men.sample(1, 0, GLOBAL_DIM)[1])

@@ -22,7 +22,7 @@ from rupantara.models.codecs import Moments
 from rupantara.storage import checkpoints, manifest, tables
 from rupantara.storage.recipe import Recipe
 from rupantara.synthetic import draw_face
-from rupantara.training.attribute_edits import KNOTS, labelled
+from rupantara.training.attribute_edits import KNOTS, labelled, sexes_named
 from rupantara.training.blender_rows import about
 from rupantara.training.edits import fit_means
 from rupantara.training.pairs import UNKNOWN
@@ -220,7 +220,7 @@ def test_smiles_are_what_the_expression_network_said_with_sex_and_age_held_equal
     told = np.where(rng.uniform(size=400) < 0.5, sex, UNKNOWN)
     rows = {"tokens": tokens.astype(np.float32), "boxes": np.repeat(small_codecs.BOXES[None], 400, 0), "smile": smile}
     rows |= {"sex": told, "age": np.full(400, UNKNOWN), "group": np.full(400, UNKNOWN)}
-    found = labelled(rows, Moments(torch.zeros(2, 8), torch.ones(2, 8)), "smile")
+    found = labelled(rows, Moments(torch.zeros(2, 8), torch.ones(2, 8)), "smile", sexed=sexes_named(rows, "smile"))
     assert len(found.values) == ((told != UNKNOWN) & (smile != UNKNOWN)).sum() and found.values.min() >= 0
     change = np.diff(fit_means(found.tokens, found, KNOTS["smile"]), axis=0)[0]
     assert change[1, 0] == pytest.approx(3, abs=0.3)

@@ -46,6 +46,11 @@ def test_an_output_over_an_input_is_refused(output, other, capsys, tmp_path: Pat
     assert said == f"error: --affinity must be another place than --bank, got {output} for both\n"
 
 
+@pytest.mark.parametrize("job", [name for name in JOBS if name.startswith("generate.")])
+def test_flags_as_they_are_without_being_given_are_in_their_ranges(job: str) -> None:
+    flags.check_ranges(importlib.import_module(f"jobs.{job}").DEFAULT)
+
+
 def test_every_job_names_its_output() -> None:
     configs = [getattr(importlib.import_module(f"jobs.{name}"), "Config", None) for name in JOBS]
     for config in configs:

@@ -78,8 +78,8 @@ def test_animals_are_mapped_to_people_in_groups_and_to_species(root: Path) -> No
     assert set(rows["species"]) == {"sex=0", "sex=1"}
     page = (root / "animals_to_people/report.html").read_text()
     assert "animals are nearest to sex=" in page and "people compared with" in page
-    ids = pd.DataFrame(affinities.read_rows(str(root / "of_features")).to_pandas())["face_id"]
-    assert not set(rows["face_id"]) & set(ids), "animals are mapped, and no person"
+    people = mapped(root, "of_features", features=str(root / "features"))["face_id"]
+    assert not set(rows["face_id"]) & set(people), "animals are mapped, and no person"
     own = mapped(root, "species_to_species", features=str(root / "features"), of="animal", faces=str(root / "faces"))
     assert "people" in set(own["species"]) and own["face_id"].nunique() == rows["face_id"].nunique()
     assert not any(face in ids for face, ids in zip(own["face_id"], own["best_ids"], strict=True))
