@@ -96,9 +96,22 @@ def test_a_pyramid_keeps_the_energy_of_what_its_bases_span() -> None:
 
 
 def test_only_vanilla_can_begin_as_a_pca_and_weights_that_are_given_are_not_negative() -> None:
-    check_linear(zoo.CONFIGS["vanilla"])
-    with pytest.raises(UserError, match="--linear is for vanilla, whose layers carry a linear map, got plain"):
-        check_linear(zoo.CONFIGS["plain"])
+    vanilla = zoo.CONFIGS["vanilla"]
+    check_linear(vanilla, "", 1.0, 0.5, vanilla.latent_dim + 1)
+    for said, arguments in {
+        "--linear is for vanilla, whose layers carry a linear map, got plain": (
+            zoo.CONFIGS["plain"],
+            "",
+            1.0,
+            0.5,
+            999,
+        ),
+        "either --linear or --init": (vanilla, "s3://b/init", 1.0, 0.5, 999),
+        "--alpha and --beta above 0": (vanilla, "", 1.0, 0.0, 999),
+        "more faces than": (vanilla, "", 1.0, 0.5, vanilla.latent_dim),
+    }.items():
+        with pytest.raises(UserError, match=said):
+            check_linear(*arguments)
     made = objective_of("dfc", {"alpha": 0.5, "beta": OWN, "gamma": OWN}, bfloat16=True)
     assert (made.alpha, made.beta, made.gamma, made.bfloat16) == (0.5, 1.0, 0.03, True)
     with pytest.raises(UserError, match=r"must not be negative .* got {'gamma': -0.5}"):
