@@ -18,7 +18,10 @@ def places(config: type[Common]) -> list[str]:
 
 
 def absolute(config: C) -> C:
-    """Make local paths absolute: a worker's current folder need not be the driver's."""
+    """Return the config with local paths made absolute, because a worker's folder is not the driver's.
+
+    Exit with a usage error for an output that `check_output` refuses.
+    """
     given = {name: getattr(config, name) for name in places(type(config))}
     lists = {name: tuple(map(uris.absolute, value)) for name, value in given.items() if isinstance(value, tuple)}
     found = {name: uris.absolute(value) for name, value in given.items() if isinstance(value, str) and value}

@@ -173,7 +173,10 @@ def load_contestant(uri: str) -> ZooContestant | RegionContestant:
 
 
 def expand(folders: tuple[str, ...]) -> dict[str, str]:
-    """Name checkpoints by their folders' names; a folder that is none stands for the complete checkpoints in it."""
+    """Return checkpoints by the name of their folder; a folder that is not itself a checkpoint stands for those directly inside it.
+
+    UserError where there are none, or two of one name.
+    """
     found: list[str] = []
     for uri in folders:
         if manifest.read(uri) is not None or checkpoints.of_hub(uri):

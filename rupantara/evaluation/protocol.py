@@ -80,7 +80,7 @@ class Trial(Protocol):
 
 
 class PictureMeasure(Protocol):
-    """A measure of single pictures that only some evaluations take (species top-1 of hybrids, say): columns of `schema.METRICS`."""
+    """An extra measure that only some evaluations use: sources and pictures in, columns of `schema.METRICS` out, a value a picture."""
 
     def __call__(self, held: Held, made: Made) -> Mapping[str, Sequence[Any]]:
         """Measure each picture of an answer."""

@@ -85,7 +85,9 @@ def by_region(species: WantedSpecies, regions: Mapping[str, float]) -> dict[str,
 
 
 class HybridGenerator:
-    """Encodes faces, finds who lends them their regions, mixes codes and decodes them."""
+    """Makes hybrids: encodes faces and finds donors by region; then mixes codes and decodes them (`latent`), or lays a donor's looks on
+    the decoded face (`exemplar`).
+    """
 
     kind = "hybrid"
 

@@ -134,6 +134,6 @@ def named_pictures(generated: str) -> Iterator[tuple[str, bytes]]:
 
 
 def file_name(face_ids: Sequence[str], title: str, request_id: str) -> str:
-    """Return the name of a picture's file; 8 digits of the request keep apart what differs in other settings alone."""
+    """Return a picture's file name: face ids, title, and digits of the request id, which tell apart pictures of one face and title."""
     words = "_".join([*(["+".join(face_ids)] if face_ids else []), title])
     return f"{re.sub(r'[^A-Za-z0-9.+-]+', '_', words)}_{request_id[:8]}.png"

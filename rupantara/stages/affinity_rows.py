@@ -71,7 +71,7 @@ class FaceRows:
 
 
 class PhotoRows:
-    """Listed photographs, which are curated first; no picture is kept."""
+    """Rows of listed photographs: `faces` curates them in memory, and no faces table is written; the rest is as of faces."""
 
     def __init__(self, curate: CuratePhotos, then: FaceRows) -> None:
         """Take what curates, and what becomes of the faces."""

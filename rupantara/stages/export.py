@@ -31,7 +31,9 @@ class File:
 
 
 class ExportFiles:
-    """Batch of `schema.EXPORT_PLANNED` -> batch of `schema.EXPORTED`: the files of one file of the table, written."""
+    """Batch of `schema.EXPORT_PLANNED` (files of a table) -> `schema.EXPORTED`: writes each file in the layout, as tar, folder or
+    embeddings; a row for each file written.
+    """
 
     def __init__(self, table: str, output: str, layout: str, column: str = "") -> None:
         """Export a table in one of FORMATS; `column` is the vector that clip_retrieval takes."""

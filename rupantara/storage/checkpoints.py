@@ -49,7 +49,10 @@ def model_type(uri: str) -> str:
 
 
 def read_config(uri: str, model_type: str) -> dict[str, Any]:
-    """Read the config of a complete checkpoint of this type, or of a bare download."""
+    """Return the config of a checkpoint of this type: a complete one, or a bare download (config and weights without a manifest, `of_hub`).
+
+    UserError for a config of another type.
+    """
     if not of_hub(uri):
         manifest.require(uri, model_type)
     try:

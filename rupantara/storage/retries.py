@@ -22,7 +22,10 @@ def check_recipe(found: Manifest, recipe: Recipe) -> None:
 
 
 def check_others(before: pa.Table, listed: pa.Table, wanted: Collection[bytes]) -> None:
-    """Raise RefusedError when a photograph came, went or changed that is not tried again: its row would not be of it."""
+    """Raise RefusedError where a photograph outside `wanted` was added, removed or changed, or one of `wanted` is gone.
+
+    The row that is kept of it would not be of what lies there.
+    """
     old, new = (
         dict(
             zip(t["path"].to_pylist(), zip(t["bytes"].to_pylist(), t["mtime_ns"].to_pylist(), strict=True), strict=True)

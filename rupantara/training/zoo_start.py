@@ -32,7 +32,7 @@ def objective_of(name: str, weights: Mapping[str, float], **settings: float | in
 
 
 def check_linear(model: ZooConfig, init: str, alpha: float, beta: float, faces: int) -> None:
-    """Raise UserError for what cannot start as a PCA: only vanilla's layers carry one, and it needs faces and both weights."""
+    """Raise UserError unless weights can start as a PCA: vanilla, no `init`, both weights above 0, more faces than dimensions."""
     if model.name != "vanilla":
         raise UserError(f"--linear is for vanilla, whose layers carry a linear map, got {model.name}")
     if init:

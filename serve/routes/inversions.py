@@ -43,7 +43,10 @@ async def invert(
     services: ServicesDep,
     work: WorkDep,
 ) -> Response:
-    """Decode landmarks and texture of a vector and warp them into a face; JSON holds the texture too."""
+    """Make a face from a vector, or from the vector of a given face: its landmarks and texture are decoded, and the texture is warped.
+
+    The answer is the face's picture; as JSON, the face and its texture.
+    """
     name = services.named("inversions", body.model)
     if (body.vector is None) == (not body.given()):
         raise Problem("wrong_parameter", "either a vector or a face must be given")
