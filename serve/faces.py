@@ -17,6 +17,9 @@ from rupantara.landmarks.regions import REGIONS
 from rupantara.models.region_vae import HUMAN
 from rupantara.types import Picture
 
+SHAPE, UNKNOWN = (68, 2), -9.0
+"""Of a face's landmarks in a token, and what stands there for each number where they are not known."""
+
 SUBJECT = "subject"
 """The face that a photograph is of: the surest, largest and nearest to its centre."""
 
@@ -49,6 +52,7 @@ class Codes:
 class Face:
     """An aligned face: a crop (uint8 RGB, square) or codes, or both; boxes [6, 4] as fractions of the crop.
 
+    `landmarks` [68, 2] are px of the crop, `shape` the same as fractions of it, (px + 0.5) / side: what a face without a crop keeps.
     One that is a `token` alone is read by who holds the model (`from_token`).
     """
 
@@ -58,6 +62,7 @@ class Face:
     codes: Codes | None = None
     keypoints: np.ndarray | None = None
     landmarks: np.ndarray | None = None
+    shape: np.ndarray | None = None
     place: Place = field(default_factory=Place)
     token: str = ""
 
@@ -68,12 +73,13 @@ class Face:
 
 
 def to_token(face: Face) -> str:
-    """Write a face's codes and boxes as a token, so that the next request need not find and encode it again.
+    """Write a face's codes, boxes and shape as a token, so that the next request need not find and encode it again.
 
     Nothing is kept here: whoever holds the token holds the face. float32, so that its pictures are the photograph's to the bit.
     """
     assert face.codes is not None
-    numbers = np.concatenate([face.codes.global_mu, face.codes.regions_mu.ravel(), face.boxes.ravel()])
+    shape = np.full(SHAPE, UNKNOWN) if face.shape is None else face.shape
+    numbers = np.concatenate([face.codes.global_mu, face.codes.regions_mu.ravel(), face.boxes.ravel(), shape.ravel()])
     head = bytes.fromhex(face.codes.model_sha256)[:8] + face.face_id.encode()[:40].ljust(40, b"\0")
     body = head + numbers.astype("<f4").tobytes()
     return base64.urlsafe_b64encode(_check(body) + body).decode().rstrip("=")
@@ -85,7 +91,8 @@ def _check(body: bytes) -> bytes:
 
 def from_token(token: str, model_sha256: str, global_dim: int, region_dim: int) -> Face:
     """Read a token of this model; UserError for anything else."""
-    count = global_dim + len(REGIONS) * region_dim + 24
+    sizes = (global_dim, len(REGIONS) * region_dim, 24, SHAPE[0] * SHAPE[1])
+    count = sum(sizes)
     try:
         stored = base64.b64decode(token + "=" * (-len(token) % 4), altchars=b"-_", validate=True)
     except ValueError:
@@ -98,9 +105,11 @@ def from_token(token: str, model_sha256: str, global_dim: int, region_dim: int) 
     numbers = np.frombuffer(body[48:], "<f4")
     if not np.isfinite(numbers).all():
         raise UserError("face must be a token of finite numbers")
-    global_mu, regions, boxes = np.split(numbers, [global_dim, count - 24])
+    global_mu, regions, boxes, points = np.split(numbers, np.cumsum(sizes[:-1]))
     codes = Codes(global_mu, regions.reshape(len(REGIONS), region_dim), model_sha256)
-    return Face(body[8:48].rstrip(b"\0").decode("ascii", "replace"), boxes.reshape(6, 4), codes=codes)
+    shape = None if points[0] == UNKNOWN else points.reshape(SHAPE)
+    name = body[8:48].rstrip(b"\0").decode("ascii", "replace")
+    return Face(name, boxes.reshape(6, 4), codes=codes, shape=shape)
 
 
 class FaceFinder:
@@ -136,7 +145,8 @@ class FaceFinder:
         box = tuple(float(v) for v in face.found.box)
         place = Place(number, len(found), (box[0], box[1], box[2], box[3]), float(face.found.score))
         name = f"{digest[:32]}-{number}"
-        return Face(name, face.boxes, face.crop, None, face.keypoints, face.landmarks, place)
+        shape = None if face.landmarks is None else (face.landmarks + 0.5) / face.crop.shape[0]
+        return Face(name, face.boxes, face.crop, None, face.keypoints, face.landmarks, shape, place)
 
 
 def with_codes(face: Face, global_mu: np.ndarray, regions_mu: np.ndarray, model_sha256: str) -> Face:

@@ -80,7 +80,7 @@ class HybridMaker:
         """Draw a person who does not exist from the checkpoint's prior."""
         (drawn,) = library.sample_people(self._loaded, [number], 0, truncation)
         codes = Codes(drawn.global_mu, drawn.regions_mu, self.sha256)
-        return Face(drawn.face_id, np.array(drawn.boxes, np.float32), codes=codes)
+        return Face(drawn.face_id, np.array(drawn.boxes, np.float32), codes=codes, shape=drawn.shape)
 
     def pictures(self, faces: Sequence[Face]) -> list[Picture]:
         """Decode faces' own codes: their reconstructions."""
@@ -153,7 +153,7 @@ def crop_of(face: Face) -> FaceCrop:
 def codes_of(face: Face) -> FaceCodes:
     """Return an encoded face as generators take it."""
     assert face.codes is not None, "read and encoded before"
-    return FaceCodes(face.face_id, face.codes.global_mu, face.codes.regions_mu, face.boxes)
+    return FaceCodes(face.face_id, face.codes.global_mu, face.codes.regions_mu, face.boxes, shape=face.shape)
 
 
 def _told(ids: np.ndarray, scores: np.ndarray, species: str) -> list[dict[str, Any]]:

@@ -109,7 +109,7 @@ class Services:
         if face.crop is not None:
             return face
         ((coded, _, picture),) = await self.call(work, "hybrids", "faces", [face], True)
-        return Face(coded.face_id, coded.boxes, picture, coded.codes)
+        return Face(coded.face_id, coded.boxes, picture, coded.codes, shape=coded.shape)
 
     async def about(self, name: str) -> dict[str, Any]:
         """Return what a deployment serves; nothing while no replica of it answers."""
