@@ -33,7 +33,7 @@ class Config(kind.SampledConfig):
     """Make children."""
 
     blender: cli.Uri
-    """Checkpoint of jobs.train_blender."""
+    """Checkpoint of jobs.train_blender (pretrained/blender ships)."""
     faces: cli.Uri = ""
     """Faces table that holds the parents."""
     pairs: cli.Uri = ""
@@ -62,7 +62,7 @@ class Config(kind.SampledConfig):
     edit: tuple[str, ...] = ()
     """Edits, as age=-20 or smile=1 (needs --edits-from)."""
     edits_from: cli.Uri = ""
-    """Checkpoint of jobs.train_edits."""
+    """Checkpoint of jobs.train_edits (pretrained/edits ships)."""
     parents: bool = False
     """Generate each parent's own reconstruction too."""
     weights: cli.Uri = ""

@@ -42,7 +42,8 @@ class SampledConfig(Config):
     samples: int = 0
     """Instead of --faces: so many people who do not exist (child: pairs of them), drawn from a prior."""
     prior: cli.Uri = ""
-    """Checkpoint of jobs.train_prior that they are drawn from ("" = the one that --checkpoint carries, else its Gaussian)."""
+    """Checkpoint of jobs.train_prior that they are drawn from, as pretrained/flow_prior ("" = the one that --checkpoint carries, else its
+    Gaussian)."""
     truncation: float = 0.8
     """How far they go from the mean face: 1 = as people do."""
     sampled_age: Annotated[int, cli.Range(OPEN, 120)] = OPEN
