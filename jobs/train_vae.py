@@ -20,7 +20,7 @@ from rupantara.storage.recipe import RecipeSpec
 from rupantara.training import networks
 from rupantara.training.face_rows import face_streams
 from rupantara.training.region_vae import RegionVAEObjective
-from rupantara.training.region_vae_start import RegionVAEStart, checked
+from rupantara.training.region_vae_start import RegionVAEStart, checked, decoder_of
 from rupantara.training.region_vae_task import DOMAINS
 from rupantara.training.streams import Laid
 from rupantara.training.warm_start import fit_pcas
@@ -67,8 +67,8 @@ class Config(TrainingFlags, RegionVAEObjective):
     """Validate on at most this many faces of each domain."""
     perceptual_weight: Annotated[float, cli.Signed] = networks.AUTO
     """Weight of the perceptual loss (-1 = 0.02 where --weights has its network, else off)."""
-    perceptual_network: Literal["squeezenet", "vgg16"] = "squeezenet"
-    """Network of the perceptual loss."""
+    perceptual_network: Literal["squeezenet", "vgg16", "vgg16_features", "alexnet_features"] = "squeezenet"
+    """Network of the perceptual loss; it cannot judge the model."""
     identity_weight: Annotated[float, cli.Signed] = networks.AUTO
     """Weight of the ArcFace identity loss (-1 = 0.02 with --weights, else off)."""
     symmetry_weight: float = 0.1
@@ -103,6 +103,8 @@ def model_of(config: Config, species: tuple[str, ...]) -> RegionVAEConfig:
     """Resolve the network's sizes."""
     names = ("size", "channels", "decoder_channels", "stem", "separate_domains")
     sizes: dict[str, Any] = {name: getattr(config, name) for name in names}
+    if config.decoder_only:
+        return decoder_of(config.init, config.size, species)
     return checked(RegionVAEConfig(**sizes, region_side=min(48, config.size * 3 // 8), species=species), config.init)
 
 

@@ -62,8 +62,27 @@ def boxes_of(row: Mapping[str, Any], size: int) -> np.ndarray:
 
 def keypoints(rows: pa.Table, size: int) -> np.ndarray:
     """Return the five keypoints of accepted rows in pixels of pictures of side `size`, NaN where a row has none: float32 [n, 5, 2]."""
+    return _scaled(rows, schema.filled(rows["keypoints"], 5, 2), size)
+
+
+def landmarks(rows: pa.Table, size: int) -> np.ndarray:
+    """Return the 68 points of accepted rows in pixels of pictures of side `size`, NaN where a row has none: float32 [n, 68, 2]."""
+    return _scaled(rows, schema.filled(rows["landmarks"], 68, 2), size)
+
+
+def animal_points(rows: pa.Table, size: int) -> np.ndarray:
+    """Return the six points of animals in pixels of pictures of side `size`, NaN where a row has none: float32 [n, 6, 2]."""
+    if "points" not in rows.column_names:
+        return np.full((rows.num_rows, 6, 2), np.nan, np.float32)
+    unknown = np.full((6, 2), np.nan, np.float32)
+    found = [schema.points_of(row) for row in rows.select(["points"]).to_pylist()]
+    points = np.array([unknown if one is None else one for one in found], np.float32).reshape(-1, 6, 2)
+    return _scaled(rows, points, size)
+
+
+def _scaled(rows: pa.Table, points: np.ndarray, size: int) -> np.ndarray:
+    """Carry points [n, k, 2] in pixels of each row's picture to pictures of side `size`."""
     sides = np.array([codec.read_size(image)[0] for image in rows["image"].to_pylist()], np.float32)
-    points = schema.filled(rows["keypoints"], 5, 2)
     # Pixel centres are whole numbers on both scales.
     return ((points + 0.5) * (size / sides)[:, None, None] - 0.5).astype(np.float32)
 

@@ -19,7 +19,7 @@ from rupantara.landmarks.region_crop import region_crop
 from rupantara.landmarks.regions import PART_REGION, PARTS, REGIONS
 from rupantara.models import pretrained
 from rupantara.models.squeezenet import SqueezeNet
-from rupantara.models.vgg16 import VGG16
+from rupantara.models.tapped import TappedConvolutions
 from rupantara.storage import weights
 from rupantara.types import Picture
 
@@ -68,7 +68,9 @@ class RegionFeatures:
         """Load the network from the weights folder, or the shipped one."""
         network = NETWORKS[spec.name]
         self._recipe, self._spec, self._device = RECIPES[network], spec, source.device
-        self._model: SqueezeNet | VGG16 = pretrained.load_features(source.weights, network).to(source.device)
+        self._model: SqueezeNet | TappedConvolutions = pretrained.load_features(source.weights, network).to(
+            source.device
+        )
         dtype, digest = pa.float16() if spec.store == "float16" else None, model_sha256(spec, source)
         self.columns = [schema.vector_field(NAME, len(REGIONS), self._recipe.dim, model_sha256=digest, dtype=dtype)]
 

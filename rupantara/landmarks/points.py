@@ -7,6 +7,13 @@ from rupantara.types import Keypoints, Points
 MIRRORED_POINTS = (1, 0, 2, 4, 3)
 """Where each of the five keypoints comes from after mirroring: left and right eye and mouth corner change places."""
 
+MIRRORED_LANDMARKS = (
+    *range(16, -1, -1), *range(26, 16, -1), *range(27, 31), *range(35, 30, -1),
+    *(45, 44, 43, 42, 47, 46), *(39, 38, 37, 36, 41, 40),
+    *range(54, 47, -1), *range(59, 54, -1), *range(64, 59, -1), *range(67, 64, -1),
+)  # fmt: skip
+"""Where each of the 68 points comes from after mirroring."""
+
 
 def keypoints_from(points: Points) -> Keypoints:
     """Return five keypoints from 3, 5 or 68 points; missing mouth corners are put where the template has them."""

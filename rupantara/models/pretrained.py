@@ -6,22 +6,23 @@ import torch
 from safetensors.torch import load as load_tensors
 
 from rupantara.errors import UserError
-from rupantara.models import dlib_identity, mobilefacenet, squeezenet, vgg16
+from rupantara.models import alexnet, dlib_identity, mobilefacenet, squeezenet, vgg16
+from rupantara.models.tapped import TappedConvolutions
 from rupantara.storage import weights
 
-PERCEPTUAL = ("squeezenet", "vgg16", "vgg16_features")
+PERCEPTUAL = ("squeezenet", "vgg16", "vgg16_features", "alexnet_features")
 
 
-def load_features(folder: str, name: str) -> squeezenet.SqueezeNet | vgg16.VGG16:
+def load_features(folder: str, name: str) -> squeezenet.SqueezeNet | TappedConvolutions:
     """Load a network of ImageNet features, SqueezeNet from what ships where the folder has none; MissingError says how to come by VGG16."""
     if name not in PERCEPTUAL:
         raise UserError(f"the perceptual network must be one of {', '.join(PERCEPTUAL)}, got {name!r}")
     if name == "vgg16":
         data = io.BytesIO(weights.load(folder, name))
         model = vgg16.from_published(torch.load(data, map_location="cpu", weights_only=True))
-    elif name == "vgg16_features":
-        stored = load_tensors(weights.load(folder, name))
-        model = vgg16.from_published({key: value.float() for key, value in stored.items()})
+    elif name in ("vgg16_features", "alexnet_features"):
+        stored = {key: value.float() for key, value in load_tensors(weights.load(folder, name)).items()}
+        model = (vgg16 if name.startswith("vgg16") else alexnet).from_published(stored)
     else:
         model = squeezenet.from_published(weights.arrays(folder, name))
     # Twice as fast on a CPU in bfloat16: its maximum pools are slow otherwise.

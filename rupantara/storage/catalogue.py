@@ -160,6 +160,14 @@ CATALOGUE = {
             "rupantara.models.vgg16.from_published",
         ),
         Entry(
+            "alexnet_features",
+            "alexnet_features.safetensors",
+            "9f97fd313f4da83dbe6bbfbe6effca1241de9edfcd7c53386261ed9697286dd9",
+            "BSD-3-Clause (torchvision); its convolutions alone",
+            "safetensors",
+            "rupantara.models.alexnet.from_published",
+        ),
+        Entry(
             "squeezenet",
             "squeezenet_v1.1.npz",
             "177d5346e6812c2283088c4225790dc9dd7e3fc940a3589344d78b0e27c0be83",

@@ -20,11 +20,11 @@ COLUMNS = ("face_id", "domain", "species", "image", "landmarks", "points", "keyp
 
 @dataclass(frozen=True)
 class FaceRows:
-    """Rows of a faces table -> `image` uint8 [size, size, 3], `boxes` float32 [6, 4], `species` int64, `keypoints`, `yaw`.
+    """Rows of a faces table -> `image` uint8 [size, size, 3], `boxes` float32 [6, 4], `species` int64, `yaw`, and points.
 
-    `species` is 0 for humans, then as in the order given; `keypoints` float32 [5, 2] are in pixels; `yaw` float32 is in degrees, NaN where
-    it is not known. With `factors` each row is shown by its species' factor; a call raises UserError for an animal of a species
-    that is not among `species`.
+    `species` is 0 for humans, then as in the order given; `yaw` float32 is in degrees. Points are float32 px: `keypoints` [5, 2], the
+    `landmarks` [68, 2] of people, the `points` [6, 2] of animals. What is not known is NaN. With `factors` each row is shown by its
+    species' factor; a call raises UserError for an animal of a species that is not among `species`.
     """
 
     size: int
@@ -41,6 +41,7 @@ class FaceRows:
         index = np.array([self._index(*row) for row in zip(rows["domain"].to_pylist(), names, strict=True)], np.int64)
         columns = {"image": faces.pictures, "boxes": faces.boxes, "species": index}
         columns |= {"keypoints": arrays.keypoints(rows, self.size), "yaw": arrays.yaws(rows)}
+        columns |= {"landmarks": arrays.landmarks(rows, self.size), "points": arrays.animal_points(rows, self.size)}
         order = np.repeat(np.arange(len(names)), times)
         return {name: values[order] for name, values in columns.items()}
 

@@ -2,7 +2,8 @@
 
 The decoder learns hybrids as well as reconstructions: for a share of the humans, some regions are swapped for a donor's, codes and pixels
 alike, and the decoder has to paint the transplanted picture from the swapped codes. This makes a region code stand for its region and
-nothing else, and teaches the decoder to paint animals' codes on a human.
+nothing else, and teaches the decoder to paint animals' codes on a human. With a `composite_share` some of them are taught by the
+composite of both faces, at any amount, instead of the transplant: one face where the other is a patchwork.
 """
 
 from collections.abc import Callable
@@ -13,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from rupantara.errors import MissingError
+from rupantara.generation.mixing import mix
 from rupantara.landmarks.points import MIRRORED_POINTS
 from rupantara.landmarks.regions import REGIONS
 from rupantara.losses.adversarial import critic_loss, maker_loss
@@ -26,6 +28,8 @@ from rupantara.models import placement
 from rupantara.models.patch_critic import PatchCritic
 from rupantara.models.region_vae import RegionVAE
 from rupantara.tensors import Images, PartBoxes, SpeciesIndex
+from rupantara.training import composite_targets
+from rupantara.training.composite_targets import Points
 from rupantara.training.schedule import cosine, warm_up
 from rupantara.training.state import TrainState
 
@@ -70,6 +74,10 @@ class RegionVAEObjective:
     """Share of the human faces that are trained as hybrids, with transplanted regions."""
     swap_region_chance: float = 0.4
     """Chance of each region of such a face to be transplanted."""
+    composite_share: float = 0.0
+    """Share of these hybrids that are taught by the composite with an animal, where the points of both faces are known."""
+    decoder_only: bool = False
+    """Train the decoder alone, from --init, whose codes stay as they are: banks and features of it remain valid."""
     animal_weight: float = 1.0
     """Weight of the animals' squared error; that of the humans is 1."""
     gradient_clip: float = 1.0
@@ -98,17 +106,20 @@ class Networks:
 
 
 class FaceBatch(NamedTuple):
-    """Faces of one domain: images, part boxes, species, keypoints [batch, 5, 2] in pixels, yaw in degrees (NaN = unknown)."""
+    """Faces of one domain: images, part boxes, species, keypoints [batch, 5, 2] in pixels, yaw in degrees (NaN = unknown), other points."""
 
     images: Images
     boxes: PartBoxes
     species: SpeciesIndex
     keypoints: Tensor
     yaw: Tensor
+    points: Points
 
     def join(self, other: "FaceBatch") -> "FaceBatch":
         """Return the rows of both."""
-        return FaceBatch(*(torch.cat(pair) for pair in zip(self, other, strict=True)))
+        names = ("images", "boxes", "species", "keypoints", "yaw")
+        joined = (torch.cat([getattr(self, name), getattr(other, name)]) for name in names)
+        return FaceBatch(*joined, self.points.join(other.points))
 
 
 class LossOutcome(NamedTuple):
@@ -120,7 +131,16 @@ class LossOutcome(NamedTuple):
 
 
 def parameter_groups(model: RegionVAE, objective: RegionVAEObjective) -> list[dict[str, Any]]:
-    """Split the parameters: the linear path, initialized by PCAs, moves slowly, or the first steps would wash it away."""
+    """Split the parameters: the linear path, initialized by PCAs, moves slowly, or the first steps would wash it away.
+
+    With `decoder_only`, all others are frozen.
+    """
+    if objective.decoder_only:
+        model.requires_grad_(False)
+        for net in model.domain_nets():
+            net.decoder.requires_grad_(True)
+        own = [p for p in model.parameters() if p.requires_grad]
+        return [{"params": own, "scale": 1.0, "weight_decay": objective.weight_decay}]
     linear = [p for net in model.domain_nets() for p in net.linear_path_parameters()]
     slow = {id(p) for p in linear}
     fast = [p for p in model.parameters() if id(p) not in slow]
@@ -144,7 +164,8 @@ def augment(batch: FaceBatch) -> FaceBatch:
     mirrored = batch.keypoints[:, MIRRORED_POINTS] * batch.keypoints.new_tensor([-1.0, 1.0])
     mirrored = mirrored + batch.keypoints.new_tensor([batch.images.shape[3] - 1.0, 0.0])
     keypoints = torch.where(flip[:, None, None], mirrored, batch.keypoints)
-    return FaceBatch(images, boxes, batch.species, keypoints, torch.where(flip, -batch.yaw, batch.yaw))
+    points = batch.points.mirrored(flip, batch.images.shape[3])
+    return FaceBatch(images, boxes, batch.species, keypoints, torch.where(flip, -batch.yaw, batch.yaw), points)
 
 
 class RegionVAELosses(nn.Module):
@@ -281,4 +302,14 @@ def swap_regions(objective: RegionVAEObjective, faces: FaceBatch, regions_z: Ten
     places = placement.hybrid_boxes(boxes, chosen * moved[:, None])
     targets = placement.transplant(images, places, faces.images[donor], faces.boxes[donor], chosen)
     codes = torch.where(chosen[:, :, None] > 0, regions_z[donor], regions_z[:num_humans])
-    return Swapped(targets, codes, places, chosen.sum(1) > 0)
+    changed = chosen.sum(1) > 0
+    if objective.composite_share > 0:
+        wanted = row[:, 0] & (torch.rand(num_humans, device=device) < objective.composite_share)
+        made = composite_targets.make(
+            faces.images, faces.points, num_humans, wanted, region_chance=objective.swap_region_chance
+        )
+        targets, codes, places = targets.clone(), codes.clone(), places.clone()
+        targets[made.rows], changed[made.rows] = made.images, True
+        codes[made.rows] = mix(regions_z[made.rows], regions_z[made.donors], made.amounts)
+        places[made.rows] = placement.hybrid_boxes(boxes[made.rows], made.amounts)
+    return Swapped(targets, codes, places, changed)

@@ -30,6 +30,19 @@ def checked(model: RegionVAEConfig, init: str) -> RegionVAEConfig:
     return model
 
 
+def decoder_of(init: str, size: int, species: tuple[str, ...]) -> RegionVAEConfig:
+    """Return the sizes of the checkpoint whose decoder is trained on; UserError unless it is of this size and these species."""
+    if not init:
+        raise UserError("--decoder-only needs --init, the checkpoint whose decoder is trained on")
+    found = loading.read_config(init)
+    if (found.size, found.species) != (size, species):
+        raise UserError(
+            f"--decoder-only needs an --init of {size} px and {', '.join(species)}, {init} is of {found.size} px and"
+            f" {', '.join(found.species)}"
+        )
+    return found
+
+
 @dataclass(frozen=True)
 class RegionVAEStart:
     """Builds the task on a worker; `init` is a checkpoint of the same sizes, or of half the size and stem ("" = none)."""

@@ -15,6 +15,7 @@ from rupantara.models.linear_path import Components
 from rupantara.models.region_vae import HUMAN, RegionVAE, RegionVAEConfig
 from rupantara.tensors import Images
 from rupantara.training import region_vae as steps
+from rupantara.training.composite_targets import Points
 from rupantara.training.region_vae import CriticLosses, FaceBatch, Networks, RegionVAELosses, RegionVAEObjective
 from rupantara.training.streams import Rows
 from rupantara.training.task import Validation
@@ -116,13 +117,16 @@ def blank_rows(count: int, size: int, domain: str) -> Rows:
         "species": np.full(count, int(domain != HUMAN), np.int64),
         "keypoints": points,
         "yaw": np.zeros(count, np.float32),
+        "landmarks": np.full((count, 68, 2), np.nan, np.float32),
+        "points": np.full((count, 6, 2), np.nan, np.float32),
     }
 
 
 def as_faces(rows: Rows, device: torch.device) -> FaceBatch:
     """Turn a batch of `face_rows.FaceRows` into tensors."""
     tensors = [torch.as_tensor(rows[name]) for name in ("boxes", "species", "keypoints", "yaw")]
-    return FaceBatch(*(part.to(device, non_blocking=True) for part in (to_images(rows["image"]), *tensors)))
+    points = Points(*(torch.as_tensor(rows[name]) for name in ("landmarks", "points")))
+    return FaceBatch(*(part.to(device, non_blocking=True) for part in (to_images(rows["image"]), *tensors)), points)
 
 
 def reconstruct(model: RegionVAE, faces: FaceBatch) -> Images:

@@ -14,6 +14,7 @@ from rupantara.landmarks.regions import CANONICAL, REGIONS
 from rupantara.models import placement
 from rupantara.models.region_vae import Components, RegionVAE, RegionVAEConfig
 from rupantara.synthetic import draw_face
+from rupantara.training.composite_targets import Points
 from rupantara.training.region_vae import (
     CriticLosses,
     FaceBatch,
@@ -41,7 +42,11 @@ def batch(species: str, n: int) -> FaceBatch:
     domain = "human" if species == "human" else "animal"
     boxes = torch.tensor(CANONICAL[domain]).expand(n, 6, 4).contiguous()
     points = (torch.tensor(TEMPLATES["human"]) * 64 - 0.5).expand(n, 5, 2).contiguous()
-    return FaceBatch(to_images(pictures), boxes, CONFIG.species_index([species] * n), points, torch.zeros(n))
+    species_index, other = (
+        CONFIG.species_index([species] * n),
+        Points(*(torch.full((n, k, 2), torch.nan) for k in (68, 6))),
+    )
+    return FaceBatch(to_images(pictures), boxes, species_index, points, torch.zeros(n), other)
 
 
 def warm_model(faces: FaceBatch, config: RegionVAEConfig = CONFIG) -> RegionVAE:
