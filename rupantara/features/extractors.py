@@ -23,6 +23,7 @@ from rupantara.generation import loading
 from rupantara.landmarks.regions import REGIONS
 from rupantara.models import e4e, mobilefacenet, vggface
 from rupantara.models.pretrained import load_embed
+from rupantara.precision import in_bfloat16
 from rupantara.storage import weights
 
 __all__ = [
@@ -87,7 +88,7 @@ class RegionVAECodes:
         """Encode aligned crops with their part boxes."""
         device = next(self._model.parameters()).device
         images = to_images(faces.at(self._model.config.size)).to(device)
-        with torch.autocast(device.type, torch.bfloat16, enabled=self._spec.precision == "bf16"):
+        with in_bfloat16(device.type, self._spec.precision == "bf16"):
             species = self._model.config.domain_index(faces.domains).to(device)
             found = self._model.encode(images, torch.from_numpy(faces.boxes).to(device), species)
         return [found.global_mu.float().cpu().numpy(), found.regions_mu.float().cpu().numpy()]

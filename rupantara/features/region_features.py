@@ -20,6 +20,7 @@ from rupantara.landmarks.regions import PART_REGION, PARTS, REGIONS
 from rupantara.models import pretrained
 from rupantara.models.squeezenet import SqueezeNet
 from rupantara.models.tapped import TappedConvolutions
+from rupantara.precision import in_bfloat16
 from rupantara.storage import weights
 from rupantara.types import Picture
 
@@ -80,7 +81,7 @@ class RegionFeatures:
         crops = np.concatenate([part_crops(picture, boxes, self._recipe) for picture, boxes in pairs])
         images = to_images(crops).to(self._device, memory_format=torch.channels_last)
         kind = torch.device(self._device).type
-        with torch.autocast(kind, torch.bfloat16, enabled=self._spec.precision == "bf16"):
+        with in_bfloat16(kind, self._spec.precision == "bf16"):
             found = self._model.features(images)[self._recipe.tap]
         pooled = found.float().amax((2, 3)).view(len(faces.pictures), len(PARTS), -1)
         return [by_region(pooled).cpu().numpy()]

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from rupantara.models.animal_landmarks import SIDE, AnimalLandmarks, Maps
 from rupantara.models.squeezenet import SqueezeNet
+from rupantara.precision import in_bfloat16
 from rupantara.training.animal_landmarks import MarkTargets, losses, stack, targets_of
 from rupantara.training.animal_views import Marked, vary, warp
 from rupantara.training.schedule import cosine
@@ -41,7 +42,7 @@ class AnimalLandmarksLoss(nn.Module):
 
     def forward(self, images: Tensor, goal: tuple[Tensor, ...]) -> dict[str, Tensor]:
         """Return the losses of a batch; the network runs in bfloat16 where that is fast."""
-        with torch.autocast(images.device.type, dtype=torch.bfloat16):
+        with in_bfloat16(images.device.type):
             maps = self.network(images)
         return losses(Maps(*(m.float() for m in maps)), MarkTargets(*goal))
 

@@ -19,6 +19,7 @@ from rupantara.losses.normality import normality
 from rupantara.losses.smoothness import departure
 from rupantara.models.blenders import ChildNet
 from rupantara.models.codecs import LatentCodec
+from rupantara.precision import in_bfloat16
 from rupantara.tensors import Images, PartBoxes, Tokens
 from rupantara.training.ridge import RidgeSums
 from rupantara.training.schedule import cosine
@@ -190,7 +191,7 @@ def train_step(
     images = 2 * len(parents.tokens[0])
     rate = objective.learning_rate * cosine(state.seen, total_images, warm_up_images=20 * images)
     state.set_rate(rate)
-    with torch.autocast(parents.tokens[0].device.type, torch.bfloat16, enabled=objective.bfloat16):
+    with in_bfloat16(parents.tokens[0].device.type, objective.bfloat16):
         found = losses(parents)
     norm = state.descend(found["loss"], clip=objective.gradient_clip, decay=objective.ema_decay, images=images)
     return {

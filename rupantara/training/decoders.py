@@ -21,6 +21,7 @@ from rupantara.losses.moments import moment_distance
 from rupantara.losses.perceptual import Features, perceptual_distance
 from rupantara.models.face_decoder import FaceDecoder, lay
 from rupantara.models.texture_decoder import RegressionPath, TextureDecoder
+from rupantara.precision import in_bfloat16
 from rupantara.tensors import Images, PointSets
 from rupantara.training.schedule import cosine
 from rupantara.training.state import TrainState
@@ -187,7 +188,7 @@ def train_step(
     if objective.annealed:
         rate *= cosine(state.seen, total_images, warm_up_images=0)
     state.set_rate(rate)
-    with torch.autocast(batch.vectors.device.type, torch.bfloat16, enabled=objective.bfloat16):
+    with in_bfloat16(batch.vectors.device.type, objective.bfloat16):
         found = losses(batch)
     images = len(batch.vectors)
     norm = state.descend(found["loss"], clip=objective.gradient_clip, decay=objective.ema_decay, images=images)

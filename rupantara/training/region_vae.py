@@ -27,6 +27,7 @@ from rupantara.losses.symmetry import excess_asymmetry
 from rupantara.models import placement
 from rupantara.models.patch_critic import PatchCritic
 from rupantara.models.region_vae import RegionVAE
+from rupantara.precision import in_bfloat16
 from rupantara.tensors import Images, PartBoxes, SpeciesIndex
 from rupantara.training import composite_targets
 from rupantara.training.composite_targets import Points
@@ -264,7 +265,7 @@ def train_step(
     adversarial = state.critic is not None and state.seen >= objective.adversarial_start * total_images
     if state.critic is not None:
         state.critic.requires_grad_(False)
-    half = torch.autocast(humans.images.device.type, torch.bfloat16, enabled=objective.bfloat16)
+    half = in_bfloat16(humans.images.device.type, objective.bfloat16)
     with half:
         found = losses(augment(humans), augment(animals), state.seen, adversarial)
     images = len(humans.images) + len(animals.images)

@@ -22,6 +22,7 @@ from rupantara.losses.kl import kl_divergence
 from rupantara.losses.perceptual import Features
 from rupantara.models import zoo
 from rupantara.models.zoo import VALUES, ZooVAE
+from rupantara.precision import in_bfloat16
 from rupantara.tensors import Images
 from rupantara.training.schedule import cosine, warm_up
 from rupantara.training.state import TrainState
@@ -114,7 +115,7 @@ def train_step(
     state.model.train()
     rate = objective.learning_rate * cosine(state.seen, total_images, warm_up_images=objective.lr_warm_up_images)
     state.set_rate(rate)
-    with torch.autocast(images.device.type, torch.bfloat16, enabled=objective.bfloat16):
+    with in_bfloat16(images.device.type, objective.bfloat16):
         found = losses(flip(images), state.seen)
     norm = state.descend(found["loss"], clip=objective.gradient_clip, decay=objective.ema_decay, images=len(images))
     out = {name: value.detach() for name, value in found.items()}

@@ -6,6 +6,7 @@ from functools import partial
 
 import torch
 
+from rupantara import precision
 from rupantara.errors import UserError
 from rupantara.generation import zoo_loading
 from rupantara.losses.feature import SHALLOW
@@ -87,7 +88,7 @@ class ZooStart:
 
     def _features(self, device: torch.device) -> Features:
         found = pretrained.load_features(self.weights, self.network).to(device)
-        if self.objective.bfloat16:
+        if self.objective.bfloat16 and precision.is_fast(device.type):
             # Cast once, not in every step.
             found = found.to(torch.bfloat16)
         # What lies deeper than the depths compared is not computed.
