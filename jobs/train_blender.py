@@ -24,7 +24,7 @@ from rupantara.training.blender_start import FEATURES, IDENTITY, BlenderStart, m
 from rupantara.training.blender_task import STREAM
 from rupantara.training.streams import Laid
 
-RECIPE = RecipeSpec("train_blender", version=1)
+RECIPE = RecipeSpec("train_blender", version=2)
 
 
 @dataclass(frozen=True, kw_only=True)

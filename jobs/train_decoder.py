@@ -27,7 +27,7 @@ from rupantara.training.decoder_tables import DecoderTables, choose_sets, open_t
 from rupantara.training.decoder_task import STREAM, DecoderStart
 from rupantara.training.streams import Laid
 
-RECIPE = RecipeSpec("train_decoder", version=2)
+RECIPE = RecipeSpec("train_decoder", version=3)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -26,7 +26,7 @@ from rupantara.training.animal_landmarks_task import STREAM, AnimalLandmarksObje
 from rupantara.training.marked_rows import InFolds, MarkedRows, marked_table, read_marks
 from rupantara.training.streams import Stream
 
-RECIPE = RecipeSpec("train_landmarks", version=1)
+RECIPE = RecipeSpec("train_landmarks", version=2)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -25,7 +25,7 @@ from rupantara.training.region_vae_task import DOMAINS
 from rupantara.training.streams import Laid
 from rupantara.training.warm_start import fit_pcas
 
-RECIPE = RecipeSpec("train_vae", version=2)
+RECIPE = RecipeSpec("train_vae", version=3)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -30,6 +30,9 @@ STRIDE = 4
 FAR = ((-3, 3), (3, 3), (-3, -4), (3, -4))
 """Far anchors, eye distances right of and above the eyes' middle, that follow a similarity: no spline runs away from the face."""
 
+FILL = 1.3
+"""How much larger the head grows away from eyes, nose and mouth: an animal's is narrower than a person's face, which would show around it."""
+
 HELD = (*range(27), 27, 36, 39, 42, 45)
 """Of the person's 68 points, those that stay where they are: jaw, brows, corners of the eyes."""
 
@@ -45,7 +48,7 @@ TOUCHED = 1 / 512
 BAND = 0.25
 """The coarsest band's pixel is at most this many eye distances wide: wider ones would glow beyond the mask of a small picture."""
 
-RIM = 0.08
+RIM = 0.14
 """Below this cover, what the coarse bands spread fades out, so that no edge shows where the mask ends."""
 
 
@@ -197,6 +200,7 @@ def _control(donor: Donor, layout: Layout, points: Points) -> tuple[Points, Poin
     inner = donor.points[:4]
     far = np.stack([layout.at(*place) for place in FAR])
     carried = transform_points(far, fit_similarity(layout.animal, inner))
+    carried = inner.mean(0) + (carried - inner.mean(0)) / FILL
     return np.concatenate([points, far]), np.concatenate([inner, carried])
 
 
