@@ -31,7 +31,7 @@ FAR = ((-3, 3), (3, 3), (-3, -4), (3, -4))
 """Far anchors, eye distances right of and above the eyes' middle, that follow a similarity: no spline runs away from the face."""
 
 FILL = 1.3
-"""How much larger the head grows away from eyes, nose and mouth: an animal's is narrower than a person's face, which would show around it."""
+"""How much larger the head grows away from eyes, nose and mouth: an animal's is narrower than a person's face, which shows around it."""
 
 HELD = (*range(27), 27, 36, 39, 42, 45)
 """Of the person's 68 points, those that stay where they are: jaw, brows, corners of the eyes."""
