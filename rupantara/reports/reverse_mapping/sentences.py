@@ -35,9 +35,9 @@ def headline(n: Numbers) -> str:
     sure = best["rank_least"] == best["rank_greatest"]
     rank = rank_words(best["rank_least"], best["rank_greatest"])
     said = (
-        f"its rank is {rank} (95 % rank set)"
+        f"with 95 % confidence it ranks {rank}"
         if sure
-        else f"its rank may be {rank} (95 % rank set), so the lead is not sure"
+        else f"with 95 % confidence it ranks somewhere from {rank} (its rank set), so another may be nearer"
     )
     return (
         f"Over all five regions, {who} are nearest to {best['species']}: a random {best['species']} region is nearer than a random"
@@ -60,7 +60,7 @@ def by_region(n: Numbers) -> str:
     strongest = max((nearest(n, region) for region in ROWS[:-1]), key=lambda row: row["probability"])
     return (
         f"By region: {'; '.join(said)}. The strongest likeness is of {strongest['region']} to {strongest['species']}."
-        " A rank in words stands where the first place is not sure."
+        " Where places follow a number, another may be nearer: these are the places that it holds with 95 % confidence."
     )
 
 
