@@ -64,8 +64,14 @@ def connect() -> None:
     # A private cluster on loopback needs no token, and none should be left in the user's home.
     os.environ.setdefault("RAY_AUTH_MODE", "disabled")
     cpus = max(4, os.cpu_count() or 1)
-    with without_greeting():
-        ray.init(address="local", num_cpus=cpus, include_dashboard=False, logging_level=level, log_to_driver=False)
+    try:
+        with without_greeting():
+            ray.init(address="local", num_cpus=cpus, include_dashboard=False, logging_level=level, log_to_driver=False)
+    except Exception as error:
+        # Ray has no type of its own for it.
+        if "timed out during startup" not in str(error):
+            raise
+        raise UserError("Ray did not start in time, the machine is too busy: the same command tries again") from error
 
 
 def disconnect() -> None:
