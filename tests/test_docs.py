@@ -53,6 +53,16 @@ def test_pages_that_start_a_cluster_make_its_token_by_a_command() -> None:
         assert 0 <= commands.find("export RAY_AUTH_MODE=token") < token < start, page.name
 
 
+def test_every_reason_of_a_reject_of_curation_stands_in_the_guide() -> None:
+    library = REPOSITORY / "rupantara"
+    sources = [*(library / "faces").glob("*.py"), *(library / "imaging").glob("*.py"), library / "stages/curate.py"]
+    code = "".join(path.read_text() for path in sources)
+    reasons = set(re.findall(r'Rejected\(\s*"\w+",\s*"(\w+)"', code)) | set(re.findall(r"\(reject: (\w+)\)", code))
+    assert {"not_sure", "no_face", "blurred", "too_large"} <= reasons
+    told = set(re.findall(r"`(\w+)`", (REPOSITORY / "docs/guides/bulk.md").read_text()))
+    assert reasons - told == set()
+
+
 def test_the_speed_page_is_what_the_benchmarks_files_say() -> None:
     assert speed.PAGE.read_text() == speed.page(), "run python -m benchmarks.speed"
 

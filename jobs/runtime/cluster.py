@@ -1,10 +1,12 @@
 """The cluster: joining it, what it has room for, and what it gave to a worker."""
 
+import contextlib
 import logging
 import os
 import resource
 import sys
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Generator, Sequence
 
 from rupantara.compute import Compute
 from rupantara.errors import UserError
@@ -18,6 +20,27 @@ MALLOC = {
     "MALLOC_TOP_PAD_": "268435456",
 }
 """Environment by which workers keep freed buffers: on a CPU page faults of fresh mappings cost a quarter of a training step."""
+
+
+GREETING = b"Set ray log level from environment variable"
+"""Of the line by which Ray says that it was told to say nothing; no level keeps it back."""
+
+
+@contextlib.contextmanager
+def without_greeting() -> Generator[None]:
+    """Keep Ray's greeting off stderr; what else the block writes there, from any language, comes at its end."""
+    sys.stderr.flush()
+    kept = os.dup(2)
+    with tempfile.TemporaryFile() as said:
+        os.dup2(said.fileno(), 2)
+        try:
+            yield
+        finally:
+            sys.stderr.flush()
+            os.dup2(kept, 2)
+            os.close(kept)
+            said.seek(0)
+            os.write(2, b"".join(line for line in said if GREETING not in line))
 
 
 def connect() -> None:
@@ -35,12 +58,20 @@ def connect() -> None:
     level = logging.WARNING
     quieten()
     if os.environ.get("RAY_ADDRESS"):
-        ray.init(logging_level=level)
+        with without_greeting():
+            ray.init(logging_level=level)
         return
     # A private cluster on loopback needs no token, and none should be left in the user's home.
     os.environ.setdefault("RAY_AUTH_MODE", "disabled")
     cpus = max(4, os.cpu_count() or 1)
-    ray.init(address="local", num_cpus=cpus, include_dashboard=False, logging_level=level, log_to_driver=False)
+    try:
+        with without_greeting():
+            ray.init(address="local", num_cpus=cpus, include_dashboard=False, logging_level=level, log_to_driver=False)
+    except Exception as error:
+        # Ray has no type of its own for it.
+        if "timed out during startup" not in str(error):
+            raise
+        raise UserError("Ray did not start in time, the machine is too busy: the same command tries again") from error
 
 
 def disconnect() -> None:

@@ -106,8 +106,25 @@ def results(config: Common, pending: Sequence[Part], work: Work) -> Iterator[dic
     yield from stream.iter_rows()
 
 
+def to_make(pending: Sequence[Part]) -> str:
+    """Say how many parts there are; of one alone, of which nothing more is heard until it is done, also how many rows it has."""
+    if len(pending) > 1:
+        return f"{len(pending)} parts to make"
+    rows = rows_of(pending[0])
+    return f"1 part of {rows} rows to make" if rows > 1 else "1 part to make"
+
+
+def rows_of(part: Part) -> int:
+    """Return how many rows a part has, by the footers of its files."""
+    if part.rows is not None:
+        return part.rows.num_rows
+    footers = [tables.read_footer(part.table, file) for file in (part.file, *part.more)]
+    return sum(f.num_rows if part.row_group is None else f.row_group(part.row_group).num_rows for f in footers)
+
+
 def run(config: Common, pending: Sequence[Part], work: Work) -> list[dict[str, Any]]:
     """Run the parts, saying how far they are, and return what `results` yielded."""
+    log.info(to_make(pending))
     connect()
     started, last, parts, rows = time.monotonic(), 0.0, 0, 0
     timings = []

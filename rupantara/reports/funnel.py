@@ -21,6 +21,8 @@ from rupantara.storage.manifest import Manifest
 from rupantara.types import Picture
 
 TILES, TILES_ACROSS, SIDE = 24, 12, 104
+KINDS = {"human": "people", "unknown": "no species"}
+"""Kinds of rows by species; any other species is an animal's."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +68,24 @@ def write(faces: str, found: Manifest) -> list[str]:
     uri = uris.join(faces, "report.html")
     if not uris.exists(uri) or mark(found).encode() not in uris.read_bytes(uri):
         uris.write_bytes(uri, html.render("Curation", [section(faces)]))
-    return [*losses(fallen(tables.statistics_of(faces, measure, COLUMNS))), f"report: {uri}"]
+    counts = fallen(tables.statistics_of(faces, measure, COLUMNS))
+    return [*of_whom(counts), *losses(counts), f"report: {uri}"]
+
+
+def of_whom(counts: Fallen) -> list[str]:
+    """Say what became of rows of people, of animals, and of photographs that were not read so far; nothing where all are of one kind."""
+    kinds = {kind: Counter[str]() for kind in ("people", "animals", "no species")}
+    for species, by in counts.by_species.items():
+        kinds[KINDS.get(species, "animals")].update(by)
+    told = [f"{kind}: {_outcome(by)}" for kind, by in kinds.items() if by]
+    return told if len(told) > 1 else []
+
+
+def _outcome(by: Counter[str]) -> str:
+    reasons = [(reason, number) for reason, number in by.most_common() if reason != ACCEPTED and number]
+    told = ", ".join(f"{reason} {number}" for reason, number in reasons)
+    rejected = sum(number for _, number in reasons)
+    return f"{by[ACCEPTED]} accepted, {rejected} rejected" + (f" ({told})" if told else "")
 
 
 LEAST_SHARE, LEAST_ROWS = 0.5, 4

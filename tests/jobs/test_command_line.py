@@ -102,6 +102,8 @@ def test_a_job_killed_in_the_middle_ends_with_the_same_rows(tmp_path):
     again = job(*command, "--faces", str(killed))
     assert again.returncode == 0, again.stderr
     assert "resuming" in again.stderr
+    assert " parts to make\n" in again.stderr
+    assert "Set ray log level" not in again.stderr
     assert rows_of(killed).drop_columns(["uri"]).equals(rows_of(tmp_path / "unbroken").drop_columns(["uri"]))
     third = job(*command, "--faces", str(killed))
     assert "nothing to do" in third.stderr

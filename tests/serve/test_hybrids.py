@@ -120,10 +120,11 @@ def test_wrong_parameters_are_named(service, photo, keypoints, form, said):
     assert said in answer.json()["detail"]
 
 
-def test_a_file_given_twice_is_refused(service, photo):
-    two = [("photo", ("a.jpg", photo, "image/jpeg")), ("photo", ("b.jpg", photo, "image/jpeg"))]
-    answer = service.post("/v1/hybrids", files=two)
-    assert (answer.status_code, "twice" in answer.json()["detail"]) == (400, True)
+def test_a_file_or_a_field_given_twice_is_refused(service, photo):
+    one, other = ("photo", ("a.jpg", photo, "image/jpeg")), ("photo", ("b.jpg", photo, "image/jpeg"))
+    for twice in ({"files": [one, other]}, {"files": [one], "data": {"species": ["fox", "wolf"]}}):
+        answer = service.post("/v1/hybrids", **twice)
+        assert (answer.status_code, "twice" in answer.json()["detail"]) == (400, True)
 
 
 def test_what_is_no_picture_or_has_no_face_says_so(service, photo, keypoints):

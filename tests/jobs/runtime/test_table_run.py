@@ -99,3 +99,16 @@ def test_a_table_of_rejects_alone_ends_in_an_error_that_says_so_unless_allowed(t
             table_run.make(Common(), run)
     assert manifest.require(run.output, "faces").state == "complete"
     assert table_run.make(Common(allow_all_rejects=True), run) is not None
+
+
+def test_the_start_of_the_work_says_how_much_there_is(tmp_path: Path) -> None:
+    run = run_of(str(tmp_path / "t"), "a", "b")
+    table_run.make(Common(), run)
+    assert workers.to_make(run.plan) == "2 parts to make"
+    many, one = pa.table({"name": ["a", "b", "c"]}), pa.table({"shard": [0]})
+    assert [workers.to_make(plan.of_rows([rows])) for rows in (many, one)] == [
+        "1 part of 3 rows to make",
+        "1 part to make",
+    ]
+    found = manifest.require(run.output, "faces")
+    assert workers.to_make(plan.of_rows_in_files(run.output, found, 9, 1)) == "1 part of 2 rows to make"

@@ -1,0 +1,43 @@
+"""Joining Ray: its greeting stays off stderr and nothing else does; a machine that is too busy to start it is an error in one line."""
+
+import os
+
+import pytest
+import ray
+
+from jobs.runtime import cluster
+from rupantara.errors import UserError
+
+GREETING = b"[12:00:00 I 1 1] logging.cc:303: Set ray log level from environment variable RAY_BACKEND_LOG_LEVEL to 3\n"
+
+
+def test_the_greeting_alone_is_kept_off_stderr_also_where_the_start_fails(capfd: pytest.CaptureFixture[str]) -> None:
+    def start() -> None:
+        with cluster.without_greeting():
+            os.write(2, b"E one real error\n" + GREETING + b"E another, cut off")
+            raise ValueError("no start")
+
+    with pytest.raises(ValueError, match="no start"):
+        start()
+    os.write(2, b"\nafter\n")
+    assert capfd.readouterr().err == "E one real error\nE another, cut off\nafter\n"
+
+
+@pytest.mark.parametrize(
+    ("said", "kind", "message"),
+    [
+        ("The current node timed out during startup. This could happen because …", UserError, "machine is too busy"),
+        ("No port is left", Exception, "No port is left"),
+    ],
+)
+def test_a_start_that_takes_too_long_is_said_in_one_line(
+    said: str, kind: type[Exception], message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(**_: object) -> None:
+        raise Exception(said)
+
+    monkeypatch.setattr(os, "environ", {k: v for k, v in os.environ.items() if k != "RAY_ADDRESS"})
+    monkeypatch.setattr(ray, "is_initialized", lambda: False)
+    monkeypatch.setattr(ray, "init", fails)
+    with pytest.raises(kind, match=message):
+        cluster.connect()
