@@ -54,6 +54,9 @@ def is_picture(head: bytes) -> bool:
 LITTER = ("__MACOSX", "@eaDir", ".thumbnails", ".Trash", ".Trashes", "$RECYCLE.BIN")
 """Folders that systems leave among photographs."""
 
+LITTER_FILES = (".DS_Store", "Thumbs.db", "ehthumbs.db", "desktop.ini")
+"""Files that they leave there."""
+
 
 def extra_of(head: bytes) -> str:
     """Return the optional extra of this package whose decoder opens a file that begins so; "" where none is needed."""
@@ -63,12 +66,12 @@ def extra_of(head: bytes) -> str:
 
 
 def is_litter(path: str) -> bool:
-    """Tell whether a system left a file there: macOS's `._photo.jpg`, or anything in a folder of thumbnails or rubbish.
+    """Tell whether a system left a file there: macOS's `._photo.jpg` or `.DS_Store`, or anything in a folder of thumbnails or rubbish.
 
     Such files carry photographs' names without being any.
     """
     *folders, name = path.replace("\\", "/").split("/")
-    return name.startswith("._") or any(folder in LITTER for folder in folders)
+    return name.startswith("._") or name in LITTER_FILES or any(folder in LITTER for folder in folders)
 
 
 def count_endings(paths: Iterable[str]) -> dict[str, int]:

@@ -38,7 +38,9 @@ def test_what_is_left_out_is_counted_by_ending() -> None:
     assert formats.count_endings(["a.txt", "b.TXT", "c", "d.mov"]) == {"txt": 2, "no ending": 1, "mov": 1}
 
 
-@pytest.mark.parametrize("path", ["a/._b.jpg", "__MACOSX/a/b.jpg", "x\\@eaDir\\b.jpg/SYNOPHOTO_THUMB_M.jpg"])
+@pytest.mark.parametrize(
+    "path", ["a/.DS_Store", "Thumbs.db", "a/._b.jpg", "__MACOSX/a/b.jpg", "x\\@eaDir\\b.jpg/SYNOPHOTO_THUMB_M.jpg"]
+)
 def test_what_systems_leave_behind_is_litter(path: str) -> None:
     assert formats.is_litter(path) and not formats.is_litter("a/.b._c/_d.jpg")
 
