@@ -175,7 +175,7 @@ def banks() -> Iterator[Row]:
             )
 
 
-MEMORY = """Peak memory of the driver: `python -m benchmarks.memory`, and with `--real --rows 10000` for the jobs' own stages.
+MEMORY = """Peak memory of the driver: `python -m benchmarks.memory`, and with `--real --rows 10000` for the jobs' own stages, or `stats.json` of a job's output.
 With a stage of rows made ready, plan, streaming, reduce step, commit and report are the job's own.
 A million rows were in parts of 4,096 (`PART_ROWS=4096` before the command), the others in parts of 256.
 """
@@ -186,7 +186,7 @@ def memory() -> str:
     found = read("memory") or ()
     least = {one["job"]: one["driver_peak_mib"] for one in reversed(found) if one["stage"] == "ready"}
     lines = [
-        f"| {one['job']} | {one['stage']} | {one['rows']:,} | {one['made']:,} | {one['parts']:,} | {one['planned_mib']:.0f} "
+        f"| {one['job']} | {one['stage']} | {one['rows']:,} | {one['made']:,} | {one['parts']:,} | {planned(one)} "
         f"| {one['driver_peak_mib']:.0f} | {ratio_of(one, least)} |"
         for one in found
     ]
@@ -195,6 +195,11 @@ def memory() -> str:
         "| --- | --- | --- | --- | --- | --- | --- | --- |"
     )
     return "\n".join(["## Memory", "", MEMORY, head, *lines])
+
+
+def planned(one: dict[str, Any]) -> str:
+    """Show what the driver held before the parts began; a job's own `stats.json` does not tell."""
+    return f"{one['planned_mib']:.0f}" if one["planned_mib"] else ""
 
 
 def ratio_of(one: dict[str, Any], least: dict[str, float]) -> str:
