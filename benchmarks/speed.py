@@ -175,8 +175,8 @@ def banks() -> Iterator[Row]:
             )
 
 
-MEMORY = """Peak memory of the driver: `python -m benchmarks.memory`, and with `--real --rows 10000` for the jobs' own stages, or `stats.json` of a job's output.
-With a stage of rows made ready, plan, streaming, reduce step, commit and report are the job's own.
+MEMORY = """Peak memory of the driver: `python -m benchmarks.memory`, and with `--real --rows 10000` for the jobs' own stages,
+or `stats.json` of a job's output. With a stage of rows made ready, plan, streaming, reduce step, commit and report are the job's own.
 A million rows were in parts of 4,096 (`PART_ROWS=4096` before the command), the others in parts of 256.
 """
 
