@@ -19,7 +19,7 @@ from rupantara.training.attribute_edits import LEAST_FACES, EditSettings, fit_al
 from rupantara.training.blender_rows import blender_streams, demand_codec
 
 log = logging.getLogger("jobs")
-RECIPE = RecipeSpec("train_edits", version=2)
+RECIPE = RecipeSpec("train_edits", version=3)
 MEASURES = ("error", "error_of_median", "correlation")
 
 

@@ -24,7 +24,7 @@ from rupantara.training.flow_prior import FlowObjective
 from rupantara.training.flow_prior_task import STREAM, FlowPriorStart, measure
 from rupantara.training.streams import Laid
 
-RECIPE = RecipeSpec("train_prior", version=1)
+RECIPE = RecipeSpec("train_prior", version=2)
 COLUMNS = codecs.COLUMNS[region_vae.NAME]
 PATHS = ("codec",)
 

@@ -25,7 +25,7 @@ from rupantara.training.zoo_linear_start import fit
 from rupantara.training.zoo_start import OWN, ZooStart, check_init, check_linear, objective_of
 from rupantara.training.zoo_task import STREAM
 
-RECIPE = RecipeSpec("train_zoo", version=2)
+RECIPE = RecipeSpec("train_zoo", version=3)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,7 +13,7 @@ from rupantara.reports import comparison
 from rupantara.storage import checkpoints, manifest, uris
 from rupantara.storage.recipe import RecipeSpec
 
-RECIPE = RecipeSpec("evaluate_vaes", version=2)
+RECIPE = RecipeSpec("evaluate_vaes", version=3)
 TIMED_FACES = 32
 
 

@@ -18,7 +18,7 @@ from rupantara.storage.manifest import Manifest
 from rupantara.storage.recipe import RecipeSpec
 from rupantara.training.decoder_rows import usable, vector_field
 
-RECIPE = RecipeSpec("evaluate_inversion", version=2)
+RECIPE = RecipeSpec("evaluate_inversion", version=3)
 
 
 def plan(config: Config) -> EvaluationPlan:

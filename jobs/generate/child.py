@@ -22,7 +22,7 @@ from rupantara.stages.generate import SAMPLE
 from rupantara.storage import manifest, plan
 from rupantara.storage.recipe import RecipeSpec
 
-RECIPE = RecipeSpec("generate_child", version=2)
+RECIPE = RecipeSpec("generate_child", version=3)
 PAIRS_A_PART = 16
 Ask = Callable[[Parent, Parent], ChildRequest]
 """Makes the request of two parents."""
