@@ -42,7 +42,7 @@ def test_kuberay_gets_the_same_configuration():
 def test_the_dashboard_shows_metrics_that_are_declared():
     board = json.loads((REPOSITORY / "deploy" / "grafana.json").read_text())
     shown = set(re.findall(r"ray_(rupantara_\w+?)(?:_bucket|_count|_sum)?\b", json.dumps(board)))
-    declared = "".join(path.read_text() for path in (REPOSITORY / "serve").glob("*.py"))
+    declared = "".join(path.read_text() for path in (REPOSITORY / "serve").rglob("*.py"))
     assert shown
     for name in shown:
         assert f'"{name}"' in declared, name
