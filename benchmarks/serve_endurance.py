@@ -1,11 +1,12 @@
 """`make serve` from its start to its end: seconds to ready, memory of all deployments, and what bad clients do to it.
 
-python -m benchmarks.serve_endurance [--port 8192] [--rounds 20] [--slow 20]
+python -m benchmarks.serve_endurance [--port 8192] [--rounds 20] [--slow 20] [--repeats 3]
 
 Starts `make serve` with the shipped models, waits until every route answers, asks each once, and sums the memory of all processes that it
 started (proportional set size, so that shared pages count once). Then come uploads of 15 MB (noise as PNG, and bytes that are no
 picture), clients that send a little and wait, and clients that go away in the middle. Statuses are counted: no 5xx but 503 may be among
-them. Then memory is measured again. Writes benchmarks/serve_endurance.json.
+them. Then memory is measured again, process by process, and all is repeated: what leaks grows with every repeat. Writes
+benchmarks/serve_endurance.json.
 """
 
 import argparse
@@ -57,9 +58,11 @@ def pss_gib(pid):
     for one in started_by(pid):
         with contextlib.suppress(OSError):
             name = Path(f"/proc/{one}/cmdline").read_text().replace("\0", " ").replace(f"{HERE}/", "")[:60].strip()
+            # Ray's processes add the method that they are in.
+            name = name.partition(".")[0] if name.startswith("ray::") else name
             (line,) = re.findall(r"^Pss: +([0-9]+) kB", Path(f"/proc/{one}/smaps_rollup").read_text(), re.M)
             by_name[name] += int(line) * 1024
-    return sum(by_name.values()) / 2**30, {name: round(size / 2**20) for name, size in by_name.most_common(12)}
+    return sum(by_name.values()) / 2**30, {name: round(size / 2**20) for name, size in by_name.most_common()}
 
 
 def started(port):
@@ -103,11 +106,20 @@ def half_sent(port, wait_s):
         return "waiting"
 
 
+def hostile(args, url, files):
+    """Send the uploads, the slow clients and those that go away, eight at once; return the statuses."""
+    with ThreadPoolExecutor(8) as pool:
+        sent = [pool.submit(uploaded, url, {"photo": files[i % 2]}) for i in range(args.rounds)]
+        sent += [pool.submit(half_sent, args.port, SLOW_S if i % 2 else 0) for i in range(args.slow)]
+        return Counter(str(one.result()) for one in sent)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--port", type=int, default=8192)
     parser.add_argument("--rounds", type=int, default=20)
     parser.add_argument("--slow", type=int, default=20)
+    parser.add_argument("--repeats", type=int, default=3)
     args = parser.parse_args()
     server, alive_s, ready_s = started(args.port)
     url = f"http://127.0.0.1:{args.port}"
@@ -115,17 +127,17 @@ def main():
         routes = {}
         for path, body in EACH.items():
             routes[path] = httpx.post(url + path, json=body, timeout=120, trust_env=False).status_code
-        before, largest = pss_gib(server.pid)
+        time.sleep(5)
+        memory = [pss_gib(server.pid)]
         noise = np.random.default_rng(0).integers(0, 256, (2236, 2236, 3), dtype=np.uint8)
         files = [("photo.png", encode_png(noise)), ("photo.jpg", os.urandom(UPLOAD_BYTES))]
         statuses = Counter()
-        with ThreadPoolExecutor(8) as pool:
-            sent = [pool.submit(uploaded, url, {"photo": files[i % 2]}) for i in range(args.rounds)]
-            sent += [pool.submit(half_sent, args.port, SLOW_S if i % 2 else 0) for i in range(args.slow)]
-            statuses.update(str(one.result()) for one in sent)
+        for _ in range(args.repeats):
+            statuses += hostile(args, url, files)
+            time.sleep(5)
+            memory.append(pss_gib(server.pid))
+            print(f"{memory[-1][0]:.2f} GiB", flush=True)
         after_status = httpx.post(f"{url}/v1/hybrids", json={"sample": 1}, timeout=120, trust_env=False).status_code
-        time.sleep(5)
-        after, _ = pss_gib(server.pid)
     finally:
         os.killpg(server.pid, signal.SIGINT)
         server.wait(120)
@@ -133,9 +145,9 @@ def main():
         "alive_s": round(alive_s, 1),
         "ready_s": round(ready_s, 1),
         "routes": routes,
-        "memory_gib": round(before, 2),
-        "memory_after_gib": round(after, 2),
-        "largest_mib": largest,
+        "memory_gib": round(memory[0][0], 2),
+        "memory_after_gib": [round(one, 2) for one, _ in memory[1:]],
+        "mib_by_process": {name: [part.get(name, 0) for _, part in memory] for name in list(memory[-1][1])[:12]},
         "upload_mb": [round(len(data) / 1e6, 1) for _, data in files],
         "statuses": dict(statuses),
         "a_hybrid_after": after_status,
