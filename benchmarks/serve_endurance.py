@@ -52,17 +52,25 @@ def started_by(pid):
     return found
 
 
-def pss_gib(pid):
-    """Return the memory of a process and all that it started, GiB, and of the largest ones by name, MiB."""
-    by_name = Counter()
+def pss(pid):
+    """Return the memory of a process and all that it started, MiB: by process, and by kind (own, of files, shared)."""
+    by_name, by_kind = Counter(), Counter()
     for one in started_by(pid):
         with contextlib.suppress(OSError):
             name = Path(f"/proc/{one}/cmdline").read_text().replace("\0", " ").replace(f"{HERE}/", "")[:60].strip()
             # Ray's processes add the method that they are in.
             name = name.partition(".")[0] if name.startswith("ray::") else name
-            (line,) = re.findall(r"^Pss: +([0-9]+) kB", Path(f"/proc/{one}/smaps_rollup").read_text(), re.M)
-            by_name[name] += int(line) * 1024
-    return sum(by_name.values()) / 2**30, {name: round(size / 2**20) for name, size in by_name.most_common()}
+            told = Path(f"/proc/{one}/smaps_rollup").read_text()
+            for kind in ("Anon", "File", "Shmem"):
+                (kib,) = re.findall(rf"^Pss_{kind}: +([0-9]+) kB", told, re.M)
+                by_kind[kind] += int(kib) / 1024
+                by_name[name] += int(kib) / 1024
+    return by_name, by_kind
+
+
+def gib(measured):
+    """Return all of it."""
+    return round(measured[0].total() / 1024, 2)
 
 
 def started(port):
@@ -71,7 +79,14 @@ def started(port):
     # What `make serve` runs once all is installed.
     make = ["make", "--no-print-directory", "-n", "-o", "install", "serve", f"PORT={port}"]
     command = subprocess.run(make, cwd=HERE, capture_output=True, text=True, check=True).stdout
-    server = subprocess.Popen(["bash", "-c", command], cwd=HERE, stdout=subprocess.DEVNULL, start_new_session=True)
+    server = subprocess.Popen(
+        ["bash", "-c", command],
+        cwd=HERE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
     alive = None
     while True:
         with contextlib.suppress(httpx.HTTPError):
@@ -128,29 +143,38 @@ def main():
         for path, body in EACH.items():
             routes[path] = httpx.post(url + path, json=body, timeout=120, trust_env=False).status_code
         time.sleep(5)
-        memory = [pss_gib(server.pid)]
+        memory = [pss(server.pid)]
         noise = np.random.default_rng(0).integers(0, 256, (2236, 2236, 3), dtype=np.uint8)
         files = [("photo.png", encode_png(noise)), ("photo.jpg", os.urandom(UPLOAD_BYTES))]
         statuses = Counter()
         for _ in range(args.repeats):
             statuses += hostile(args, url, files)
             time.sleep(5)
-            memory.append(pss_gib(server.pid))
-            print(f"{memory[-1][0]:.2f} GiB", flush=True)
+            memory.append(pss(server.pid))
+            print(gib(memory[-1]), "GiB", flush=True)
         after_status = httpx.post(f"{url}/v1/hybrids", json={"sample": 1}, timeout=120, trust_env=False).status_code
     finally:
+        # As Ctrl-C does: to all of the terminal's foreground.
+        begun = time.monotonic()
         os.killpg(server.pid, signal.SIGINT)
-        server.wait(120)
+        said, _ = server.communicate(timeout=120)
+        ended_s = time.monotonic() - begun
     result = {
         "alive_s": round(alive_s, 1),
         "ready_s": round(ready_s, 1),
         "routes": routes,
-        "memory_gib": round(memory[0][0], 2),
-        "memory_after_gib": [round(one, 2) for one, _ in memory[1:]],
-        "mib_by_process": {name: [part.get(name, 0) for _, part in memory] for name in list(memory[-1][1])[:12]},
+        "memory_gib": gib(memory[0]),
+        "memory_after_gib": [gib(one) for one in memory[1:]],
+        "mib_by_kind": {kind: [round(part[kind]) for _, part in memory] for kind in memory[0][1]},
+        "mib_by_process": {
+            name: [round(part[name]) for part, _ in memory] for name, _ in memory[-1][0].most_common(12)
+        },
         "upload_mb": [round(len(data) / 1e6, 1) for _, data in files],
         "statuses": dict(statuses),
         "a_hybrid_after": after_status,
+        "ended_in_s": round(ended_s, 1),
+        "code_at_the_end": server.returncode,
+        "said_from_start_to_end": said.splitlines(),
         "load": os.getloadavg()[0],
     }
     print(json.dumps(result, indent=1))

@@ -25,6 +25,7 @@ import httpx
 import numpy as np
 
 from benchmarks.peers.chain import SHIPPED, SPECIES
+from benchmarks.serve_endurance import started_by
 
 FILE = Path(__file__).with_suffix(".json")
 PORT, CALLERS, WORKERS, PATH = 8193, 8, 2, "/v1/hybrids"
@@ -57,7 +58,7 @@ def running(name, litserve):
     )
     try:
         wait_ready(server, "/readyz" if name.startswith("serve") else "/health")
-        yield
+        yield server.pid
     finally:
         server.send_signal(signal.SIGINT)
         try:
@@ -77,6 +78,17 @@ def wait_ready(server, path):
                 return
         time.sleep(0.5)
     raise TimeoutError(path)
+
+
+def cpu_s(pid):
+    """Return the CPU seconds so far of the whole machine, and of a server, of all that it started, and of this process."""
+    fields = Path("/proc/stat").read_text().split()[1:9]
+    # All but what was idle or waited for a disk.
+    whole, ours = sum(map(int, fields)) - int(fields[3]) - int(fields[4]), 0
+    for one in (*started_by(pid), os.getpid()):
+        with contextlib.suppress(OSError):
+            ours += sum(map(int, Path(f"/proc/{one}/stat").read_text().rpartition(")")[2].split()[11:13]))
+    return np.array([whole, ours]) / os.sysconf("SC_CLK_TCK")
 
 
 def load(client, body, callers, seconds):
@@ -100,13 +112,15 @@ def load(client, body, callers, seconds):
 def measure(name, litserve, body, one_s, eight_s):
     limits = httpx.Limits(max_connections=CALLERS, max_keepalive_connections=CALLERS)
     with (
-        running(name, litserve),
+        running(name, litserve) as pid,
         httpx.Client(base_url=f"http://127.0.0.1:{PORT}", timeout=60, limits=limits, trust_env=False) as client,
     ):
         load(client, body, CALLERS, 3)
         one, _, failed_one = load(client, body, 1, one_s)
+        before = cpu_s(pid)
         eight, rate, failed = load(client, body, CALLERS, eight_s)
-    return one, eight, rate, failed + failed_one
+        whole, ours = cpu_s(pid) - before
+    return one, eight, rate, failed + failed_one, 1e3 * ours / len(eight), (whole - ours) / eight_s
 
 
 def told(rounds):
@@ -115,6 +129,8 @@ def told(rounds):
     said = {"answers": len(one) + len(eight), "failed": sum(found[3] for found in rounds)}
     said["per_s"] = round(float(np.mean([found[2] for found in rounds])), 2)
     said["per_s_by_round"] = [round(found[2], 2) for found in rounds]
+    said["cpu_ms_an_answer"] = round(float(np.mean([found[4] for found in rounds])), 1)
+    said["cores_of_others"] = [round(found[5], 2) for found in rounds]
     said |= {f"one_p{p}_ms": round(float(np.percentile(one, p)) * 1e3, 1) for p in (50, 99)}
     return said | {f"eight_p{p}_ms": round(float(np.percentile(eight, p)) * 1e3, 1) for p in (50, 99)}
 
@@ -150,7 +166,7 @@ def main():
     for number in range(args.rounds):
         for name in names if number % 2 == 0 else reversed(names):
             found[name].append(measure(name, args.litserve, body, args.one_s, args.eight_s))
-            print(name, told(found[name][-1:]), f"load {os.getloadavg()[0]:.1f}", flush=True)
+            print(name, told(found[name][-1:]), flush=True)
     result = json.loads(FILE.read_text()) if FILE.exists() else {"servers": {}}
     packages = {name: importlib.metadata.version(name) for name in ("ray", "fastapi", "uvicorn")}
     result |= {"cores": os.cpu_count(), "callers": CALLERS, "versions": packages | {"litserve": lit}}
