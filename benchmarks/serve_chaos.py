@@ -131,7 +131,8 @@ def main():
         serve.start(http_options={"host": "127.0.0.1", "port": PORT})
         serve.run(build(config), name="bench", route_prefix="/")
         with httpx.Client(base_url=f"http://127.0.0.1:{PORT}", timeout=120, trust_env=False) as client:
-            while client.get("/readyz").status_code != 200:
+            # One of the two replicas answers each time.
+            while not all(client.get("/readyz").status_code == 200 for _ in range(12)):
                 time.sleep(0.5)
             faces = tokens(client)
         done, kills, seconds = run(args.requests, args.callers, faces, wanted)

@@ -11,6 +11,7 @@ import numpy as np
 from serve.config import Config
 from serve.deployments.deployment import Deployment
 from serve.faces import SUBJECT, Face, FaceFinder
+from serve.memory import Returner
 from serve.outcome import Outcome, each
 
 
@@ -25,6 +26,7 @@ class Faces(Deployment):
             return FaceFinder(config.weights, config.limits.max_pixels)
 
         super().__init__("finding faces", load)
+        self._memory = Returner()
         self._readers = ThreadPoolExecutor(2, thread_name_prefix="faces")
 
     async def find(self, data: bytes, keypoints: np.ndarray | None = None, which: str | int = SUBJECT) -> Outcome:
@@ -34,4 +36,6 @@ class Faces(Deployment):
             return [self._loading.get().find(data, keypoints, which)]
 
         loop = asyncio.get_running_loop()
-        return self._measures.batched("find", await loop.run_in_executor(self._readers, each, make, [data], "find"))[0]
+        found = await loop.run_in_executor(self._readers, each, make, [data], "find")
+        self._memory.after(len(data))
+        return self._measures.batched("find", found)[0]

@@ -126,7 +126,7 @@ class Hybrids(Deployment):
         async def work(seconds: dict[str, float]) -> Any:
             face = await self._coded(asked.face, seconds)
             made = (await self._generate(replace(asked, face=face))).unwrap(seconds)
-            return face, made
+            return _without_crop(face), made
 
         return await self._outcome(work)
 
@@ -179,7 +179,8 @@ class Hybrids(Deployment):
         async def work(seconds: dict[str, float]) -> Any:
             coded = await self._coded(face, seconds)
             maker = self._loading.get()
-            return coded, (await self._batched(stage, lambda _: [ask(maker, coded)], [face]))[0].unwrap(seconds)
+            found = (await self._batched(stage, lambda _: [ask(maker, coded)], [face]))[0].unwrap(seconds)
+            return _without_crop(coded), found
 
         return await self._outcome(work)
 
@@ -197,3 +198,8 @@ class Hybrids(Deployment):
 
 def _of_token(maker: HybridMaker, token: str) -> Face:
     return from_token(token, maker.sha256, maker.global_dim, maker.region_dim)
+
+
+def _without_crop(face: Face) -> Face:
+    """Return the face as it is answered: who asked has its crop, and 200 kB need not be carried back."""
+    return replace(face, crop=None)
