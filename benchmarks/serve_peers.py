@@ -31,12 +31,15 @@ FILE = Path(__file__).with_suffix(".json")
 PORT, CALLERS, WORKERS, PATH = 8193, 8, 2, "/v1/hybrids"
 OURS = ["-m", "serve", f"port={PORT}", f"checkpoint={SHIPPED}/region_vae", f"bank={SHIPPED}/bank"]
 THREADS = ['scale={"hybrids": {"num_cpus": 0.5, "threads": 2}}']
+REPLICAS = ['scale={"hybrids": {"num_cpus": 0.5, "min_replicas": 2, "max_replicas": 2}}']
 HAPROXY, GRPC = {"RAY_SERVE_ENABLE_HA_PROXY": "1"}, {"RAY_SERVE_USE_GRPC_BY_DEFAULT": "1"}
 SERVERS = {
     "serve": (OURS, {}),
     "serve+haproxy": (OURS, HAPROXY),
     "serve+grpc": (OURS, GRPC),
     "serve+haproxy+grpc": (OURS, HAPROXY | GRPC),
+    "serve+replicas": (OURS + REPLICAS, {}),
+    "serve+replicas+grpc": (OURS + REPLICAS, GRPC),
     "serve+threads": (OURS + THREADS, {}),
     "serve+threads+grpc": (OURS + THREADS, GRPC),
     "serve+threads+haproxy+grpc": (OURS + THREADS, HAPROXY | GRPC),
@@ -124,7 +127,7 @@ def measure(name, litserve, body, one_s, eight_s):
         before = cpu_s(pid)
         eight, rate, failed = load(client, body, CALLERS, eight_s)
         whole, ours = cpu_s(pid) - before
-    return one, eight, rate, failed + failed_one, 1e3 * ours / len(eight), (whole - ours) / eight_s
+    return one, eight, rate, failed + failed_one, 1e3 * ours / len(eight), float(whole - ours) / eight_s
 
 
 def told(rounds):
