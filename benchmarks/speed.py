@@ -125,7 +125,12 @@ def peers_of_serving() -> Iterator[Row]:
             continue
         kind, _, rest = name.replace("+", "-", 1).partition("-")
         said = f"{names[kind]}, processes: {rest}" if kind in names else f"Serve with {rest.replace('+', ' and ')}"
-        said = said.replace("haproxy", "HAProxy").replace("grpc", "gRPC").replace("threads", "two threads of the VAE").replace("replicas", "two replicas of the VAE")
+        said = (
+            said.replace("haproxy", "HAProxy")
+            .replace("grpc", "gRPC")
+            .replace("threads", "two threads of the VAE")
+            .replace("replicas", "two replicas of the VAE")
+        )
         what = f"hybrids over HTTP, {d['callers']} callers, against: {said}"
         p99 = f"p99 {number(ours['eight_p99_ms'])} ms"
         yield Row(

@@ -2,12 +2,16 @@
 
 import asyncio
 import ctypes
+import gc
 import os
+import weakref
 from pathlib import Path
 
 import pytest
 
 from serve.memory import LARGE_BYTES, Returner
+from serve.outcome import Outcome
+from serve.problems import Problem
 
 BLOCK, BLOCKS = 100_000, 2_000
 
@@ -31,3 +35,23 @@ def test_freed_memory_goes_back_after_a_large_body():
 
     assert asyncio.run(freed_after(LARGE_BYTES)) > BLOCK * BLOCKS / 2
     assert asyncio.run(freed_after(LARGE_BYTES - 1)) < BLOCK * BLOCKS / 2
+
+
+class Upload:
+    pass
+
+
+def test_what_a_refused_request_held_is_let_go_without_the_collector():
+    def refused() -> weakref.ref:
+        upload = Upload()
+        try:
+            Outcome(problem=Problem("no_usable_face", "no face was found in the picture")).unwrap({})
+        except Problem:
+            return weakref.ref(upload)
+        raise AssertionError
+
+    gc.disable()
+    try:
+        assert refused()() is None
+    finally:
+        gc.enable()
