@@ -110,6 +110,36 @@ def serving() -> Iterator[Row]:
         yield Row(
             "…, eight callers", f"{number(d['eight_per_s'])} a second", peer, number(d["eight_over_loop"]), command
         )
+    yield from peers_of_serving()
+
+
+def peers_of_serving() -> Iterator[Row]:
+    """The same chain behind other servers, and behind Serve with its switches on."""
+    if not (d := read("serve_peers")) or "serve" not in d["servers"]:
+        return
+    command, versions = "serve_peers --photo FILE --litserve PYTHON", d["versions"]
+    ours = d["servers"]["serve"]
+    names = {"litserve": f"LitServe {versions['litserve']}", "fastapi": f"FastAPI {versions['fastapi']} and uvicorn"}
+    for name, one in d["servers"].items():
+        if name == "serve":
+            continue
+        kind, _, rest = name.replace("+", "-", 1).partition("-")
+        said = f"{names[kind]}, processes: {rest}" if kind in names else f"Serve with {rest.replace('+', ' and ')}"
+        said = (
+            said.replace("haproxy", "HAProxy")
+            .replace("grpc", "gRPC")
+            .replace("threads", "two threads of the VAE")
+            .replace("replicas", "two replicas of the VAE")
+        )
+        what = f"hybrids over HTTP, {d['callers']} callers, against: {said}"
+        p99 = f"p99 {number(ours['eight_p99_ms'])} ms"
+        yield Row(
+            what,
+            f"{number(ours['per_s'])} a second, {p99}",
+            f"{number(one['per_s'])} a second, p99 {number(one['eight_p99_ms'])} ms",
+            number(ours["per_s"] / one["per_s"]),
+            command,
+        )
 
 
 def training() -> Iterator[Row]:
@@ -252,6 +282,46 @@ def chaos() -> str:
     return "\n".join(["## A bank under kills", "", said, "", head, *lines, "", picture])
 
 
+def hardships() -> str:
+    """Return the section about serving too many, with kills, and with replicas that come and go."""
+    lines = []
+    if d := read("serve_overload"):
+        answered, refused = d["by_status"].get("200", 0), d["by_status"].get("503", 0)
+        lines.append(
+            f"- At {number(d['asked_per_s'])} requests a second, twice the capacity of {number(d['capacity_per_s'])}"
+            f" (`serve_overload --photo FILE`): of {d['requests']} requests {answered} were answered, {refused} got 503"
+            f" ({d['refused_with_retry_after']} with Retry-After, median {number(d['refused_p50_ms'])} ms),"
+            f" {d['requests'] - answered - refused} anything else."
+            f" The admitted took {number(d['admitted_p50_ms'])} ms in the median, p99 {number(d['admitted_p99_ms'])};"
+            f" the queue's bound over the capacity is {number(d['bound_ms'])}."
+            f" Answers came at {number(d['answered_over_capacity'])} of the capacity."
+        )
+    if d := read("serve_chaos"):
+        killed = d["killed_at_s"]
+        lines.append(
+            f"- A replica killed after {number(killed['replica'])} s and a bank shard after {number(killed['shard'])} s"
+            f" (`serve_chaos`): {d['right']:,} of {d['admitted']:,} admitted requests right ({100 * d['share_right']:.2f} %);"
+            f" searches p99 {number(d['search_p99_ms'])} ms, hybrids p99 {number(d['hybrid_p99_ms'])} ms,"
+            f" the longest {number(max(d['search_p100_ms'], d['hybrid_p100_ms']))} ms."
+        )
+    if d := read("serve_scaling"):
+        up = d["three_replicas_at_s"] - d["eight_callers_from_s"]
+        down = d["one_replica_at_s"] - d["one_caller_from_s"]
+        lines.append(
+            f"- From one caller to eight, three replicas answered {number(up)} s later; from eight to one, one was left"
+            f" {number(down)} s later (`serve_scaling`, delays {d['scale']['upscale_delay_s']} and {d['scale']['downscale_delay_s']} s):"
+            f" {d['answers']:,} requests, {d['failed']} failed."
+        )
+    if d := read("serve_endurance"):
+        after = ", ".join(f"{one:.2f}" for one in d["memory_after_gib"])
+        lines.append(
+            f"- `make serve` answered on every route {number(d['ready_s'])} s after its start in {d['memory_gib']:.2f} GiB; after each"
+            f" round of uploads of 15 MB, slow clients and ones that go away it had {after} GiB (`serve_endurance`)."
+        )
+    picture = "![callers, replicas and the time of an answer](images/serving-replicas.svg)"
+    return "\n".join(["## Serving under hardship", "", *lines, "", picture])
+
+
 def page() -> str:
     """Return the whole page."""
     tables = []
@@ -260,7 +330,7 @@ def page() -> str:
         head = "| what | ours | against | ratio | `python -m benchmarks.…` |\n| --- | --- | --- | --- | --- |"
         lines = [f"| {r.what} | {r.ours} | {r.peer} | {r.ratio} | `{r.command}` |" for r in rows()]
         tables.append("\n".join([f"## {title}", "", head, *lines]))
-    return "\n\n".join([INTRO.rstrip(), *tables, reverse_mapping(), memory(), chaos()]) + "\n"
+    return "\n\n".join([INTRO.rstrip(), *tables, reverse_mapping(), memory(), hardships(), chaos()]) + "\n"
 
 
 if __name__ == "__main__":

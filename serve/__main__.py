@@ -3,12 +3,14 @@
 Ends with one line and code 1 where something cannot be served, 2 for wrong arguments; Ctrl-C ends it and everything it started.
 """
 
+import contextlib
+import io
 import logging
 import os
 import signal
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import httpx
 from pydantic import ValidationError
@@ -80,15 +82,15 @@ def main(arguments: Sequence[str]) -> int:
 
 def run(host: str, port: int, config: Config) -> int:
     """Start Ray, or join the cluster that there is, and serve until a signal comes."""
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
     # Not above: wrong arguments are answered before Ray and torch are there.
     import ray
     from ray import serve
 
     from serve.app import NAME, build
 
-    stop = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stop.set())
     # Ray's workers stand back by 15 for others on the machine; who serves people does not. (It counts where Ray is started here.)
     os.environ.setdefault("RAY_worker_niceness", "0")
     ray.init(namespace="serve", logging_level=logging.WARNING, log_to_driver=False)
@@ -101,13 +103,24 @@ def run(host: str, port: int, config: Config) -> int:
         )
         wait_ready(host, port, stop)
         stop.wait()
+        print("stopping", flush=True)
     except UserError as error:
         print(error, file=sys.stderr)
         return 1
     finally:
-        serve.shutdown()
-        ray.shutdown()
+        end(serve.shutdown, ray.shutdown)
     return 0
+
+
+def end(*steps: Callable[[], object]) -> None:
+    """End Serve and Ray, and keep their farewell to ourselves.
+
+    The controller ends by killing itself, which Ray prints as a task that failed and is tried for ever. What it prints comes over
+    stdout; real troubles are logged, to stderr.
+    """
+    with contextlib.redirect_stdout(io.StringIO()):
+        for step in steps:
+            step()
 
 
 if __name__ == "__main__":

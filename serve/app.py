@@ -33,6 +33,8 @@ def deployed(scale: Scale, cls: Any, name: str) -> Any:
             "initial_replicas": max(1, scale.min_replicas),
             "max_replicas": max(scale.min_replicas, scale.max_replicas),
             "target_ongoing_requests": scale.target_ongoing_requests,
+            "upscale_delay_s": scale.upscale_delay_s,
+            "downscale_delay_s": scale.downscale_delay_s,
         },
         max_ongoing_requests=max(2 * scale.max_batch, 8),
         max_queued_requests=scale.max_queued,

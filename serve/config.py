@@ -21,6 +21,8 @@ class Scale(Strict):
     min_replicas: int = Field(1, ge=0, description="0 = none while nobody asks")
     max_replicas: int = Field(1, ge=1)
     target_ongoing_requests: float = Field(2, gt=0, description="requests a replica at which another is started")
+    upscale_delay_s: float = Field(30, ge=0, description="seconds of more requests than that until another is started")
+    downscale_delay_s: float = Field(600, ge=0, description="seconds of fewer requests until a replica is ended")
     num_cpus: float = Field(0.25, ge=0, description="Ray CPUs reserved by a replica")
     num_gpus: float = Field(0, ge=0, description="share of a GPU of a replica")
     threads: int = Field(1, ge=1, description="torch threads of a replica")

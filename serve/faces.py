@@ -132,8 +132,11 @@ class FaceFinder:
                 raise UserError(f"which must be from 0 to below the {len(found)} faces of the photograph, got {which}")
             made = [self._face(picture, found, number, digest) for number in chosen]
         faces = [one for one in made if isinstance(one, Face)]
-        if not faces and isinstance(made[0], Rejected):
-            raise made[0]
+        refused = [one for one in made if isinstance(one, Rejected)]
+        if not faces:
+            # Out of the lists: its traceback holds this frame, and the picture in it, which would hold it in turn.
+            del made
+            raise refused.pop(0)
         return faces
 
     def _face(self, picture: Picture, found: list[FoundFace], number: int, digest: str) -> Face | Rejected:

@@ -13,6 +13,7 @@ from ray.serve.context import _serve_request_context
 
 from serve.auth import Caller, Tokens, is_loopback
 from serve.config import Limits
+from serve.memory import LARGE_BYTES, Returner
 from serve.problems import Problem
 
 log = logging.getLogger("ray.serve")
@@ -44,6 +45,7 @@ class Guard:
         """Guard `app`; `take` asks the buckets that all replicas share."""
         self._app, self._tokens, self._limits, self._take = app, tokens, limits, take
         self._in_flight = 0
+        self._memory = Returner()
         self._seconds = metrics.Histogram(
             "rupantara_http_seconds",
             description="seconds of a request",
@@ -97,6 +99,8 @@ class Guard:
             await self._app(scope, self._bounded(receive), answer.send)
         finally:
             self._in_flight -= 1
+            # A length that is not told may be anything.
+            self._memory.after(int(length[:20]) if length.isdigit() else LARGE_BYTES)
 
     def _caller(self, scope: MutableMapping[str, Any], headers: dict[str, str]) -> Caller:
         """Return who asks; without tokens it is the address, and pages of other sites are refused."""

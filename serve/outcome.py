@@ -27,9 +27,15 @@ class Outcome:
         """Return the value after adding the seconds of its stages to `seconds`; raise its problem."""
         for stage, spent in self.seconds.items():
             seconds[stage] = seconds.get(stage, 0.0) + spent
-        if self.problem is not None:
-            raise self.problem
-        return self.value
+        problem = self.problem
+        if problem is None:
+            return self.value
+        try:
+            raise problem
+        finally:
+            # A problem's traceback holds this frame, and the callers' with the upload in them: without names here there is no circle,
+            # and they are let go at once, not when the collector comes.
+            del self, problem
 
 
 @contextmanager

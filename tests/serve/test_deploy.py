@@ -12,9 +12,11 @@ from pydantic import ValidationError
 from ray.serve.schema import ServeDeploySchema
 
 from rupantara.errors import UserError
-from serve.__main__ import parse
+from serve.__main__ import end, parse
+from serve.app import deployed
 from serve.auth import is_loopback
-from serve.config import Config
+from serve.config import Config, Scale
+from serve.deployments import Faces
 from tests.conftest import REPOSITORY
 
 CONFIG = REPOSITORY / "serve" / "config.yaml"
@@ -42,7 +44,7 @@ def test_kuberay_gets_the_same_configuration():
 def test_the_dashboard_shows_metrics_that_are_declared():
     board = json.loads((REPOSITORY / "deploy" / "grafana.json").read_text())
     shown = set(re.findall(r"ray_(rupantara_\w+?)(?:_bucket|_count|_sum)?\b", json.dumps(board)))
-    declared = "".join(path.read_text() for path in (REPOSITORY / "serve").glob("*.py"))
+    declared = "".join(path.read_text() for path in (REPOSITORY / "serve").rglob("*.py"))
     assert shown
     for name in shown:
         assert f'"{name}"' in declared, name
@@ -96,3 +98,16 @@ def test_arguments_of_a_command_line_are_read_and_mistakes_named():
             parse([wrong])
     with pytest.raises(ValidationError):
         Config.model_validate({"scale": {"hybrid": {}}})
+
+
+def test_a_scale_reaches_the_autoscaler():
+    found = deployed(Scale(max_replicas=3, upscale_delay_s=5, downscale_delay_s=20), Faces, "faces")
+    scaling = found._deployment_config.autoscaling_config
+    assert (scaling.min_replicas, scaling.max_replicas) == (1, 3)
+    assert (scaling.upscale_delay_s, scaling.downscale_delay_s) == (5, 20)
+
+
+def test_the_end_says_nothing_of_its_own_and_does_every_step(capsys):
+    done = []
+    end(lambda: print("Task ServeController.graceful_shutdown failed."), lambda: done.append(1))
+    assert (capsys.readouterr().out, done) == ("", [1])

@@ -1,0 +1,1 @@
+"""Servers that `benchmarks.serve_peers` measures ours against: the same chain, each framework in its usual way."""
