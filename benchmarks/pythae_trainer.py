@@ -41,6 +41,7 @@ def wrapped(config, objective, columns):
     from pythae.models.base.base_utils import ModelOutput
 
     from rupantara.models.region_vae import RegionVAE
+    from rupantara.training.composite_targets import Points
     from rupantara.training.region_vae import FaceBatch, Networks, RegionVAELosses, augment
 
     class Wrapped(BaseAE):
@@ -52,11 +53,12 @@ def wrapped(config, objective, columns):
         def forward(self, inputs, **_):
             rows = inputs["labels"].long()
             of_rows = (columns[name][rows] for name in ("boxes", "species", "keypoints", "yaw"))
-            faces = FaceBatch(inputs["data"], *of_rows)
+            unknown = Points(*(torch.full((len(rows), k, 2), torch.nan) for k in (68, 6)))
+            faces = FaceBatch(inputs["data"], *of_rows, unknown)
             # Each domain's loss is a mean over its faces, so there has to be one.
             order = faces.species.argsort(stable=True)
             humans = min(max(int((faces.species == 0).sum()), 1), len(rows) - 1)
-            parts = (augment(FaceBatch(*(column[at] for column in faces))) for at in (order[:humans], order[humans:]))
+            parts = (augment(faces.take(at)) for at in (order[:humans], order[humans:]))
             found = self.losses(*parts, self.seen, False)
             self.seen += len(rows)
             return ModelOutput(loss=found.losses["loss"], recon_x=found.made)

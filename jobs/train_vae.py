@@ -67,7 +67,7 @@ class Config(TrainingFlags, RegionVAEObjective):
     """Validate on at most this many faces of each domain."""
     perceptual_weight: Annotated[float, cli.Signed] = networks.AUTO
     """Weight of the perceptual loss (-1 = 0.02 where --weights has its network, else off)."""
-    perceptual_network: Literal["squeezenet", "vgg16", "vgg16_features", "alexnet_features"] = "squeezenet"
+    perceptual_network: Literal["squeezenet", "vgg16", "vgg16_features", "alexnet", "alexnet_features"] = "squeezenet"
     """Network of the perceptual loss; it cannot judge the model."""
     identity_weight: Annotated[float, cli.Signed] = networks.AUTO
     """Weight of the ArcFace identity loss (-1 = 0.02 with --weights, else off)."""
@@ -104,7 +104,13 @@ def model_of(config: Config, species: tuple[str, ...]) -> RegionVAEConfig:
     names = ("size", "channels", "decoder_channels", "stem", "separate_domains")
     sizes: dict[str, Any] = {name: getattr(config, name) for name in names}
     if config.decoder_only:
-        return decoder_of(config.init, config.size, species)
+        found = decoder_of(config.init, config.size, species)
+        for name in names[1:]:
+            if sizes[name] not in (getattr(Config, name), getattr(found, name)):
+                raise UserError(
+                    f"with --decoder-only, --{name.replace('_', '-')} is that of --init: {getattr(found, name)}"
+                )
+        return found
     return checked(RegionVAEConfig(**sizes, region_side=min(48, config.size * 3 // 8), species=species), config.init)
 
 

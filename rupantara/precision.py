@@ -16,7 +16,9 @@ def in_bfloat16(device_type: str, wanted: bool = True) -> torch.autocast:
 @cache
 def is_fast(device_type: str) -> bool:
     """Tell whether a device is faster in bfloat16: GPUs and CPUs with AVX-512 are; other CPUs take thirty times as long as in float32."""
-    if device_type != "cpu" or torch.ops.mkldnn._is_mkldnn_bf16_supported():
+    if device_type != "cpu":
         return True
-    log.info("this CPU has no AVX-512, so that networks run in float32: bfloat16 would be many times slower")
+    if torch.backends.mkldnn.is_available() and torch.ops.mkldnn._is_mkldnn_bf16_supported():
+        return True
+    log.info("this CPU is slow in bfloat16: networks run in float32")
     return False

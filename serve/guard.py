@@ -99,8 +99,9 @@ class Guard:
             await self._app(scope, self._bounded(receive), answer.send)
         finally:
             self._in_flight -= 1
-            # A length that is not told may be anything.
-            self._memory.after(int(length[:20]) if length.isdigit() else LARGE_BYTES)
+            # A body of unknown length may be of any; without either header there is none.
+            unknown = LARGE_BYTES if "transfer-encoding" in headers else 0
+            self._memory.after(int(length[:20]) if length.isdigit() else unknown)
 
     def _caller(self, scope: MutableMapping[str, Any], headers: dict[str, str]) -> Caller:
         """Return who asks; without tokens it is the address, and pages of other sites are refused."""

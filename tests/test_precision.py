@@ -19,6 +19,13 @@ def test_networks_run_in_bfloat16_where_it_is_wanted_and_fast(fast: bool, monkey
     assert of_a_product(False) is torch.float32
 
 
-def test_a_gpu_is_fast_and_a_cpu_is_where_torch_has_kernels() -> None:
-    assert precision.is_fast("cuda")
-    assert precision.is_fast("cpu") == torch.ops.mkldnn._is_mkldnn_bf16_supported()
+@pytest.mark.parametrize(
+    ("built", "has_kernels", "fast"), [(True, True, True), (True, False, False), (False, True, False)]
+)
+def test_a_cpu_is_fast_where_torch_has_kernels_for_it(
+    built: bool, has_kernels: bool, fast: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.backends.mkldnn, "is_available", lambda: built)
+    monkeypatch.setattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", lambda: has_kernels, raising=False)
+    assert precision.is_fast.__wrapped__("cpu") is fast
+    assert precision.is_fast.__wrapped__("cuda")

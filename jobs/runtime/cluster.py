@@ -29,6 +29,9 @@ GREETING = b"Set ray log level from environment variable"
 @contextlib.contextmanager
 def without_greeting() -> Generator[None]:
     """Keep Ray's greeting off stderr; what else the block writes there, from any language, comes at its end."""
+    if sys.stderr is None or os.environ.get("RAY_LOG_TO_STDERR") == "1":
+        yield
+        return
     sys.stderr.flush()
     kept = os.dup(2)
     with tempfile.TemporaryFile() as said:

@@ -10,16 +10,17 @@ from rupantara.models import alexnet, dlib_identity, mobilefacenet, squeezenet, 
 from rupantara.models.tapped import TappedConvolutions
 from rupantara.storage import weights
 
-PERCEPTUAL = ("squeezenet", "vgg16", "vgg16_features", "alexnet_features")
+PERCEPTUAL = ("squeezenet", "vgg16", "vgg16_features", "alexnet", "alexnet_features")
 
 
 def load_features(folder: str, name: str) -> squeezenet.SqueezeNet | TappedConvolutions:
     """Load a network of ImageNet features, SqueezeNet from what ships where the folder has none; MissingError says how to come by VGG16."""
     if name not in PERCEPTUAL:
         raise UserError(f"the perceptual network must be one of {', '.join(PERCEPTUAL)}, got {name!r}")
-    if name == "vgg16":
+    if name in ("vgg16", "alexnet"):
         data = io.BytesIO(weights.load(folder, name))
-        model = vgg16.from_published(torch.load(data, map_location="cpu", weights_only=True))
+        state = torch.load(data, map_location="cpu", weights_only=True)
+        model = (vgg16 if name == "vgg16" else alexnet).from_published(state)
     elif name in ("vgg16_features", "alexnet_features"):
         stored = {key: value.float() for key, value in load_tensors(weights.load(folder, name)).items()}
         model = (vgg16 if name.startswith("vgg16") else alexnet).from_published(stored)

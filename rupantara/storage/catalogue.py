@@ -160,6 +160,15 @@ CATALOGUE = {
             "rupantara.models.vgg16.from_published",
         ),
         Entry(
+            "alexnet",
+            "alexnet-owt-7be5be79.pth",
+            "7be5be79",
+            "BSD-3-Clause (torchvision)",
+            "torch",
+            "rupantara.models.alexnet.from_published",
+            ("https://download.pytorch.org/models/alexnet-owt-7be5be79.pth",),
+        ),
+        Entry(
             "alexnet_features",
             "alexnet_features.safetensors",
             "9f97fd313f4da83dbe6bbfbe6effca1241de9edfcd7c53386261ed9697286dd9",

@@ -14,6 +14,7 @@ from torch import Tensor
 from rupantara.landmarks import donor, fitness
 from rupantara.landmarks.composite import DonorShare, composite
 from rupantara.landmarks.donor import Donor
+from rupantara.landmarks.layout import layout_of
 from rupantara.landmarks.points import MIRRORED_LANDMARKS, keypoints_from
 from rupantara.landmarks.regions import REGIONS
 from rupantara.tensors import Images, to_images, to_pictures
@@ -52,6 +53,10 @@ class Points(NamedTuple):
 
         return Points(turned(self.landmarks, MIRRORED_LANDMARKS), turned(self.animal, donor.MIRRORED))
 
+    def take(self, rows: Tensor) -> "Points":
+        """Return some rows."""
+        return Points(self.landmarks[rows], self.animal[rows])
+
     def join(self, other: "Points") -> "Points":
         """Return the rows of both."""
         return Points(*(torch.cat(pair) for pair in zip(self, other, strict=True)))
@@ -72,11 +77,16 @@ def draw_amounts(count: int, region_chance: float, device: torch.device) -> Tens
 def make(images: Images, points: Points, num_people: int, wanted: Tensor, region_chance: float) -> Composites:
     """Make composites of the people (who come first) that `wanted` [num_people] names, each with an animal of the batch that fits.
 
-    People whose 68 points are not known are left out, and so are those whom no animal fits.
+    People whose 68 points are not known or span no face are left out, and so are those whom no animal fits.
     """
     device = images.device
+    if not wanted.any():
+        nobody = torch.zeros(0, dtype=torch.long, device=device)
+        return Composites(nobody, nobody, torch.zeros(0, len(REGIONS), device=device), images[:0])
     landmarks, six = points.landmarks.cpu().numpy(), points.animal.cpu().numpy()
-    yaws = {i: fitness.yaw_of(keypoints_from(landmarks[i])) for i in _known(landmarks[:num_people])}
+    yaws = {
+        i: fitness.yaw_of(keypoints_from(landmarks[i])) for i in _known(landmarks[:num_people]) if _spans(landmarks[i])
+    }
     lenders = _lenders(images, six, num_people)
     pairs: list[tuple[int, int]] = []
     for row in torch.nonzero(wanted)[:, 0].tolist():
@@ -98,6 +108,15 @@ def make(images: Images, points: Points, num_people: int, wanted: Tensor, region
 
 def _known(points: np.ndarray) -> list[int]:
     return [i for i, one in enumerate(points) if np.isfinite(one).all()]
+
+
+def _spans(landmarks: np.ndarray) -> bool:
+    """Tell whether 68 points span a face."""
+    try:
+        layout_of(landmarks.astype(np.float64))
+    except ValueError:
+        return False
+    return True
 
 
 def _lenders(images: Images, six: np.ndarray, first: int) -> dict[int, float]:

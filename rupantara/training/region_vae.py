@@ -78,7 +78,8 @@ class RegionVAEObjective:
     composite_share: float = 0.0
     """Share of these hybrids that are taught by the composite with an animal, where the points of both faces are known."""
     decoder_only: bool = False
-    """Train the decoder alone, from --init, whose codes stay as they are: banks and features of it remain valid."""
+    """Train the decoder alone, from --init, whose codes stay as they are to the bit. Banks and features name the checkpoint by its hash and
+    have to be made again."""
     animal_weight: float = 1.0
     """Weight of the animals' squared error; that of the humans is 1."""
     gradient_clip: float = 1.0
@@ -115,6 +116,11 @@ class FaceBatch(NamedTuple):
     keypoints: Tensor
     yaw: Tensor
     points: Points
+
+    def take(self, rows: Tensor) -> "FaceBatch":
+        """Return some rows."""
+        own = (part[rows] for part in (self.images, self.boxes, self.species, self.keypoints, self.yaw))
+        return FaceBatch(*own, self.points.take(rows))
 
     def join(self, other: "FaceBatch") -> "FaceBatch":
         """Return the rows of both."""

@@ -125,7 +125,8 @@ def blank_rows(count: int, size: int, domain: str) -> Rows:
 def as_faces(rows: Rows, device: torch.device) -> FaceBatch:
     """Turn a batch of `face_rows.FaceRows` into tensors."""
     tensors = [torch.as_tensor(rows[name]) for name in ("boxes", "species", "keypoints", "yaw")]
-    points = Points(*(torch.as_tensor(rows[name]) for name in ("landmarks", "points")))
+    known = (torch.as_tensor(rows[name]) for name in ("landmarks", "points"))
+    points = Points(*(part.to(device, non_blocking=True) for part in known))
     return FaceBatch(*(part.to(device, non_blocking=True) for part in (to_images(rows["image"]), *tensors)), points)
 
 

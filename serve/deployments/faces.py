@@ -14,6 +14,9 @@ from serve.faces import SUBJECT, Face, FaceFinder
 from serve.memory import Returner
 from serve.outcome import Outcome, each
 
+DECODED = 8
+"""A photograph takes some eight times its file when it is decoded, and that is what memory is freed of."""
+
 
 class Faces(Deployment):
     """Finds faces in photographs: decoding in several threads, the networks in one."""
@@ -36,6 +39,8 @@ class Faces(Deployment):
             return [self._loading.get().find(data, keypoints, which)]
 
         loop = asyncio.get_running_loop()
-        found = await loop.run_in_executor(self._readers, each, make, [data], "find")
-        self._memory.after(len(data))
+        try:
+            found = await loop.run_in_executor(self._readers, each, make, [data], "find")
+        finally:
+            self._memory.after(DECODED * len(data))
         return self._measures.batched("find", found)[0]

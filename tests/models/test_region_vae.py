@@ -121,7 +121,7 @@ def test_separate_networks_answer_each_domain_with_its_own_in_the_order_of_the_r
     model = RegionVAE(replace(CONFIG, separate_domains=True)).eval()
     both = humans.join(animals)
     order = torch.tensor([3, 0, 4, 2, 1])
-    mixed = FaceBatch(*(part[order] for part in both))
+    mixed = both.take(order)
     found = model.encode(mixed.images, mixed.boxes, mixed.species)
     human_net, animal_net = model.domain_nets()
     torch.testing.assert_close(found.regions_mu[1], human_net.encode(humans.images, humans.boxes).regions_mu[0])
@@ -154,7 +154,8 @@ def test_mirroring_twice_gives_the_face_back():
     torch.testing.assert_close(once.keypoints[flipped][:, 1, 0], expected)
     torch.manual_seed(0)
     for found, given in zip(augment(once), faces, strict=True):
-        torch.testing.assert_close(found, given)
+        # Points that are not known stay so.
+        torch.testing.assert_close(found, given, equal_nan=True)
 
 
 def test_it_overfits_one_batch():

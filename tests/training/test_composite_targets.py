@@ -3,6 +3,7 @@
 import copy
 
 import numpy as np
+import pytest
 import torch
 
 from rupantara.landmarks import align, donor
@@ -80,8 +81,10 @@ def test_targets_are_the_composites_of_the_rows_that_are_wanted() -> None:
 
 def test_faces_without_points_are_left_out() -> None:
     people, animals = faces("human", 3), faces("fox", 2)
-    people.points.landmarks[1, 5] = torch.nan
-    assert made(people, animals, [True] * 3).rows.tolist() == [0, 2]
+    for missing in (torch.nan, 5.0):
+        # Points that are not known, and points that span no face.
+        people.points.landmarks[1] = missing
+        assert made(people, animals, [True] * 3).rows.tolist() == [0, 2]
     animals.points.animal[:, 2] = torch.nan
     assert made(people, animals, [True] * 3).images.shape == (0, 3, SIZE, SIZE)
 
@@ -94,6 +97,11 @@ def test_points_of_a_mirrored_face_are_the_mirrors_of_its_points() -> None:
     # The picture's left eye is on the left in the mirror too.
     assert flipped.landmarks[0, 36:42, 0].mean() < flipped.landmarks[0, 42:48, 0].mean()
     assert flipped.landmarks[0, 0, 0] < flipped.landmarks[0, 16, 0]
+    x, y = people.points.landmarks[0, 45].tolist()
+    assert flipped.landmarks[0, 36].tolist() == pytest.approx([SIZE - 1 - x, y])
+    animals = faces("fox", 1)
+    x, y = animals.points.animal[0, 1].tolist()
+    assert animals.points.mirrored(torch.tensor([True]), SIZE).animal[0, 0].tolist() == pytest.approx([SIZE - 1 - x, y])
     assert torch.equal(people.points.mirrored(torch.tensor([False]), SIZE).landmarks, people.points.landmarks)
 
 

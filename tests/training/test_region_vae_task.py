@@ -8,11 +8,12 @@ import pytest
 import torch
 from torch import nn
 
+from rupantara import precision
 from rupantara.models import norm_silu
 from rupantara.models.blocks import ResBlock
 from rupantara.models.region_vae import RegionVAEConfig
 from rupantara.training.region_vae import Networks, RegionVAEObjective
-from rupantara.training.region_vae_task import DOMAINS, RegionVAETask, blank_rows
+from rupantara.training.region_vae_task import DOMAINS, RegionVAETask, as_faces, blank_rows
 
 SMALL = RegionVAEConfig(
     size=64,
@@ -110,10 +111,20 @@ def test_gradients_channels_last_are_the_gradients(noisy_rows: dict[str, Any]) -
         assert (last[name] - right).norm() <= 1e-3 * right.norm() + 1e-6, name
 
 
-def test_in_16_bits_channels_last_are_as_near_to_32_bits_as_contiguous_ones(noisy_rows: dict[str, Any]) -> None:
+def test_in_16_bits_channels_last_are_as_near_to_32_bits_as_contiguous_ones(
+    noisy_rows: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Also where this CPU is slow at it.
+    monkeypatch.setattr(precision, "is_fast", lambda device_type: True)
     # All together: one by one some are next to nothing, and all of it rounding, as a bias ahead of a norm.
     settings = ((False, False), (True, False), (True, True))
     found = [gradients_of(noisy_rows, half=half, last=last) for half, last in settings]
     truth, plain, last = (torch.cat([part.flatten() for part in one.values()]) for one in found)
     assert (last - truth).norm() <= 1.25 * (plain - truth).norm()
     assert (plain - truth).norm() < 0.1 * truth.norm()
+
+
+def test_every_part_of_a_batch_is_moved_to_the_device() -> None:
+    faces = as_faces(blank_rows(2, SMALL.size, "human"), torch.device("meta"))
+    parts = [*faces[:5], *faces.points]
+    assert all(part.device.type == "meta" for part in parts)
