@@ -48,7 +48,7 @@ TOUCHED = 1 / 512
 BAND = 0.25
 """The coarsest band's pixel is at most this many eye distances wide: wider ones would glow beyond the mask of a small picture."""
 
-RIM = 0.14
+RIM = 0.22
 """Below this cover, what the coarse bands spread fades out, so that no edge shows where the mask ends."""
 
 

@@ -1,6 +1,7 @@
 """Replicas that die, and limits that all replicas share."""
 
 import asyncio
+import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import NoReturn
 
@@ -20,7 +21,7 @@ def test_requests_outlive_the_replica_that_works_on_them(service):
     with ThreadPoolExecutor(4) as callers:
         asked = [callers.submit(ask, number) for number in range(24)]
         while sum(one.done() for one in asked) < 4:
-            pass
+            time.sleep(0.01)
         (replica,) = [
             one for one in state.actors().values() if one["State"] == "ALIVE" and "test#hybrids" in one["Name"]
         ]
