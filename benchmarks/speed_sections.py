@@ -5,7 +5,8 @@ from typing import Any
 from benchmarks.kept import number, read
 
 MEMORY = """Peak memory of the driver: `python -m benchmarks.memory`, and with `--real --rows 10000` for the jobs' own stages,
-or `stats.json` of a job's output. With a stage of rows made ready, plan, streaming, reduce step, commit and report are the job's own.
+or `stats.json` of a job's output. `ready`: the stage emits rows made before; plan, streaming, reduce step, commit and report are the
+job's own. `real`: all of the job is its own.
 A million rows were in parts of 4,096 (`PART_ROWS=4096` before the command), the others in parts of 256.
 """
 
@@ -49,12 +50,12 @@ def reverse_mapping() -> str:
             f"| {faces:,} | {d['workers']} | {speed} | {d['parts']} | {memory} | {size} | {d['load_before']} |"
         )
     head = (
-        "| faces | workers | s | faces a second | ms of a core a face | parts | driver, MiB at most | worker, MiB at most | table, MB"
+        "| faces | workers | s | faces a second | ms of a core per face | parts | driver, MiB at most | worker, MiB at most | table, MB"
         " | report, MB | load before |\n| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |"
     )
     said = "Features to table, statistics and report: `python -m benchmarks.reverse_map_scale --features FEATURES --bank BANK"
-    said += " --folder FOLDER`. The table's space is of all faces, the two others of a tenth."
-    said += " Load before is of other work on the two cores while it was measured."
+    said += " --folder FOLDER`. The main space is computed for all faces, the two others for a tenth."
+    said += " `Load before` is the machine's load average just before the run."
     if killed := found.get("killed"):
         at = ", ".join(map(str, killed["parts_at_the_kills"]))
         same = "the same to the bit" if killed["equal"] else "NOT the same"
@@ -92,8 +93,8 @@ def hardships() -> str:
             f" ({d['refused_with_retry_after']} with Retry-After, median {number(d['refused_p50_ms'])} ms),"
             f" {d['requests'] - answered - refused} anything else."
             f" The admitted took {number(d['admitted_p50_ms'])} ms in the median, p99 {number(d['admitted_p99_ms'])};"
-            f" the queue's bound over the capacity is {number(d['bound_ms'])}."
-            f" Answers came at {number(d['answered_over_capacity'])} of the capacity."
+            f" the queue's bound over the capacity is {number(d['bound_ms'])}, less than most waited, because"
+            f" answers came at {number(d['answered_over_capacity'])} of the capacity."
         )
     if d := read("serve_chaos"):
         killed = d["killed_at_s"]

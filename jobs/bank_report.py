@@ -3,7 +3,7 @@
 ray job submit --working-dir . -- python -m jobs.bank_report --bank s3://bucket/bank --report s3://bucket/bank_report
 … --action running|stop                                which shards of banks run on the cluster; end them (those of --bank, or all)
 … --action tune --features s3://bucket/features       recall against speed of approximate indexes, with a plot
-python -m jobs.bank_report --action plan --vectors 1000000000 --node-gib 64
+… --action plan --vectors 1000000000 --node-gib 64    shards, memory and nodes of a bank of any size; no cluster is needed
 """
 
 import json

@@ -37,7 +37,7 @@ class Config(TrainingFlags):
     faces: cli.Uri
     """Faces table (a complete output of jobs.curate); its humans are trained on."""
     weights: cli.Uri = ""
-    """Folder or bucket of pretrained networks: dfc's loss needs one."""
+    """Folder or bucket of pretrained networks, for dfc's loss; SqueezeNet ships."""
     feature_network: Literal["squeezenet", "vgg16", "vgg16_features"] = "squeezenet"
     """Network of dfc's loss; a network of the loss cannot judge the model. vgg16_features is VGG16's convolutions in half precision."""
     init: cli.Uri = ""
@@ -93,7 +93,7 @@ def names_of(config: Config) -> tuple[str, ...]:
     if unknown:
         raise UserError(f"--models must be of {', '.join(zoo.NAMES)}, got {', '.join(map(repr, unknown))}")
     featured = [name for name in names if config.gamma > 0 or (config.gamma == OWN and OBJECTIVES[name].gamma > 0)]
-    if featured and not config.weights:
+    if featured and not weights.available(config.weights, config.feature_network):
         raise UserError(
             f"--models {','.join(featured)} needs --weights, a folder with {config.feature_network}; fetch it with `python -m"
             f" rupantara.storage.weights pull {config.feature_network} --to weights`, or leave {featured[0]} out of --models"

@@ -1,4 +1,4 @@
-"""Write docs/jobs: a page a job, made of what `--help` says.
+"""Write docs/jobs: one page per job, made of what `--help` says.
 
 python -m tests.job_pages            # writes the pages (make docs)
 """
@@ -56,7 +56,7 @@ def pages() -> Iterator[tuple[Path, str]]:
             parts.append(f"```\n{help_of(name, *kind)}\n```\n")
         yield PAGES / f"{name}.md", "\n".join(parts)
     listed = "\n".join(f"- [{name}]({name}.md)" for name in names)
-    yield PAGES / "README.md", f"# The jobs\n\nOne page a job, made of what `--help` says (`make docs`).\n\n{listed}\n"
+    yield PAGES / "README.md", f"# The jobs\n\nOne page per job, made of what `--help` says (`make docs`).\n\n{listed}\n"
 
 
 if __name__ == "__main__":

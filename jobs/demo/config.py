@@ -22,7 +22,7 @@ class Config(cli.Common):
     photos: cli.Uri = ""
     """Photographs (empty = draw some)."""
     weights: cli.Uri = ""
-    """Folder with yunet_n_dynamic.onnx and pfld.onnx, needed for photographs without known keypoints."""
+    """Folder of networks that are used in place of those that ship."""
     drawn_humans: int = 160
     """People to draw, two pictures each."""
     drawn_animals: int = 40
@@ -39,7 +39,7 @@ class Config(cli.Common):
     """Held-out humans that hybrids are made of."""
     mapped: int = 200
     """Humans that are mapped to species (0 = all)."""
-    held_out: int = 300
+    held_out: int = 200
     """Most held-out faces of each domain that are evaluated."""
 
 

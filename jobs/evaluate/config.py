@@ -15,6 +15,9 @@ from rupantara.storage.recipe import Recipe
 
 log = logging.getLogger("jobs")
 
+IDENTITY = "mobilefacenet"
+"""The network that tells whether two faces are one person's."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Config(cli.Common):
@@ -33,7 +36,7 @@ class Config(cli.Common):
     features: cli.Uri = ""
     """Features table of --faces with vectors, textures and crops, for decoders of vectors."""
     weights: cli.Uri = ""
-    """Folder or bucket of pretrained networks: with it, perceptual distance, identity and Fréchet distance are measured too."""
+    """Folder or bucket of pretrained networks; identity is measured where it holds MobileFaceNet, the rest by networks that ship."""
     split: Literal["val", "test"] = "test"
     """Held-out split; pictures of --generated count whatever their split."""
     limit: int = 500
@@ -78,12 +81,12 @@ class EvaluationPlan:
 
 
 def judges_of(config: Config, *, identity: bool = True) -> JudgeNetworks:
-    """Return the networks that judge, none where the folder lacks one that is needed."""
-    needed = ("squeezenet", *(("mobilefacenet",) if identity else ()))
-    if not config.weights or not all(weights.has(config.weights, name) for name in needed):
-        log.info("perceptual, identity and Fréchet distances are off: they need %s in --weights", " and ".join(needed))
-        return JudgeNetworks()
-    return JudgeNetworks(config.weights, weights.has(config.weights, "lpips_squeeze"), identity)
+    """Return the networks that judge: SqueezeNet, which ships, and those that --weights holds."""
+    folder = config.weights or str(weights.SHIPPED)
+    known = weights.available(folder, IDENTITY)
+    if identity and not known:
+        log.info("identity distances are off: they need %s in --weights", IDENTITY)
+    return JudgeNetworks(folder, weights.has(folder, "lpips_squeeze"), identity and known)
 
 
 def judges_sha256(judges: JudgeNetworks) -> dict[str, str]:
@@ -92,7 +95,7 @@ def judges_sha256(judges: JudgeNetworks) -> dict[str, str]:
         return {}
     names = [
         "squeezenet",
-        *(["mobilefacenet"] if judges.identity else []),
+        *([IDENTITY] if judges.identity else []),
         *(["lpips_squeeze"] if judges.heads else []),
     ]
     return {name: weights.sha256(judges.weights, name) for name in names}

@@ -9,7 +9,7 @@ from rupantara.reports import generated_metrics
 from rupantara.storage import manifest, tables
 from rupantara.storage.recipe import RecipeSpec
 
-RECIPE = RecipeSpec("evaluate_generated", version=1)
+RECIPE = RecipeSpec("evaluate_generated", version=2)
 
 
 def plan(config: Config) -> EvaluationPlan:

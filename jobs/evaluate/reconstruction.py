@@ -13,7 +13,7 @@ from rupantara.reports import evaluation
 from rupantara.storage import manifest, uris
 from rupantara.storage.recipe import RecipeSpec
 
-RECIPE = RecipeSpec("evaluate", version=2)
+RECIPE = RecipeSpec("evaluate", version=3)
 
 
 def plan(config: Config) -> EvaluationPlan:

@@ -97,6 +97,8 @@ def execute(main: Callable[[C], None], config: C) -> None:
 
 def _parse(form: Any, default: Any, program: str | None, description: str) -> Any:
     """Read the command line; a usage error is one line on stderr and exit code 2."""
+    # A long command of a docstring goes on in an indented line.
+    description = re.sub(r" {4,}(?=--)", " ", description)
     said = io.StringIO()
     try:
         with contextlib.redirect_stderr(said):

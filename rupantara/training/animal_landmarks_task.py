@@ -28,9 +28,13 @@ class AnimalLandmarksObjective:
     learning_rate: float = 1.5e-3
     """Largest learning rate of the pyramid and the heads; SqueezeNet's features learn at `body_rate` times it."""
     body_rate: float = 0.13
+    """Share of the learning rate at which SqueezeNet's features learn."""
     weight_decay: float = 0.01
+    """Weight decay of AdamW."""
     gradient_clip: float = 5.0
+    """Largest norm of the gradient."""
     ema_decay: float = 0.99
+    """Decay of the moving average of the weights, which is what is validated and kept."""
 
 
 class AnimalLandmarksLoss(nn.Module):
