@@ -56,7 +56,10 @@ def pages() -> Iterator[tuple[Path, str]]:
             parts.append(f"```\n{help_of(name, *kind)}\n```\n")
         yield PAGES / f"{name}.md", "\n".join(parts)
     listed = "\n".join(f"- [{name}]({name}.md)" for name in names)
-    yield PAGES / "README.md", f"# The jobs\n\nOne page per job, made of what `--help` says (`make docs`).\n\n{listed}\n"
+    yield (
+        PAGES / "README.md",
+        f"# The jobs\n\nOne page per job, made of what `--help` says (`make docs`).\n\n{listed}\n",
+    )
 
 
 if __name__ == "__main__":
