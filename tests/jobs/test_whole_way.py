@@ -167,6 +167,13 @@ def test_the_model_beats_the_mean_face_on_held_out_people(run):
     assert humans["model"] > humans["mean_face"] + 3
 
 
+def test_the_network_that_ships_judges_without_weights(run):
+    rows = tables.read(run.metrics, schema="metrics").to_pandas()
+    distance = rows[rows["kind"] == "reconstruction"].groupby("method")["lpips_caffe_squeezenet"].mean()
+    assert 0 < distance["model"] < distance["mean_face"]
+    assert rows["identity"].isna().all()
+
+
 def test_the_report_holds_its_figures_and_counts(run):
     page = (run.root / "report.html").read_text()
     assert page.count("data:image/png;base64,") >= 7

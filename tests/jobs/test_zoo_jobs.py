@@ -96,7 +96,7 @@ def test_the_same_training_again_does_nothing_and_another_is_refused(made: Made,
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"models": "plain,dfc"}, "rupantara.storage.weights pull squeezenet"),
+        ({"models": "plain,dfc", "feature_network": "vgg16"}, "rupantara.storage.weights pull vgg16"),
         ({"models": "plain,vqvae"}, "must be of vanilla, beta, dfc, plain, got 'vqvae'"),
         ({"models": "beta", "batch": 1}, "--batch must be at least 2"),
     ],
@@ -106,6 +106,11 @@ def test_what_cannot_be_trained_is_said_before_anything_starts(made: Made, tmp_p
     with pytest.raises(UserError, match=message):
         train_zoo.main(config)
     assert not (tmp_path / "zoo").exists()
+
+
+def test_the_network_of_dfcs_loss_ships() -> None:
+    given = replace(train_zoo.presets()["smoke"], faces="faces", checkpoints="zoo", models="plain,dfc")
+    assert train_zoo.names_of(given) == ("plain", "dfc")
 
 
 def comparison_rows(made: Made) -> list[dict[str, Any]]:
