@@ -42,12 +42,13 @@ def service(ray_cluster: None, small: Path, served_children: Path) -> Iterator[h
             "inversions": {"identity": str(SHIPPED / "inversion/identity")},
             "children": small_models.children(served_children, str(SHIPPED / "region_vae")),
             "refresh_s": 1,
-            "limits": {"max_body_bytes": 2**20},
+            # A replica that was killed may take long to come back on a slow machine.
+            "limits": {"max_body_bytes": 2**20, "deadline_s": 150},
         }
     )
     serve.start(http_options={"host": "127.0.0.1", "port": PORT})
     serve.run(build(config), name="test", route_prefix="/")
-    with httpx.Client(base_url=f"http://127.0.0.1:{PORT}", timeout=60) as client:
+    with httpx.Client(base_url=f"http://127.0.0.1:{PORT}", timeout=180) as client:
         yield client
     serve.shutdown()
 

@@ -1,5 +1,6 @@
 """One S3 server for the session, and `place`: an empty folder, once on disk and once on S3, for laws that hold on both."""
 
+import threading
 from collections.abc import Iterator
 
 import boto3
@@ -15,6 +16,7 @@ BUCKET = "rupantara-laws"
 def s3_server() -> Iterator[str]:
     """Start moto's server, point the standard AWS variables at it, and return the URI of an empty bucket."""
     server = pytest.importorskip("moto.server").ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    _make_puts_atomic()
     server.start()
     host, port = server.get_host_and_port()
     settings = {
@@ -36,6 +38,19 @@ def s3_server() -> Iterator[str]:
     uris._s3.cache_clear()
     boto3.DEFAULT_SESSION = None
     server.stop()
+
+
+def _make_puts_atomic() -> None:
+    """Let moto work on one write at a time: S3 itself looks whether a key is there and writes it in one step, moto in two."""
+    from moto.s3.responses import S3Response
+
+    lock, put = threading.Lock(), S3Response.put_object
+
+    def alone(self, *args, **kwargs):
+        with lock:
+            return put(self, *args, **kwargs)
+
+    S3Response.put_object = alone
 
 
 def _client():
