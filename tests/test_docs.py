@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 
 from benchmarks import speed
+from rupantara import schema
+from rupantara.storage.catalogue import CATALOGUE
 from tests import job_pages
 from tests.conftest import REPOSITORY
 
@@ -61,6 +63,22 @@ def test_every_reason_of_a_reject_of_curation_stands_in_the_guide() -> None:
     assert {"not_sure", "no_face", "blurred", "too_large"} <= reasons
     told = set(re.findall(r"`(\w+)`", (REPOSITORY / "docs/guides/bulk.md").read_text()))
     assert reasons - told == set()
+
+
+@pytest.mark.parametrize("name", ["FACES", "GENERATED", "AFFINITY", "METRICS", "PROBE", "EXPORTED", "DONORS"])
+def test_the_page_of_columns_names_every_column(name: str) -> None:
+    told = set(re.findall(r"`(\w+)`", (REPOSITORY / "docs/how/columns.md").read_text()))
+    assert set(getattr(schema, name).names) - told == set()
+
+
+def test_the_page_of_networks_names_every_network() -> None:
+    told = set(re.findall(r"`(\w+)`", (REPOSITORY / "docs/how/networks.md").read_text()))
+    assert set(CATALOGUE) - told == set()
+
+
+def test_every_decision_is_in_the_index() -> None:
+    folder = REPOSITORY / "docs/decisions"
+    assert set(LINK.findall((folder / "README.md").read_text())) == {page.name for page in folder.glob("0*.md")}
 
 
 def test_the_speed_page_is_what_the_benchmarks_files_say() -> None:
