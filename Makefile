@@ -68,13 +68,14 @@ bench: install
 
 # Endpoints and a page over the shipped models, or over a run's (RUN=runs/photos), at HOST and PORT; beyond this machine with TOKENS alone:
 #   curl -F photo=@face.jpg -F species=tiger http://127.0.0.1:8000/v1/hybrids -o hybrid.png
+# LIKENESS=BANK, built with --vectors region_features, answers searches and affinities by deep features.
 # HOST is read from the command line alone: shells set a variable of that name.
 PORT ?= 8000
 serve: install
 	$(PY) -m serve host=$(if $(filter command line,$(origin HOST)),$(HOST),127.0.0.1) port=$(PORT) tokens=$(call at,$(TOKENS)) \
 	  checkpoint=$(call at,$(SERVED)) bank=$(call at,$(dir $(SERVED))bank) weights=$(call at,$(WEIGHTS)) \
 	  variations=$(subst $(space),$(comma),$(foreach one,$(VARIATIONS),$(notdir $(one))=$(call at,$(one)))) \
-	  children=$(call at,$(CHILDREN)) edits=$(call at,$(EDITS)) \
+	  children=$(call at,$(CHILDREN)) edits=$(call at,$(EDITS)) likeness=$(call at,$(LIKENESS)) \
 	  inversions=$(subst $(space),$(comma),$(foreach one,$(INVERSIONS),$(notdir $(one))=$(call at,$(one))))
 
 # A real S3-compatible server on loopback (OpenStack Swift, in an environment of its own); Ctrl-C ends it.

@@ -93,6 +93,7 @@ def run(host: str, port: int, config: Config) -> int:
 
     # Ray's workers stand back by 15 for others on the machine; who serves people does not. (It counts where Ray is started here.)
     os.environ.setdefault("RAY_worker_niceness", "0")
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     ray.init(namespace="serve", logging_level=logging.WARNING, log_to_driver=False)
     try:
         check_room(config)

@@ -11,9 +11,9 @@ from rupantara.compute import Compute
 from rupantara.errors import UserError
 from rupantara.faces import photographs
 from rupantara.faces.choice import Choice, choose_rows, said
+from rupantara.faces.finder import networks_of
 from rupantara.features import extractors
-from rupantara.features.extractor import ExtractorNetworks as Embedding
-from rupantara.features.extractor import Spec
+from rupantara.features.extractor import ExtractorNetworks, Spec
 from rupantara.generation import decoder_loading
 from rupantara.generation.decoder_loading import LoadedFaceDecoder
 from rupantara.generation.inversion import InversionGenerator, check_length
@@ -43,7 +43,7 @@ class Config(kind.Config):
     vectors: cli.Uri = ""
     """A .npy file of vectors, [n, dim]."""
     photos: cli.Uri = ""
-    """Photographs: their faces are found, embedded, and made again from the vectors alone (needs --weights)."""
+    """Photographs: their faces are found, embedded, and made again from the vectors alone."""
     weights: cli.Uri = ""
     """Folder or bucket of pretrained networks, for --photos."""
     sniff: bool = False
@@ -100,13 +100,11 @@ def of_vectors(config: Config, loaded: LoadedFaceDecoder) -> TableRun:
 def of_photos(config: Config, loaded: LoadedFaceDecoder) -> TableRun:
     """Plan the photographs of a folder: curated, embedded by the decoder's own network, inverted."""
     column = loaded.config.vector
-    if not config.weights:
-        raise UserError(f"--photos needs --weights, a folder with yunet, pfld and the network of {column}")
     entries, left_out = photographs.listed(config.photos, sniff=config.sniff)
     taken = entries[: config.limit or None]
     left_out |= {f"beyond --limit {config.limit}": len(entries) - len(taken)}
-    embedder, networks = Embedding("", config.weights), ("yunet", "pfld")
-    digest = extractors.require(column, loaded.config.vector_sha256, embedder)
+    digest = extractors.require(column, loaded.config.vector_sha256, ExtractorNetworks("", config.weights))
+    networks = networks_of(config.weights, people=True, animals=True, judge_people=True)
     models = {name: weights.sha256(config.weights, name) for name in networks} | {column: digest}
     return kind.run_of(
         config,
@@ -129,7 +127,9 @@ def make_photo_stage(config: Config, column: str, *, compute: Compute) -> Invert
     """Build the stages from photographs to inversions on a worker."""
     return InvertPhotos(
         partial(CuratePhotos, config.photos, CurateRules(), config.weights, {}),
-        partial(ExtractFeatures, [Spec(column)], Embedding("", config.weights, compute.device), compute.threads),
+        partial(
+            ExtractFeatures, [Spec(column)], ExtractorNetworks("", config.weights, compute.device), compute.threads
+        ),
         partial(make_stage, config, None, compute=compute),
     )
 

@@ -85,9 +85,18 @@ def disconnect() -> None:
 
 
 def quieten() -> None:
-    """Keep Ray's own progress lines out of the job's."""
+    """Keep Ray's own progress lines out of the job's, and a warning that only says that the machine is slow."""
     for name in ("ray.data", "ray.train", "ray.serve"):
         logging.getLogger(name).setLevel(logging.WARNING)
+    logging.getLogger("ray.data._internal.execution.resource_manager").addFilter(_is_no_false_alarm)
+
+
+def _is_no_false_alarm(record: logging.LogRecord) -> bool:
+    """Tell whether a record is not Ray Data's "may hang forever".
+
+    It comes whenever a worker starts slowly. Room that can never come is refused before (`require_room`), and silence ends in an error.
+    """
+    return "The job may hang forever" not in record.getMessage()
 
 
 def scales() -> bool:

@@ -237,7 +237,7 @@ def test_one_source_of_vectors_is_asked_for(made: Made, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="got features and vectors"):
         inversions.main(inverted(made, tmp_path / "faces", features=made.features, vectors="x.npy"))
     with pytest.raises(UserError, match="--photos needs the network that made global_mu"):
-        inversions.main(inverted(made, tmp_path / "faces", photos=made.photos, weights=str(tmp_path)))
+        inversions.main(inverted(made, tmp_path / "faces", photos=made.photos))
 
 
 def by_method(uri: str) -> dict[str, pa.Table]:

@@ -1,5 +1,6 @@
 """Joining Ray: its greeting stays off stderr and nothing else does; a machine that is too busy to start it is an error in one line."""
 
+import logging
 import os
 
 import pytest
@@ -41,3 +42,19 @@ def test_a_start_that_takes_too_long_is_said_in_one_line(
     monkeypatch.setattr(ray, "init", fails)
     with pytest.raises(kind, match=message):
         cluster.connect()
+
+
+def test_a_worker_that_starts_slowly_is_not_said_to_hang() -> None:
+    cluster.quieten()
+    from ray.data._internal.execution import resource_manager
+
+    said: list[str] = []
+    handler = logging.Handler()
+    handler.emit = lambda record: said.append(record.getMessage())
+    resource_manager.logger.addHandler(handler)
+    try:
+        resource_manager.logger.warning("Not enough to run any task from X. The job may hang forever unless …")
+        resource_manager.logger.warning("something else")
+    finally:
+        resource_manager.logger.removeHandler(handler)
+    assert said == ["something else"]
