@@ -2,6 +2,8 @@
 
 import logging
 import os
+import subprocess
+import sys
 
 import pytest
 import ray
@@ -58,3 +60,10 @@ def test_a_worker_that_starts_slowly_is_not_said_to_hang() -> None:
     finally:
         resource_manager.logger.removeHandler(handler)
     assert said == ["something else"]
+
+
+def test_the_peak_of_a_program_is_its_own_and_not_that_of_the_one_that_started_it() -> None:
+    program = "from jobs.runtime.cluster import peak_mib; print(peak_mib())"
+    held = b"x" * (600 * 2**20)
+    found = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert len(held) == 600 * 2**20 and 5 < float(found.stdout) < 400
