@@ -1,7 +1,6 @@
 """Train the region VAE on a faces table with Ray Train; killed and started again it goes on from its last epoch.
 
-    ray job submit --working-dir . -- python -m jobs.train_vae --preset 128 --faces s3://bucket/faces \
-        --checkpoint s3://bucket/region_vae
+ray job submit --working-dir . -- python -m jobs.train_vae --preset 128 --faces s3://bucket/faces --checkpoint s3://bucket/vae
 """
 
 from collections.abc import Mapping
@@ -26,6 +25,7 @@ from rupantara.training.streams import Laid
 from rupantara.training.warm_start import fit_pcas
 
 RECIPE = RecipeSpec("train_vae", version=3)
+SIZES = ("size", "channels", "decoder_channels", "stem", "separate_domains")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,8 +39,7 @@ class Config(TrainingFlags, RegionVAEObjective):
     morphs: cli.Uri = ""
     """Morphs table (an output of jobs.augment on the same faces) whose faces are trained on too."""
     init: cli.Uri = ""
-    """Checkpoint whose weights to start from: of the same sizes (fine-tuning), or of half the size and stem (growing); empty = PCAs
-    of the faces."""
+    """Checkpoint to start from: of the same sizes (fine-tuning), or of half the size and stem (growing); empty = PCAs."""
     weights: cli.Uri = ""
     """Folder or bucket of pretrained networks, for the perceptual and identity losses."""
     checkpoint: cli.Uri
@@ -101,16 +100,10 @@ def objective_of(config: Config) -> RegionVAEObjective:
 
 def model_of(config: Config, species: tuple[str, ...]) -> RegionVAEConfig:
     """Resolve the network's sizes."""
-    names = ("size", "channels", "decoder_channels", "stem", "separate_domains")
-    sizes: dict[str, Any] = {name: getattr(config, name) for name in names}
+    sizes: dict[str, Any] = {name: getattr(config, name) for name in SIZES}
     if config.decoder_only:
-        found = decoder_of(config.init, config.size, species)
-        for name in names[1:]:
-            if sizes[name] not in (getattr(Config, name), getattr(found, name)):
-                raise UserError(
-                    f"with --decoder-only, --{name.replace('_', '-')} is that of --init: {getattr(found, name)}"
-                )
-        return found
+        chosen = {name: value for name, value in sizes.items() if value != getattr(Config, name)}
+        return decoder_of(config.init, config.size, species, chosen)
     return checked(RegionVAEConfig(**sizes, region_side=min(48, config.size * 3 // 8), species=species), config.init)
 
 
@@ -124,12 +117,11 @@ def run_of(config: Config) -> TrainingRun:
     streams = face_streams(config.faces, config.morphs, config.size, least, **most, seed=config.seed)
     model, objective = model_of(config, streams.species), objective_of(config)
     names = networks.wanted(objective, config.perceptual_network)
-    # Left to several workers, those of unlike machines would choose differently, and gradients would not match.
+    # Several workers on unlike machines would choose differently.
     last = config.channels_last if config.num_workers == 1 else bool(config.channels_last)
     start = RegionVAEStart(model, objective, config.weights, names, None, last, config.compiled, config.init)
-    models = {name: weights.sha256(config.weights, name) for name in names}
-    models |= {"init": loading.model_sha256(config.init)} if config.init else {}
-    settings = recipe_settings(config, "compiled", "channels_last")
+    hashes = {"init": loading.model_sha256(config.init)} if config.init else {}
+    models = hashes | {name: weights.sha256(config.weights, name) for name in names}
     steps = streams.train["human"].count // config.num_workers // config.human_batch
 
     def network(laid: Mapping[str, Laid]) -> Network:
@@ -139,7 +131,9 @@ def run_of(config: Config) -> TrainingRun:
     return TrainingRun(
         output=config.checkpoint,
         model_type=loading.MODEL_TYPE,
-        recipe=RECIPE.of(settings | asdict(objective), streams.inputs, models),
+        recipe=RECIPE.of(
+            recipe_settings(config, "compiled", "channels_last") | asdict(objective), streams.inputs, models
+        ),
         train=streams.train,
         validation=streams.validation,
         batch=batch,

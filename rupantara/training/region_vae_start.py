@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from typing import Any
 
 import torch
 
@@ -30,8 +31,11 @@ def checked(model: RegionVAEConfig, init: str) -> RegionVAEConfig:
     return model
 
 
-def decoder_of(init: str, size: int, species: tuple[str, ...]) -> RegionVAEConfig:
-    """Return the sizes of the checkpoint whose decoder is trained on; UserError unless it is of this size and these species."""
+def decoder_of(init: str, size: int, species: tuple[str, ...], chosen: Mapping[str, Any]) -> RegionVAEConfig:
+    """Return the sizes of the checkpoint whose decoder is trained on.
+
+    UserError unless it is of this size and these species, and of the other sizes that were chosen on the command line.
+    """
     if not init:
         raise UserError("--decoder-only needs --init, the checkpoint whose decoder is trained on")
     found = loading.read_config(init)
@@ -40,6 +44,11 @@ def decoder_of(init: str, size: int, species: tuple[str, ...]) -> RegionVAEConfi
             f"--decoder-only needs an --init of {size} px and {', '.join(species)}, {init} is of {found.size} px and"
             f" {', '.join(found.species)}"
         )
+    for name, value in chosen.items():
+        if value != getattr(found, name):
+            raise UserError(
+                f"with --decoder-only, --{name.replace('_', '-')} is that of --init: {getattr(found, name)}"
+            )
     return found
 
 
