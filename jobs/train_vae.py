@@ -117,11 +117,13 @@ def run_of(config: Config) -> TrainingRun:
     streams = face_streams(config.faces, config.morphs, config.size, least, **most, seed=config.seed)
     model, objective = model_of(config, streams.species), objective_of(config)
     names = networks.wanted(objective, config.perceptual_network)
-    # Several workers on unlike machines would choose differently.
-    last = config.channels_last if config.num_workers == 1 else bool(config.channels_last)
+    last = (
+        config.channels_last if config.num_workers == 1 else bool(config.channels_last)
+    )  # Unlike machines choose alike.
     start = RegionVAEStart(model, objective, config.weights, names, None, last, config.compiled, config.init)
     hashes = {"init": loading.model_sha256(config.init)} if config.init else {}
     models = hashes | {name: weights.sha256(config.weights, name) for name in names}
+    settings = recipe_settings(config, "compiled", "channels_last")
     steps = streams.train["human"].count // config.num_workers // config.human_batch
 
     def network(laid: Mapping[str, Laid]) -> Network:
@@ -131,9 +133,7 @@ def run_of(config: Config) -> TrainingRun:
     return TrainingRun(
         output=config.checkpoint,
         model_type=loading.MODEL_TYPE,
-        recipe=RECIPE.of(
-            recipe_settings(config, "compiled", "channels_last") | asdict(objective), streams.inputs, models
-        ),
+        recipe=RECIPE.of(settings | asdict(objective), streams.inputs, models),
         train=streams.train,
         validation=streams.validation,
         batch=batch,
