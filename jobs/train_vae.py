@@ -117,9 +117,7 @@ def run_of(config: Config) -> TrainingRun:
     streams = face_streams(config.faces, config.morphs, config.size, least, **most, seed=config.seed)
     model, objective = model_of(config, streams.species), objective_of(config)
     names = networks.wanted(objective, config.perceptual_network)
-    last = (
-        config.channels_last if config.num_workers == 1 else bool(config.channels_last)
-    )  # Unlike machines choose alike.
+    last = config.channels_last if config.num_workers == 1 else bool(config.channels_last)  # All workers alike.
     start = RegionVAEStart(model, objective, config.weights, names, None, last, config.compiled, config.init)
     hashes = {"init": loading.model_sha256(config.init)} if config.init else {}
     models = hashes | {name: weights.sha256(config.weights, name) for name in names}
