@@ -7,7 +7,7 @@ from benchmarks.kept import number, read
 MEMORY = """Peak memory of the driver: `python -m benchmarks.memory`, and with `--real --rows 10000` for the jobs' own stages,
 or `stats.json` of a job's output. `ready`: the stage emits rows made before; plan, streaming, reduce step, commit and report are the
 job's own. `real`: all of the job is its own.
-Parts are of 256 rows, or of 4,096 (`PART_ROWS=4096` before the command): larger ones take the driver some 40 MiB more.
+Parts are of 256 rows, or of 4,096 (`PART_ROWS=4096` before the command), as their number tells.
 """
 
 
