@@ -50,14 +50,17 @@ def stages() -> Iterator[Row]:
         bare = f"the bare network in a loop, no decoding: {number(d['bare_loop_per_s'])}"
         yield Row("…", ours, bare, number(d["over_bare_loop"]), command)
     for renderer, d in (read("generate") or {}).items():
-        does = {"latent": "mixing and decoding", "exemplar": "decoding people and laying animals on them"}[renderer]
+        does = {
+            "latent": "mixing and decoding",
+            "exemplar": "decoding people, laying animals prepared before",
+        }[renderer]
         rounds = "" if len(d["ratios"]) < 2 else f" (rounds: {', '.join(number(one) for one in d['ratios'])})"
         yield Row(
             f"bulk hybrids at 256 x 256, `--renderer {renderer}`",
             f"{number(d['bulk_per_s'])} pictures a second",
             f"the renderer alone, {does} in a loop: {number(d['alone_per_s'])}",
             f"{number(d['ratio'])}{rounds}",
-            "generate --faces 256",
+            f"generate --faces {d['faces']} --rounds {len(d['ratios'])}",
         )
         ours, theirs = (f"{number(d[name])} ms of a CPU per picture" for name in ("bulk_cpu_ms", "alone_cpu_ms"))
         yield Row("…", ours, f"the renderer alone: {theirs}", number(d["cpu_ratio"]), "generate --faces 256")

@@ -24,7 +24,7 @@ from rupantara.training.region_vae_task import DOMAINS
 from rupantara.training.streams import Laid
 from rupantara.training.warm_start import fit_pcas
 
-RECIPE = RecipeSpec("train_vae", version=3)
+RECIPE = RecipeSpec("train_vae", version=4)
 SIZES = ("size", "channels", "decoder_channels", "stem", "separate_domains")
 
 

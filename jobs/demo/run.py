@@ -37,8 +37,6 @@ def report(run: str, seconds: dict[str, float]) -> str:
 
 def main(config: Config) -> None:
     """Run the whole way."""
-    if config.photos and not config.weights:
-        log.info("no --weights: only photographs with known keypoints can be aligned")
     if config.dry_run:
         print(config)
         return

@@ -25,7 +25,7 @@ from rupantara.stages.generate import SAMPLE, GenerateHybrids
 from rupantara.storage import manifest, plan
 from rupantara.storage.recipe import RecipeSpec
 
-RECIPE = RecipeSpec("generate_hybrid", version=4)
+RECIPE = RecipeSpec("generate_hybrid", version=5)
 EACH = "each"
 SAMPLES_A_PART = 16
 
