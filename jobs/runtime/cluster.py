@@ -86,10 +86,11 @@ def disconnect() -> None:
 
 
 def quieten() -> None:
-    """Keep Ray's own progress lines out of the job's, and a warning that only says that the machine is slow."""
+    """Keep Ray's own progress lines out of the job's, and on a Ray of this machine alone a warning that only says that it is slow."""
     for name in ("ray.data", "ray.train", "ray.serve"):
         logging.getLogger(name).setLevel(logging.WARNING)
-    logging.getLogger("ray.data._internal.execution.resource_manager").addFilter(_is_no_false_alarm)
+    if not os.environ.get("RAY_ADDRESS"):
+        logging.getLogger("ray.data._internal.execution.resource_manager").addFilter(_is_no_false_alarm)
 
 
 def _is_no_false_alarm(record: logging.LogRecord) -> bool:
