@@ -169,7 +169,8 @@ def section(uri: str) -> Section:
         "lpips_caffe_squeezenet is a distance in the manner of LPIPS on the features of DeepScale's SqueezeNet,"
         f" {'with the heads of LPIPS v0.1' if extra['heads'] else 'without learnt heads'}: not the published LPIPS. Fréchet and kernel"
         " distances are those of the same network's deepest features, against the held-out faces; Fréchet's is biased upwards at so few"
-        f" faces and compares only within this table, the kernel's is not. Neither is FID or KID.{metrics_table.sampled(extra['faces'])}"
+        f" faces and compares only within this table, the kernel's is not. Neither is FID or KID. A model that was trained with"
+        f" SqueezeNet in its loss, as dfc is by default, is favoured by them.{metrics_table.sampled(extra['faces'])}"
         if config["judged"]
         else "Without --weights no perceptual, Fréchet or kernel distance was measured."
     )
