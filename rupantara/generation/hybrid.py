@@ -130,8 +130,9 @@ class HybridGenerator:
         lent = iter(find_donors(bank, _stacked(faces), wanted))
         plan = []
         for i, (request, face) in enumerate(zip(requests, faces, strict=True)):
-            plan += [self._unmixed(i, face, request)] if request.unmixed else []
-            plan += [self._mixed(i, face, request, species, next(lent)) for species in request.species]
+            itself = MixedCodes(face, torch.from_numpy(face.regions_mu), torch.zeros(len(REGIONS)))
+            plan += [self._unmixed(i, itself, request)] if request.unmixed else []
+            plan += [self._mixed(i, itself, request, species, next(lent)) for species in request.species]
         pictures = self._rendered(plan)
         out: list[list[Generated]] = [[] for _ in requests]
         for one, picture in zip(plan, pictures, strict=True):
@@ -140,14 +141,12 @@ class HybridGenerator:
 
     def _rendered(self, plan: Sequence["_Planned"]) -> list[Picture]:
         """Decode every picture, and lay animals on those that borrow their looks."""
-        # Several hybrids of one face stand on one decoded picture.
-        keys = [id(one.codes.face) if one.loan else (i,) for i, one in enumerate(plan)]
-        first = {key: i for i, key in reversed(list(enumerate(keys)))}
-        order = sorted(first.values())
-        decoded = dict(zip(order, render(self._loaded.model, [plan[i].codes for i in order]), strict=True))
+        # The face itself and what is laid on it stand on one decoded picture.
+        codes = {id(one.codes): one.codes for one in plan}
+        decoded = dict(zip(codes, render(self._loaded.model, list(codes.values())), strict=True))
         out = []
-        for key, one in zip(keys, plan, strict=True):
-            picture = decoded[first[key]]
+        for one in plan:
+            picture = decoded[id(one.codes)]
             points = one.codes.face.landmarks(picture.shape[0])
             out.append(picture if one.loan is None or points is None else lay([picture], [points], [one.loan])[0])
         return out
@@ -158,8 +157,9 @@ class HybridGenerator:
         encoded = iter(encode(self._loaded, crops))
         return [next(encoded) if isinstance(one.face, FaceCrop) else one.face for one in requests]
 
-    def _unmixed(self, number: int, face: FaceCodes, request: HybridRequest) -> "_Planned":
+    def _unmixed(self, number: int, itself: MixedCodes, request: HybridRequest) -> "_Planned":
         """Plan the face itself: a reconstruction, or a sample of the prior."""
+        face = itself.face
         record = provenance.record(
             "sample" if face.sampled else "reconstruction",
             [face.face_id],
@@ -167,16 +167,22 @@ class HybridGenerator:
             seed=request.seed,
             model_sha256=[self._loaded.sha256],
         )
-        return _Planned(number, _itself(face), record)
+        return _Planned(number, itself, record)
 
     def _mixed(
-        self, number: int, face: FaceCodes, request: HybridRequest, species: WantedSpecies, lent: Mapping[str, Lent]
+        self,
+        number: int,
+        itself: MixedCodes,
+        request: HybridRequest,
+        species: WantedSpecies,
+        lent: Mapping[str, Lent],
     ) -> "_Planned":
         """Plan one hybrid: borrow looks or mix codes, and record who lent what."""
+        face = itself.face
         borrowed = self._loan(face, request, lent)
         record = self._record(face, request, species, lent, borrowed)
         if borrowed is not None:
-            return _Planned(number, _itself(face), record, borrowed)
+            return _Planned(number, itself, record, borrowed)
         animal, amounts = np.zeros_like(face.regions_mu), amount_row(request.amounts)
         for region, one in lent.items():
             animal[REGIONS.index(region)] = one.code
@@ -240,10 +246,6 @@ class _Planned:
     codes: MixedCodes
     record: Record
     loan: Loan | None = None
-
-
-def _itself(face: FaceCodes) -> MixedCodes:
-    return MixedCodes(face, torch.from_numpy(face.regions_mu), torch.zeros(len(REGIONS)))
 
 
 def _stacked(faces: Sequence[FaceCodes]) -> np.ndarray:

@@ -8,9 +8,11 @@ from rupantara import schema
 from rupantara.bank import donors
 from rupantara.bank.donors import Donors
 from rupantara.errors import UserError
+from rupantara.generation import hybrid
 from rupantara.generation.face import FaceCodes, encode
 from rupantara.generation.hybrid import HybridGenerator, HybridRequest, everywhere
 from rupantara.generation.loading import LoadedRegionVAE
+from rupantara.generation.rendering import render
 from rupantara.imaging import codec
 from rupantara.landmarks import align
 from rupantara.synthetic import draw_face
@@ -49,6 +51,26 @@ def test_exemplar_is_the_default_where_there_are_pictures_and_amount_0_is_the_fa
     assert full.record.parameters["renderer"] == "exemplar" and not np.array_equal(full.picture, itself.picture)
     lent = set(full.record.parameters["looks_of"].values())
     assert len(lent) == 1 and lent.pop().startswith("cat")
+
+
+def test_a_face_and_all_that_is_laid_on_it_are_decoded_once(
+    generator: HybridGenerator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decoded = []
+    monkeypatch.setattr(hybrid, "render", lambda model, codes: [decoded.extend(codes), *render(model, codes)][1:])
+    made = generator.generate([HybridRequest(crop(i), ("cat", "dog"), unmixed=True) for i in range(2)])
+    assert [len(one) for one in made] == [3, 3] and len(decoded) == 2
+
+
+def test_an_animal_is_cut_out_once_for_both_ways_it_looks(lenders: Donors, monkeypatch: pytest.MonkeyPatch) -> None:
+    cut = []
+    prepare = donors.donor.prepare
+    monkeypatch.setattr(donors.donor, "prepare", lambda *a, **k: [cut.append(k["name"]), prepare(*a, **k)][1])
+    fresh = Donors(pa.Table.from_pylist(lenders._rows, schema.DONORS))
+    for yaw in (-15.0, 15.0):
+        for i in range(40):
+            fresh.pick(f"person-{i}", "dog", yaw)
+    assert len(cut) > 1 and len(set(cut)) == len(cut)
 
 
 def test_latent_is_as_without_pictures(generator: HybridGenerator) -> None:
