@@ -1,7 +1,8 @@
 """Bulk hybrids by jobs.generate's own pipeline against the renderer alone in a loop on the same cores, in turns.
 
 The loop has no search, no encoding and no files: `latent` mixes and decodes codes; `exemplar` decodes a person once and lays animals
-that were chosen before on the picture. The result is the median of the rounds' ratios.
+that were chosen before on the picture. The job prepares each of a bank's animals once a worker, which the ratio counts against it. The
+result is the median of the rounds' ratios.
 
 python -m benchmarks.generate [--renderer latent exemplar] [--faces 96] [--rounds 3] [--checkpoint FOLDER] [--bank FOLDER]
 """
@@ -22,7 +23,7 @@ import pyarrow as pa
 import torch
 
 from actors.sharded_bank import ShardedBank
-from benchmarks.pool import ray_parts, seconds_of
+from benchmarks.pool import ray_parts, seconds_of, steady
 from jobs.generate import hybrid
 from jobs.runtime import cluster
 from rupantara import schema
@@ -116,7 +117,7 @@ def drawn_faces(checkpoint, count):
 
 
 def bulk(args, renderer, faces, cores, folder):
-    """Return the speed of the job's pipeline, from its first part to its last."""
+    """Return the speed of the job's pipeline, from the first part that begins with all workers at work to the last."""
     flags = {"checkpoint": args.checkpoint, "bank": args.bank, "generated": folder}
     config = hybrid.Config(faces="drawn", workers=cores, renderer=renderer, **flags)
     wanted = hybrid.asked(config, tuple(manifest.require(args.bank, "bank").extra["species"]))
@@ -126,10 +127,8 @@ def bulk(args, renderer, faces, cores, folder):
     # The bank's actors end with Ray, which the clock ends.
     bank, compute = ShardedBank.start(args.bank), Compute("cpu", 1)
     make_stage = partial(hybrid.make_stage, config, wanted, None, bank=bank, compute=compute)
-    done, pictures = (
-        ray_parts(config, make_stage, parts, folder, COLUMNS),
-        faces.num_rows * (1 + len(wanted["species"])),
-    )
+    done = steady(ray_parts(config, make_stage, parts, folder, COLUMNS), cores)
+    pictures = sum(part["rows"] for part in done)
     return Speed(pictures / seconds_of(done), 1e3 * sum(part["cpu_s"] for part in done) / pictures)
 
 
@@ -145,14 +144,14 @@ def main():
     cores, faces = os.cpu_count() or 1, drawn_faces(args.checkpoint, args.faces)
     results = {}
     for renderer in args.renderer:
-        rounds = []
+        rounds, load = [], round(os.getloadavg()[0], 1)
         for _ in range(args.rounds):
             model = alone(args, renderer, cores)
             with tempfile.TemporaryDirectory() as folder:
                 rounds.append((model, bulk(args, renderer, faces, cores, folder)))
             print(renderer, *rounds[-1], flush=True)
         found = {"size": loading.read_config(args.checkpoint).size, "cores": cores, "faces": args.faces}
-        found |= {"load": round(os.getloadavg()[0], 1)}
+        found |= {"load": load}
         for name, index in (("alone", 0), ("bulk", 1)):
             found[f"{name}_per_s"] = round(median(r[index].per_s for r in rounds), 1)
             found[f"{name}_cpu_ms"] = round(median(r[index].cpu_ms for r in rounds), 1)

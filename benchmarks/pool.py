@@ -49,6 +49,14 @@ def ray_parts(config, make_stage, plan, output, columns=None):
     return parts
 
 
+def steady(parts, workers):
+    """Return the parts that began once all workers were at work: the last one to start may take ten seconds longer than the first."""
+    begun = sorted(part["ended"] - part["seconds"] for part in parts)
+    busy = (at for at in begun if sum(p["ended"] - p["seconds"] <= at < p["ended"] for p in parts) >= workers)
+    since = next(busy, begun[0])
+    return [part for part in parts if part["ended"] - part["seconds"] >= since]
+
+
 def seconds_of(parts):
     """Return the seconds from the first part's start to the last one's end."""
     return max(part["ended"] for part in parts) - min(part["ended"] - part["seconds"] for part in parts)

@@ -1,6 +1,7 @@
 """Who lends what to many hybrids at once: each species is searched once for all the faces that ask for it."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -8,6 +9,9 @@ import numpy as np
 
 from rupantara.generation.retrieval import Bank, DonorRule, Retrieved, retrieve_all
 from rupantara.landmarks.regions import REGIONS
+
+AT_A_TIME = 4
+"""Questions that are with the bank at a time."""
 
 NEAREST = "nearest"
 """In place of a species: for each region the one whose best feature is nearest."""
@@ -50,7 +54,10 @@ def find_donors(bank: Bank, codes: np.ndarray, wanted: Sequence[DonorQuery]) -> 
         for search in _searches(one, bank.species):
             rows = asked.setdefault(search, {})
             rows.setdefault(one.row, len(rows))
-    found = {search: _run(bank, codes, search, list(rows)) for search, rows in asked.items()}
+    # A bank of actors works on several questions at a time, and a busy machine keeps each answer waiting.
+    with ThreadPoolExecutor(AT_A_TIME) as pool:
+        answers = pool.map(lambda search: _run(bank, codes, search, list(asked[search])), asked)
+        found = dict(zip(asked, answers, strict=True))
     return [
         {region: _best(_choices(one, region, bank.species, found, asked)) for region in one.species} for one in wanted
     ]

@@ -188,17 +188,26 @@ def read_size(data: bytes) -> tuple[int, int]:
         return image.size
 
 
-PNG_EFFORT = {"compress_level": 1, "compress_type": zlib.Z_RLE}
-"""Runs and Huffman codes alone: of hybrids at 256 x 256 smaller than at zlib's level 6 (58 kB for 59), in a fifth of the time."""
+PNG_EFFORT = (cv2.IMWRITE_PNG_COMPRESSION, 1, cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_UP)
+"""Half the time of Pillow's fastest, which tries five filters a line, for files a twentieth larger."""
+
+PNG_HEADER = 33
+"""Bytes of a PNG's signature and first chunk, which must come before its text."""
 
 
 def encode_png(picture: Picture, text: dict[str, str] | None = None) -> bytes:
-    """Encode RGB as PNG with `text` as tEXt/iTXt metadata."""
+    """Encode RGB as PNG with `text` as iTXt metadata."""
+    ok, data = cv2.imencode(".png", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR), PNG_EFFORT)
+    if not ok:
+        raise ValueError(f"picture of shape {picture.shape} could not be encoded as PNG")
     info = PngImagePlugin.PngInfo()
     for key, value in (text or {}).items():
         info.add_itxt(key, value)
     sink = io.BytesIO()
-    Image.fromarray(picture).save(sink, "PNG", pnginfo=info, **PNG_EFFORT)
+    sink.write(data[:PNG_HEADER])
+    for kind, chunk, _ in info.chunks:
+        PngImagePlugin.putchunk(sink, kind, chunk)
+    sink.write(data[PNG_HEADER:])
     return sink.getvalue()
 
 

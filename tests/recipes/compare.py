@@ -1,13 +1,16 @@
 """Two outputs of one recipe, compared row for row: ids, pictures and numbers, to the bit."""
 
+import io
 import re
 from pathlib import Path
 
 import pyarrow as pa
+from PIL import Image
 from safetensors.numpy import load_file
 
 from rupantara.storage import manifest, tables
 
+PNG = b"\x89PNG"
 BYTES = (".tar", ".npy", ".jpg", ".png", ".bin", ".faiss", ".safetensors.index")
 """Endings of the files beside the rows that are compared byte for byte; cards and reports only draw what the rows say."""
 
@@ -35,12 +38,20 @@ def _rows(old: Path, new: Path) -> list[str]:
     for name in before.column_names:
         pairs = zip(before[name].to_pylist(), after[name].to_pylist(), strict=True)
         # Not by ==, to which NaN is never the same.
-        moved = [i for i, (a, b) in enumerate(pairs) if repr(a) != repr(b)]
+        moved = [i for i, (a, b) in enumerate(pairs) if repr(shown(a)) != repr(shown(b))]
         if moved:
             found.append(
                 f"column {name} differs in {len(moved)} of {before.num_rows} rows, the first is row {moved[0]}"
             )
     return found
+
+
+def shown(value: object) -> object:
+    """Return a PNG's pixels and text in place of its bytes, which say as much by any encoder; other values as they are."""
+    if not isinstance(value, bytes) or not value.startswith(PNG):
+        return value
+    with Image.open(io.BytesIO(value)) as image:
+        return image.mode, image.size, image.tobytes(), sorted(image.info.items())
 
 
 def _read(folder: Path) -> pa.Table | None:

@@ -1,11 +1,15 @@
 """A recipe's version moves when its rows do: its code is recorded, and a change asks for one of two commands."""
 
+import io
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image, PngImagePlugin
 
-from tests.recipes import record
+from rupantara.imaging import codec
+from tests.recipes import compare, record
 from tests.recipes.closure import Source
 from tests.recipes.samples import SAMPLES, UNSAMPLED
 
@@ -29,6 +33,20 @@ def test_every_recipe_is_recorded_and_none_goes_back() -> None:
 
 def test_every_recipe_has_a_sample_to_compare() -> None:
     assert {sample.recipe for sample in SAMPLES.values()} - {""} == set(SOURCE.specs()) - set(UNSAMPLED)
+
+
+def test_a_png_is_compared_by_its_pixels_and_its_text() -> None:
+    picture = np.random.default_rng(0).integers(0, 256, (16, 16, 3), np.uint8)
+    info = PngImagePlugin.PngInfo()
+    info.add_itxt("seed", "1")
+    sink = io.BytesIO()
+    Image.fromarray(picture).save(sink, "PNG", pnginfo=info, compress_level=9)
+    other = picture.copy()
+    other[3, 3, 0] ^= 1
+    mine = codec.encode_png(picture, {"seed": "1"})
+    assert mine != sink.getvalue() and compare.shown(mine) == compare.shown(sink.getvalue())
+    for data in (codec.encode_png(other, {"seed": "1"}), codec.encode_png(picture, {"seed": "2"})):
+        assert compare.shown(data) != compare.shown(mine)
 
 
 FILES = {
