@@ -9,7 +9,8 @@ import hashlib
 import json
 import logging
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
+from functools import partial
 
 import numpy as np
 import pyarrow as pa
@@ -26,14 +27,16 @@ Place = tuple[int, int]
 """A part, and a row of it."""
 
 
-def suspects(prints: Iterator[statistics.Arrays]) -> dict[Place, Place]:
+def suspects(prints: Callable[[], Iterator[statistics.Arrays]]) -> dict[Place, Place]:
     """Return which accepted rows look like those of another photograph: place -> that of the first of the same bytes.
 
-    `prints` are those of `metrics.faces_table.prints`, in the order of the parts; some 20 bytes a face are held.
+    `prints` yields those of `metrics.faces_table.prints`, in the order of the parts, and is called twice: first for what is there more
+    than once (8 bytes a face are held), then for where that is.
     """
-    kept = [(number, one) for number, one in enumerate(prints) if of_faces.SHA in one and len(one[of_faces.SHA])]
-    if not kept:
+    again = _repeated(prints())
+    if not len(again):
         return {}
+    kept = [(number, _of(one, again)) for number, one in enumerate(prints()) if of_faces.SHA in one]
     shas, names, rows = (
         np.concatenate([one[n] for _, one in kept]) for n in (of_faces.SHA, of_faces.URI, of_faces.ROW)
     )
@@ -44,6 +47,19 @@ def suspects(prints: Iterator[statistics.Arrays]) -> dict[Place, Place]:
     other = names[order] != names[first]
     pairs = sorted(zip(order[other].tolist(), first[other].tolist(), strict=True))
     return {(int(part[i]), int(rows[i])): (int(part[j]), int(rows[j])) for i, j in pairs}
+
+
+def _repeated(prints: Iterator[statistics.Arrays]) -> np.ndarray:
+    """Return the prints that more than one face has, ascending."""
+    shas = np.concatenate([np.zeros(0, np.uint64), *(one[of_faces.SHA] for one in prints if of_faces.SHA in one)])
+    shas.sort()
+    return np.unique(shas[1:][shas[1:] == shas[:-1]])
+
+
+def _of(prints: statistics.Arrays, shas: np.ndarray) -> statistics.Arrays:
+    """Return the prints of these photographs alone."""
+    at = np.isin(prints[of_faces.SHA], shas)
+    return {name: prints[name][at] for name in (of_faces.SHA, of_faces.URI, of_faces.ROW)}
 
 
 def rejected(rows: pa.Table, duplicates: dict[int, str]) -> pa.Table:
@@ -63,7 +79,7 @@ def reject_duplicates(faces: str, paths: Sequence[str], tag: str, keep: Collecti
     stand for are deleted, unless they are among those to `keep`, which readers still see.
     """
     marked: dict[int, dict[int, Place]] = defaultdict(dict)
-    for (part, row), first in suspects(_prints(faces, paths)).items():
+    for (part, row), first in suspects(partial(_prints, faces, paths)).items():
         marked[part][row] = first
     name, found, out = hashlib.sha256(f"{tag} duplicates".encode()).hexdigest(), 0, {}
     for part, rows in sorted(marked.items()):

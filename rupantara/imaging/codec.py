@@ -203,11 +203,11 @@ def encode_png(picture: Picture, text: dict[str, str] | None = None) -> bytes:
     info = PngImagePlugin.PngInfo()
     for key, value in (text or {}).items():
         info.add_itxt(key, value)
-    sink = io.BytesIO()
-    sink.write(data[:PNG_HEADER])
+    coded, sink = data.tobytes(), io.BytesIO()
+    sink.write(coded[:PNG_HEADER])
     for kind, chunk, _ in info.chunks:
         PngImagePlugin.putchunk(sink, kind, chunk)
-    sink.write(data[PNG_HEADER:])
+    sink.write(coded[PNG_HEADER:])
     return sink.getvalue()
 
 
