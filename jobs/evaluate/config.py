@@ -91,8 +91,6 @@ def judges_of(config: Config, *, identity: bool = True) -> JudgeNetworks:
 
 def judges_sha256(judges: JudgeNetworks) -> dict[str, str]:
     """Return the SHA-256 of each network that judges."""
-    if not judges.weights:
-        return {}
     names = [
         "squeezenet",
         *([IDENTITY] if judges.identity else []),

@@ -10,6 +10,7 @@ from rupantara import schema
 from rupantara.imaging import codec
 from rupantara.metrics import metrics_table
 from rupantara.metrics.metrics_table import Group
+from rupantara.reports import judging
 from rupantara.reports.grids import grid
 from rupantara.reports.html import Figure, Section, Table
 from rupantara.storage import manifest
@@ -167,12 +168,10 @@ def section(uri: str) -> Section:
     extra = found.extra
     judged = (
         "lpips_caffe_squeezenet is a distance in the manner of LPIPS on the features of DeepScale's SqueezeNet,"
-        f" {'with the heads of LPIPS v0.1' if extra['heads'] else 'without learnt heads'}: not the published LPIPS. Fréchet and kernel"
+        f" {judging.heads_text(extra['heads'])}: not the published LPIPS. Fréchet and kernel"
         " distances are those of the same network's deepest features, against the held-out faces; Fréchet's is biased upwards at so few"
-        f" faces and compares only within this table, the kernel's is not. Neither is FID or KID. A model that was trained with"
+        " faces and compares only within this table, the kernel's is not. Neither is FID or KID. A model that was trained with"
         f" SqueezeNet in its loss, as dfc is by default, is favoured by them.{metrics_table.sampled(extra['faces'])}"
-        if config["judged"]
-        else "Without --weights no perceptual, Fréchet or kernel distance was measured."
     )
     text = [
         f"{extra['faces']} held-out people (split {config['split']}, one face each), 64 x 64, scale [0, 1]; ± is half of a 95 %"

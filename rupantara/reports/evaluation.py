@@ -8,6 +8,7 @@ import pyarrow as pa
 from rupantara.landmarks.regions import REGIONS
 from rupantara.metrics import metrics_table
 from rupantara.metrics.metrics_table import Group, Mean
+from rupantara.reports import judging
 from rupantara.reports.html import Section, Table
 from rupantara.storage import manifest
 
@@ -19,6 +20,7 @@ NO_SHARES = (None,) * len(REGIONS)
 Groups = Mapping[tuple[str, str], Group]
 """Groups by (domain or species, method)."""
 METHODS = ("model", "pca", "mean_face")
+IDENTITY = "Identity is the cosine of MobileFaceNet's vectors."
 LEAST_SET = 20
 """A Fréchet distance of fewer pictures says nothing."""
 
@@ -32,8 +34,8 @@ def section(uri: str) -> Section:
         f"Held-out identities (split {found.recipe.config['split']}), {found.extra['size']} pixels square. The mean face and"
         f" the PCA ({', '.join(f'{d} {n}' for d, n in fitted.items())} components, as many numbers as the model's code where the faces"
         " suffice) are fitted on the train split of each domain. MSE on the scale [0, 1]; ± is a 95 % interval over faces."
-        " LPIPS* is the LPIPS formula on Caffe's SqueezeNet v1.1, not the published LPIPS; identity is the cosine of MobileFaceNet's"
-        " vectors. A model whose training used these networks in its losses is favoured by them."
+        f" {judging.lpips_text(found.extra.get('heads', False))} {judging.identity_text(found.extra.get('identity', True), IDENTITY)}"
+        " A model whose training used these networks in its losses is favoured by them."
         + metrics_table.sampled(max(group.rows for group in groups.values()))
     )
     made = [_errors(groups), _sets(groups), _control(groups)]

@@ -8,6 +8,7 @@ import pyarrow as pa
 from rupantara import schema
 from rupantara.metrics import metrics_table
 from rupantara.metrics.metrics_table import DIMS, IDENTITY, Group
+from rupantara.reports import judging
 from rupantara.reports.evaluation import LEAST_SET
 from rupantara.reports.html import Section, Table
 from rupantara.storage import manifest, tables
@@ -21,10 +22,14 @@ SOURCE = ("source", "")
 def section(uri: str) -> Section:
     """Tell of each kind and species how much of the person is left."""
     found = manifest.require(uri, "metrics")
+    identity = (
+        "Identity is the cosine of MobileFaceNet's vectors of the picture and of the person's photograph, both cut by the photograph's"
+        " keypoints; rank 1 is the share whose own photograph is the nearest of all that were evaluated."
+    )
     text = (
-        f"{found.extra['pictures']} pictures of {found.extra['generated']}. Identity is the cosine of MobileFaceNet's vectors of the"
-        " picture and of the person's photograph, both cut by the photograph's keypoints; rank 1 is the share whose own photograph is"
-        " the nearest of all that were evaluated. The Fréchet distance is that of SqueezeNet v1.1's features to the photographs'."
+        f"{found.extra['pictures']} pictures of {found.extra['generated']}."
+        f" {judging.identity_text(found.extra.get('identity', True), identity)}"
+        " The Fréchet distance is that of SqueezeNet v1.1's features to the photographs'."
         " Errors are told where a picture should be the person's own."
     )
     return Section("Generated pictures", [text], [Table("Pictures by kind and species", HEADER, table_rows(uri))])

@@ -12,7 +12,7 @@ from rupantara.imaging import codec
 from rupantara.metrics import metrics_table
 from rupantara.metrics.interval import wilson_interval
 from rupantara.metrics.metrics_table import IDENTITY, Group
-from rupantara.reports import figures
+from rupantara.reports import figures, judging
 from rupantara.reports.grids import grid
 from rupantara.reports.html import Figure, Section, Table
 from rupantara.storage import manifest, uris
@@ -221,13 +221,18 @@ def trained_text(recipes: dict[str, Any]) -> str:
 
 def judged_text(about: dict[str, Any], group: int) -> list[str]:
     """Say what the judging networks measured, and whom it favours."""
-    heads = "with the heads of LPIPS v0.1" if about["heads"] else "without learnt heads"
-    text = [
-        f"LPIPS* is its formula on Caffe's SqueezeNet v1.1 {heads}, Fréchet* of the same network's pooled features: neither is the"
-        " published measure. Identity is the cosine of MobileFaceNet's vectors of picture and face, each aligned by its own landmarks"
+    identity = (
+        "Identity is the cosine of MobileFaceNet's vectors of picture and face, each aligned by its own landmarks"
         " (single decoder: by the true ones); rank 1 is the share whose own face is nearest among"
         f" {group} (chance: {100 / group:.1f} %)."
+    )
+    measured = about.get("identity", True)
+    text = [
+        f"{judging.lpips_text(about['heads'])} Fréchet* is of the same network's pooled features, not the published FID."
+        f" {judging.identity_text(measured, identity)}"
     ]
+    if not measured:
+        return text
     if about["vector"] == "arcface":
         text.append("The vectors are MobileFaceNet's own: what is measured is what was given.")
     if about["vector"] == "arcface_features":
@@ -254,7 +259,7 @@ def section(uri: str) -> Section:
         " and so do the errors: background, hair and clothes, which a face's vector does not tell, are in them. PSNR of the face is inside"
         " the hull of its true landmarks.",
     ]
-    text += judged_text(about, min(GROUP, count)) if about["judged"] else []
+    text += judged_text(about, min(GROUP, count))
     by_part = group_rows(groups)
     made = [Table("All methods on the same faces", HEADER, main_rows(groups))]
     made += [Table("Landmark MSE by part, px² at 224", ["method", *POINT_GROUPS], by_part)] if by_part else []

@@ -15,7 +15,7 @@ from rupantara.storage.recipe import Recipe
 from tests.drawn import write_table
 
 FACES = 40
-SETTINGS = {"split": "test", "judged": True, "count": 2, "noise": 0.1}
+SETTINGS = {"split": "test", "count": 2, "noise": 0.1}
 
 
 def row(face: int, method: str, kind: str, rng: np.random.Generator, mode: str = "") -> dict:
@@ -58,7 +58,7 @@ EXTRA = {
         },
     },
     "inversion": {
-        **{"baselines": {"train_faces": 5.0}, "vector": "arcface", "side": 64, "recipes": {}, "judged": True},
+        **{"baselines": {"train_faces": 5.0}, "vector": "arcface", "side": 64, "recipes": {}},
         **{"heads": False, "histories": {}, "mean_landmarks": list(range(136))},
     },
     "generated": {"pictures": FACES, "generated": "g", "people": FACES},
@@ -100,6 +100,22 @@ def test_a_report_is_the_same_however_the_table_is_cut_and_never_holds_it_whole(
     REPORTS[name](uri)
     assert len(held) >= len(manifest.require(uri, "metrics").data)
     assert max(part.num_rows for part in held) <= 7
+
+
+@pytest.mark.parametrize("name", ["evaluation", "inversion", "generated"])
+def test_a_report_says_which_judges_were_there(name: str, tmp_path: Path) -> None:
+    rows = pa.Table.from_pylist(rows_of(METHODS[name]), schema=schema.METRICS)
+    told = []
+    for there in (False, True):
+        uri = str(tmp_path / str(there))
+        extra = EXTRA[name] | {"heads": there, "identity": there}
+        write_table(uri, "metrics", [rows], Recipe("test", 1, SETTINGS), **extra)
+        told.append(" ".join(REPORTS[name](uri).paragraphs))
+    for there, text in zip((False, True), told, strict=True):
+        assert ("Identity was not measured" in text) is not there
+        assert ("cosine of MobileFaceNet's" in text) is there
+        if name != "generated":
+            assert ("heads of LPIPS v0.1" in text) is there
 
 
 def test_numbers_of_a_group_are_numpy_s(tmp_path: Path) -> None:
