@@ -93,8 +93,8 @@ def hardships() -> str:
             f" ({d['refused_with_retry_after']} with Retry-After, median {number(d['refused_p50_ms'])} ms),"
             f" {d['requests'] - answered - refused} anything else."
             f" The admitted took {number(d['admitted_p50_ms'])} ms in the median, p99 {number(d['admitted_p99_ms'])};"
-            f" the queue's bound over the capacity is {number(d['bound_ms'])}, less than most waited, because"
-            f" answers came at {number(d['answered_over_capacity'])} of the capacity."
+            f" the queue's bound over the capacity is {number(d['bound_ms'])},"
+            f" and answers came at {number(d['answered_over_capacity'])} of the capacity."
         )
     if d := read("serve_chaos"):
         killed = d["killed_at_s"]

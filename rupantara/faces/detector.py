@@ -47,7 +47,12 @@ class YuNet:
         """Load the network from the bytes of `yunet_n_dynamic.onnx`."""
         lowest = min(search.threshold for search in SEARCHES.values())
         buffers = (np.frombuffer(onnx, np.uint8), np.empty(0, np.uint8))
-        self._net = cv2.FaceDetectorYN.create("onnx", *buffers, (320, 320), lowest, 0.3, 100)
+        # OpenCV 5 warns that this network runs on the CPU, as it always does.
+        before = cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_ERROR)
+        try:
+            self._net = cv2.FaceDetectorYN.create("onnx", *buffers, (320, 320), lowest, 0.3, 100)
+        finally:
+            cv2.utils.logging.setLogLevel(before)
 
     def detect(self, picture: Picture, domain: str, *, thorough: bool = False) -> list[Detection]:
         """Find all faces, the photograph's subject first: by score, size and nearness to the centre.

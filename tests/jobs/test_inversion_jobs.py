@@ -295,3 +295,23 @@ def test_decoders_of_other_splits_are_not_evaluated(made: Made, tmp_path: Path) 
         extract.main(extracted(other))
     with pytest.raises(UserError, match="may have been trained on"):
         evaluate(replace(evaluated(other), checkpoint=(made.decoder,)))
+
+
+def test_photographs_are_inverted_by_the_networks_that_ship(tmp_path: Path) -> None:
+    def write(path: str, data: bytes) -> None:
+        if path.endswith(".json"):
+            return
+        (tmp_path / "photos" / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "photos" / path).write_bytes(data)
+
+    write_photographs(write, humans=2, per_species=1, pictures_per_human=1)
+    decoder = str(REPOSITORY / "pretrained/inversion/identity")
+    config = inversions.Config(
+        checkpoint=decoder, generated=str(tmp_path / "faces"), photos=str(tmp_path / "photos"), limit=0
+    )
+    with without_ray():
+        inversions.main(config)
+    rows = tables.read(config.generated, schema="generated").to_pylist()
+    made = [row for row in rows if row["kind"] == "inversion" and not row["reject"]]
+    assert len(made) == 2 and all(np.asarray(Image.open(io.BytesIO(row["image"]))).std() > 20 for row in made)
+    assert {row["reject"]["reason"] for row in rows if row["reject"]} == {"no_vector"}
