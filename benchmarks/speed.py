@@ -16,9 +16,9 @@ PAGE = HERE.parent / "docs/speed.md"
 INTRO = """# Speed
 
 Each row is one run of a benchmark on two CPU cores: what is measured, the peer or limit that ran beside it, and the ratio
-(above 1 = faster than the peer); where both ran several rounds in turn, the medians. Other programs often ran on the cores too; some files say the machine's load before the run.
-`python -m benchmarks.speed` writes this page from `benchmarks/*.json`; the command of a row makes its file anew. Machines differ:
-trust the ratios, not the seconds.
+(above 1 = faster than the peer); where both ran several rounds in turn, the medians. Other programs often ran on the cores too;
+some files say the machine's load before the run. `python -m benchmarks.speed` writes this page from `benchmarks/*.json`; the command
+of a row makes its file anew. Machines differ: trust the ratios, not the seconds.
 """
 
 
