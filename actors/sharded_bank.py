@@ -27,6 +27,7 @@ SEARCH_TIMEOUT_S = 60.0
 UNIT_ERROR = 0.01
 """How far from 1 a query's length may be: 16 bits round that much."""
 
+AT_A_TIME = 4
 LARGE_BYTES = 100_000
 """Queries above this are put into the object store once, and not once a shard."""
 
@@ -87,6 +88,11 @@ class ShardedBank:
     def species(self) -> tuple[str, ...]:
         """Return the species that the version holds."""
         return self._view.species
+
+    @property
+    def at_a_time(self) -> int:
+        """Return how many questions one caller may ask at the same time: a busy machine keeps each answer waiting."""
+        return AT_A_TIME
 
     def refresh(self, timeout_s: float = START_TIMEOUT_S) -> bool:
         """Go over to the bank's newest version, if there is a newer one; queries that run meanwhile are answered by the old.

@@ -1,8 +1,8 @@
 """Bulk hybrids by jobs.generate's own pipeline against the renderer alone in a loop on the same cores, in turns.
 
 The loop has no search, no encoding and no files: `latent` mixes and decodes codes; `exemplar` decodes a person once and lays animals
-that were chosen before on the picture. The job prepares each of a bank's animals once a worker, which the ratio counts against it. The
-result is the median of the rounds' ratios.
+that were chosen before on the picture. The job prepares each of a bank's animals once in each worker; the ratio counts that against it.
+The result is the median of the rounds' ratios.
 
 python -m benchmarks.generate [--renderer latent exemplar] [--faces 96] [--rounds 3] [--checkpoint FOLDER] [--bank FOLDER]
 """
@@ -23,7 +23,7 @@ import pyarrow as pa
 import torch
 
 from actors.sharded_bank import ShardedBank
-from benchmarks.pool import ray_parts, seconds_of, steady
+from benchmarks.pool import ray_parts, steady
 from jobs.generate import hybrid
 from jobs.runtime import cluster
 from rupantara import schema
@@ -127,9 +127,9 @@ def bulk(args, renderer, faces, cores, folder):
     # The bank's actors end with Ray, which the clock ends.
     bank, compute = ShardedBank.start(args.bank), Compute("cpu", 1)
     make_stage = partial(hybrid.make_stage, config, wanted, None, bank=bank, compute=compute)
-    done = steady(ray_parts(config, make_stage, parts, folder, COLUMNS), cores)
-    pictures = sum(part["rows"] for part in done)
-    return Speed(pictures / seconds_of(done), 1e3 * sum(part["cpu_s"] for part in done) / pictures)
+    done = ray_parts(config, make_stage, parts, folder, COLUMNS)
+    rows, seconds = steady(done, cores)
+    return Speed(rows / seconds, 1e3 * sum(part["cpu_s"] for part in done) / sum(part["rows"] for part in done))
 
 
 def main():

@@ -48,6 +48,8 @@ class LocalBank:
         self.species, self._counts = tuple(sorted(found.species)), found.species
         self._index = BankIndex(pa.concat_tables([found.rows(i) for i in range(len(found.shards))]))
 
+    at_a_time = 1
+
     def num_faces(self, species: str) -> int:
         """Return how many animals of a species there are."""
         return self._counts.get(species, 0)

@@ -50,11 +50,23 @@ def ray_parts(config, make_stage, plan, output, columns=None):
 
 
 def steady(parts, workers):
-    """Return the parts that began once all workers were at work: the last one to start may take ten seconds longer than the first."""
-    begun = sorted(part["ended"] - part["seconds"] for part in parts)
-    busy = (at for at in begun if sum(p["ended"] - p["seconds"] <= at < p["ended"] for p in parts) >= workers)
-    since = next(busy, begun[0])
-    return [part for part in parts if part["ended"] - part["seconds"] >= since]
+    """Return the rows and the seconds from when all workers were at work: the last to start may take ten seconds longer than the first.
+
+    A part that was under way then counts by the share of its time that came after. ValueError where they never all were.
+    """
+    begun = [part["ended"] - part["seconds"] for part in parts]
+    busy = (
+        at for at in sorted(begun) if sum(b <= at < p["ended"] for b, p in zip(begun, parts, strict=True)) >= workers
+    )
+    since = next(busy, None)
+    if since is None:
+        raise ValueError(
+            f"parts must outnumber the workers, got {len(parts)} for {workers}: at no time were all at work"
+        )
+    rows = sum(
+        p["rows"] * max(0.0, p["ended"] - max(b, since)) / p["seconds"] for b, p in zip(begun, parts, strict=True)
+    )
+    return rows, max(part["ended"] for part in parts) - since
 
 
 def seconds_of(parts):

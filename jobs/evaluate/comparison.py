@@ -57,7 +57,7 @@ def plan(config: Config) -> EvaluationPlan:
         f"{len(chosen)} people, {', '.join(named)}",
         shown=frozenset(chosen[: config.shown]),
         baselines=asked.baselines,
-        prepare=partial(contest.prepare, asked, config.faces, train, frozenset(chosen[:TIMED_FACES]), judges.heads),
+        prepare=partial(contest.prepare, asked, config.faces, train, frozenset(chosen[:TIMED_FACES])),
         header=comparison.HEADER,
         rows_of=comparison.table_rows,
     )

@@ -23,7 +23,6 @@ def plan(config: Config) -> EvaluationPlan:
     settings = {name: value for name, value in settings_of(config).items() if name != "split"}
     inputs = {"generated": generated.content, "faces": faces.content}
     facts = {"generated": config.generated, "pictures": generated.counts["accepted"], "people": len(chosen)}
-    facts |= judges.told()
     return EvaluationPlan(
         RECIPE.of(settings, inputs, judges_sha256(judges)),
         config.generated,

@@ -38,7 +38,7 @@ def plan(config: Config) -> EvaluationPlan:
     recipe = RECIPE.of(settings_of(config), {"features": features.content}, models)
     baselines = uris.join(config.metrics, f"baselines-{recipe.fingerprint[:12]}.safetensors")
     source = VectorSource(vector, side, frozenset(chosen), config.split)
-    facts = {"vector": vector, "side": side, MEAN: features.extra[MEAN], **judges.told()}
+    facts = {"vector": vector, "side": side, MEAN: features.extra[MEAN]}
     return EvaluationPlan(
         recipe,
         config.features,

@@ -46,14 +46,10 @@ def plan(config: Config) -> EvaluationPlan:
         "Evaluation",
         f"{len(chosen)} faces, PCA with {components} components",
         baselines=baselines,
-        prepare=partial(
-            fitted, config.faces, checkpoint, train, components, baselines, judges.told() | {"size": model.size}
-        ),
+        prepare=partial(fitted, config.faces, checkpoint, train, components, baselines, model.size),
     )
 
 
-def fitted(
-    faces: str, checkpoint: str, train: Any, components: int, baselines: str, facts: dict[str, Any]
-) -> dict[str, Any]:
+def fitted(faces: str, checkpoint: str, train: Any, components: int, baselines: str, size: int) -> dict[str, Any]:
     """Fit the baselines; say what the report should know."""
-    return {"pca_components": fit_baselines(faces, checkpoint, train, components, baselines), **facts}
+    return {"pca_components": fit_baselines(faces, checkpoint, train, components, baselines), "size": size}

@@ -143,11 +143,13 @@ class Donors:
         best = int(np.argmax(fits + CHANCE * draws))
         row = self._rows[places[best]]
         turned = abs(yaw) > MIRROR_YAW and abs(row["yaw"]) > MIRROR_YAW and (yaw > 0) != (row["yaw"] > 0)
-        return self._made(places[best], turned), float(min(fits[best], 1.0))
+        made = self._made(places[best])
+        # Cutting an animal out takes a hundred times as long as turning it.
+        return made.mirrored() if turned else made, float(min(fits[best], 1.0))
 
     def donor(self, face_id: str) -> Donor:
         """Return one animal, ready; KeyError for one that there is not."""
-        return self._made(self._places[face_id], False)
+        return self._made(self._places[face_id])
 
     def known(self, face_id: str) -> bool:
         """Tell whether it has the looks of an animal."""
@@ -169,10 +171,7 @@ class Donors:
         bonus = LENT_BONUS if row["face_id"] in lent else 0.0
         return row["fitness"] * float(np.exp(-((apart / YAW_REACH) ** 2))) + bonus
 
-    def _make(self, place: int, turned: bool) -> Donor:
-        if turned:
-            # Cutting an animal out takes a hundred times as long as turning it.
-            return self._made(place, False).mirrored()
+    def _make(self, place: int) -> Donor:
         row = self._rows[place]
         picture = self._picture(row)
         points = np.array(row["points"], np.float32).reshape(6, 2) * picture.shape[0] - 0.5

@@ -78,7 +78,7 @@ def methods(contest: Contest) -> dict[str, Contestant]:
     return out
 
 
-def prepare(contest: Contest, faces: str, train: frozenset[str], timed: frozenset[str], heads: bool) -> dict[str, Any]:
+def prepare(contest: Contest, faces: str, train: frozenset[str], timed: frozenset[str]) -> dict[str, Any]:
     """Fit the baselines on the train faces, time every method, and say what the report should know."""
     fit_baseline(faces, train, max(contest.components), contest.baselines)
     ms, about = speeds(contest, faces, timed), {}
@@ -88,7 +88,7 @@ def prepare(contest: Contest, faces: str, train: frozenset[str], timed: frozense
         about[name] |= {"seconds": found.seconds if found else None}
     facts = {"faces": len(contest.chosen), "varied": len(contest.varied), "train_faces": len(train)}
     counted = count_attributes(faces, "train")
-    return {**facts, "methods": about, "heads": heads, "train_attributes": counted}
+    return {**facts, "methods": about, "train_attributes": counted}
 
 
 def speeds(contest: Contest, faces: str, face_ids: frozenset[str]) -> dict[str, float]:

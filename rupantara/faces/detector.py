@@ -1,6 +1,7 @@
 """YuNet: faces and their five keypoints (Wu et al., "YuNet: A Tiny Millisecond-level Face Detector", 2023)."""
 
 from dataclasses import dataclass
+from threading import Lock
 
 import cv2
 import numpy as np
@@ -40,6 +41,10 @@ SEARCHES = {
 640, large heads only at 256), and at 0.3 what is found must also look like a face's five points."""
 
 
+LOG_LEVEL = Lock()
+"""Held while OpenCV's log level, which is the process's, is another."""
+
+
 class YuNet:
     """The ONNX network behind `cv2.FaceDetectorYN`."""
 
@@ -48,11 +53,12 @@ class YuNet:
         lowest = min(search.threshold for search in SEARCHES.values())
         buffers = (np.frombuffer(onnx, np.uint8), np.empty(0, np.uint8))
         # OpenCV 5 warns that this network runs on the CPU, as it always does.
-        before = cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_ERROR)
-        try:
-            self._net = cv2.FaceDetectorYN.create("onnx", *buffers, (320, 320), lowest, 0.3, 100)
-        finally:
-            cv2.utils.logging.setLogLevel(before)
+        with LOG_LEVEL:
+            before = cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_ERROR)
+            try:
+                self._net = cv2.FaceDetectorYN.create("onnx", *buffers, (320, 320), lowest, 0.3, 100)
+            finally:
+                cv2.utils.logging.setLogLevel(before)
 
     def detect(self, picture: Picture, domain: str, *, thorough: bool = False) -> list[Detection]:
         """Find all faces, the photograph's subject first: by score, size and nearness to the centre.

@@ -23,20 +23,22 @@ COLUMNS = ("uri", "sha256", "reject")
 REASON = "duplicate"
 log = logging.getLogger(__name__)
 
+NONE = np.zeros(0, np.uint64)
+
 Place = tuple[int, int]
 """A part, and a row of it."""
 
 
-def suspects(prints: Callable[[], Iterator[statistics.Arrays]]) -> dict[Place, Place]:
+def suspects(count: int, prints: Callable[[Sequence[int]], Iterator[statistics.Arrays]]) -> dict[Place, Place]:
     """Return which accepted rows look like those of another photograph: place -> that of the first of the same bytes.
 
-    `prints` yields those of `metrics.faces_table.prints`, in the order of the parts, and is called twice: first for what is there more
-    than once (8 bytes a face are held), then for where that is.
+    `prints` yields those of `metrics.faces_table.prints` of some of the `count` parts, in order. It is called once to find repeated
+    photographs, with 16 bytes a face held, and where there are any once more, to find their rows, for the parts that have them.
     """
-    again = _repeated(prints())
-    if not len(again):
+    numbers, again = _repeated(prints(range(count)))
+    kept = [(number, _of(one, again)) for number, one in zip(numbers, prints(numbers), strict=True)]
+    if not kept:
         return {}
-    kept = [(number, _of(one, again)) for number, one in enumerate(prints()) if of_faces.SHA in one]
     shas, names, rows = (
         np.concatenate([one[n] for _, one in kept]) for n in (of_faces.SHA, of_faces.URI, of_faces.ROW)
     )
@@ -49,11 +51,13 @@ def suspects(prints: Callable[[], Iterator[statistics.Arrays]]) -> dict[Place, P
     return {(int(part[i]), int(rows[i])): (int(part[j]), int(rows[j])) for i, j in pairs}
 
 
-def _repeated(prints: Iterator[statistics.Arrays]) -> np.ndarray:
-    """Return the prints that more than one face has, ascending."""
-    shas = np.concatenate([np.zeros(0, np.uint64), *(one[of_faces.SHA] for one in prints if of_faces.SHA in one)])
-    shas.sort()
-    return np.unique(shas[1:][shas[1:] == shas[:-1]])
+def _repeated(prints: Iterator[statistics.Arrays]) -> tuple[list[int], np.ndarray]:
+    """Return the parts that hold a photograph of which there are several faces, and the prints of these photographs."""
+    shas = [one.get(of_faces.SHA, NONE) for one in prints]
+    ordered = np.concatenate([NONE, *shas])
+    ordered.sort()
+    again = np.unique(ordered[1:][ordered[1:] == ordered[:-1]])
+    return [number for number, one in enumerate(shas) if len(again) and np.isin(one, again).any()], again
 
 
 def _of(prints: statistics.Arrays, shas: np.ndarray) -> statistics.Arrays:
@@ -79,7 +83,7 @@ def reject_duplicates(faces: str, paths: Sequence[str], tag: str, keep: Collecti
     stand for are deleted, unless they are among those to `keep`, which readers still see.
     """
     marked: dict[int, dict[int, Place]] = defaultdict(dict)
-    for (part, row), first in suspects(partial(_prints, faces, paths)).items():
+    for (part, row), first in suspects(len(paths), partial(_prints, faces, paths)).items():
         marked[part][row] = first
     name, found, out = hashlib.sha256(f"{tag} duplicates".encode()).hexdigest(), 0, {}
     for part, rows in sorted(marked.items()):
@@ -101,8 +105,9 @@ def reject_duplicates(faces: str, paths: Sequence[str], tag: str, keep: Collecti
     return out
 
 
-def _prints(faces: str, paths: Sequence[str]) -> Iterator[statistics.Arrays]:
-    """Yield the prints that each part left, or takes them of its rows where it left none."""
+def _prints(faces: str, paths: Sequence[str], numbers: Sequence[int]) -> Iterator[statistics.Arrays]:
+    """Yield the prints that each of these parts left, or takes them of its rows where it left none."""
+    paths = [paths[number] for number in numbers]
     for path, footer in zip(paths, commits.footers(faces, paths), strict=True):
         left = statistics.attached(footer.metadata)
         yield left.lists if left else of_faces.prints(parquet.read_file(faces, path, COLUMNS))

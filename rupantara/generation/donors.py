@@ -10,9 +10,6 @@ import numpy as np
 from rupantara.generation.retrieval import Bank, DonorRule, Retrieved, retrieve_all
 from rupantara.landmarks.regions import REGIONS
 
-AT_A_TIME = 4
-"""Questions that are with the bank at a time."""
-
 NEAREST = "nearest"
 """In place of a species: for each region the one whose best feature is nearest."""
 
@@ -54,13 +51,23 @@ def find_donors(bank: Bank, codes: np.ndarray, wanted: Sequence[DonorQuery]) -> 
         for search in _searches(one, bank.species):
             rows = asked.setdefault(search, {})
             rows.setdefault(one.row, len(rows))
-    # A bank of actors works on several questions at a time, and a busy machine keeps each answer waiting.
-    with ThreadPoolExecutor(AT_A_TIME) as pool:
-        answers = pool.map(lambda search: _run(bank, codes, search, list(asked[search])), asked)
-        found = dict(zip(asked, answers, strict=True))
+    found = dict(zip(asked, _answers(bank, codes, asked), strict=True))
     return [
         {region: _best(_choices(one, region, bank.species, found, asked)) for region in one.species} for one in wanted
     ]
+
+
+def _answers(bank: Bank, codes: np.ndarray, asked: Mapping[_Search, Mapping[int, int]]) -> list[dict[str, Retrieved]]:
+    """Ask the bank, several species at the same time where it can answer so."""
+
+    def ask(search: _Search) -> dict[str, Retrieved]:
+        return _run(bank, codes, search, list(asked[search]))
+
+    workers = min(bank.at_a_time, len(asked))
+    if workers < 2:
+        return [ask(search) for search in asked]
+    with ThreadPoolExecutor(workers) as pool:
+        return list(pool.map(ask, asked))
 
 
 def _searches(one: DonorQuery, known: Sequence[str]) -> Iterator[_Search]:

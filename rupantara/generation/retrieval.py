@@ -55,6 +55,11 @@ class Bank(Protocol):
         """Return how codes of the two domains are brought into one space."""
         ...
 
+    @property
+    def at_a_time(self) -> int:
+        """Return how many questions it can answer at the same time, each asked by a thread of its own."""
+        ...
+
     def num_faces(self, species: str) -> int:
         """Return how many animals of a species it holds."""
         ...

@@ -168,7 +168,7 @@ def section(uri: str) -> Section:
     extra = found.extra
     judged = (
         "lpips_caffe_squeezenet is a distance in the manner of LPIPS on the features of DeepScale's SqueezeNet,"
-        f" {judging.heads_text(extra['heads'])}: not the published LPIPS. Fréchet and kernel"
+        f" {judging.heads_text(found.recipe)}: not the published LPIPS. Fréchet and kernel"
         " distances are those of the same network's deepest features, against the held-out faces; Fréchet's is biased upwards at so few"
         " faces and compares only within this table, the kernel's is not. Neither is FID or KID. A model that was trained with"
         f" SqueezeNet in its loss, as dfc is by default, is favoured by them.{metrics_table.sampled(extra['faces'])}"

@@ -34,7 +34,7 @@ def section(uri: str) -> Section:
         f"Held-out identities (split {found.recipe.config['split']}), {found.extra['size']} pixels square. The mean face and"
         f" the PCA ({', '.join(f'{d} {n}' for d, n in fitted.items())} components, as many numbers as the model's code where the faces"
         " suffice) are fitted on the train split of each domain. MSE on the scale [0, 1]; ± is a 95 % interval over faces."
-        f" {judging.lpips_text(found.extra.get('heads', False))} {judging.identity_text(found.extra.get('identity', True), IDENTITY)}"
+        f" {judging.lpips_text(found.recipe)} {judging.identity_text(found.recipe, IDENTITY)}"
         " A model whose training used these networks in its losses is favoured by them."
         + metrics_table.sampled(max(group.rows for group in groups.values()))
     )

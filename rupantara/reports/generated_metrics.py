@@ -28,7 +28,7 @@ def section(uri: str) -> Section:
     )
     text = (
         f"{found.extra['pictures']} pictures of {found.extra['generated']}."
-        f" {judging.identity_text(found.extra.get('identity', True), identity)}"
+        f" {judging.identity_text(found.recipe, identity)}"
         " The Fréchet distance is that of SqueezeNet v1.1's features to the photographs'."
         " Errors are told where a picture should be the person's own."
     )

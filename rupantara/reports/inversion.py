@@ -16,6 +16,7 @@ from rupantara.reports import figures, judging
 from rupantara.reports.grids import grid
 from rupantara.reports.html import Figure, Section, Table
 from rupantara.storage import manifest, uris
+from rupantara.storage.recipe import Recipe
 
 TITLES = {
     "full": "full: landmarks, texture, warp",
@@ -219,19 +220,18 @@ def trained_text(recipes: dict[str, Any]) -> str:
     return f"Trained were: {', '.join(said)}." if said else ""
 
 
-def judged_text(about: dict[str, Any], group: int) -> list[str]:
+def judged_text(recipe: Recipe, about: dict[str, Any], group: int) -> list[str]:
     """Say what the judging networks measured, and whom it favours."""
     identity = (
         "Identity is the cosine of MobileFaceNet's vectors of picture and face, each aligned by its own landmarks"
         " (single decoder: by the true ones); rank 1 is the share whose own face is nearest among"
         f" {group} (chance: {100 / group:.1f} %)."
     )
-    measured = about.get("identity", True)
     text = [
-        f"{judging.lpips_text(about['heads'])} Fréchet* is of the same network's pooled features, not the published FID."
-        f" {judging.identity_text(measured, identity)}"
+        f"{judging.lpips_text(recipe)} Fréchet* is of the same network's pooled features, not the published FID."
+        f" {judging.identity_text(recipe, identity)}"
     ]
-    if not measured:
+    if not judging.knows_identity(recipe):
         return text
     if about["vector"] == "arcface":
         text.append("The vectors are MobileFaceNet's own: what is measured is what was given.")
@@ -259,7 +259,7 @@ def section(uri: str) -> Section:
         " and so do the errors: background, hair and clothes, which a face's vector does not tell, are in them. PSNR of the face is inside"
         " the hull of its true landmarks.",
     ]
-    text += judged_text(about, min(GROUP, count))
+    text += judged_text(found.recipe, about, min(GROUP, count))
     by_part = group_rows(groups)
     made = [Table("All methods on the same faces", HEADER, main_rows(groups))]
     made += [Table("Landmark MSE by part, px² at 224", ["method", *POINT_GROUPS], by_part)] if by_part else []

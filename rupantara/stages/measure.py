@@ -21,10 +21,6 @@ class JudgeNetworks:
     heads: bool = False
     identity: bool = True
 
-    def told(self) -> dict[str, bool]:
-        """Return what a report should say of them."""
-        return {"heads": self.heads, "identity": self.identity}
-
     def load(self) -> Judges | None:
         """Load them."""
         return Judges(self.weights, heads=self.heads, identity=self.identity) if self.weights else None

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cache
+from threading import Event
 
 import numpy as np
 import pyarrow as pa
@@ -16,7 +17,7 @@ from rupantara.bank.index import BankIndex
 from rupantara.bank.rows import bank_rows
 from rupantara.errors import UserError
 from rupantara.generation import face, rendering
-from rupantara.generation.donors import NEAREST
+from rupantara.generation.donors import NEAREST, DonorQuery, find_donors
 from rupantara.generation.face import FaceCrop, encode
 from rupantara.generation.hybrid import SEVERAL, HybridGenerator, HybridRequest, everywhere
 from rupantara.generation.loading import LoadedRegionVAE
@@ -41,6 +42,8 @@ class InProcess:
         table = {"face_id": [f"a{i}" for i in range(8)], "species": ANIMALS}
         rows = pa.table(table | {"regions_mu": schema.vector_array(self.codes)})
         self._index = BankIndex(bank_rows(rows, schema.bank(CONFIG.region_dim, ""), self.alignment))
+
+    at_a_time = 1
 
     def num_faces(self, species: str) -> int:
         return ANIMALS.count(species)
@@ -192,3 +195,41 @@ def test_a_bank_of_another_model_is_refused(loaded: LoadedRegionVAE) -> None:
 
 def test_no_requests_give_nothing(generator: HybridGenerator) -> None:
     assert generator.generate([]) == []
+
+
+class Several(InProcess):
+    """A bank that takes several questions at a time and answers the first one last."""
+
+    at_a_time = 4
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked, self.second = [], Event()
+
+    def search_regions(self, queries: Mapping[str, Vectors], k: int, species: str = "") -> dict[str, Hits]:
+        self.asked.append(species)
+        if species == self.species[0]:
+            assert self.second.wait(20), "the second question was not asked while the first was open"
+        else:
+            self.second.set()
+        return super().search_regions(queries, k, species)
+
+
+def test_several_species_are_searched_at_the_same_time_with_the_same_answer() -> None:
+    bank = Several()
+    codes = bank.codes[:2] + 0.1
+    wanted = [
+        DonorQuery(i, dict.fromkeys(REGIONS, name), DonorRule()) for i in range(2) for name in (*bank.species, NEAREST)
+    ]
+    found, serial = find_donors(bank, codes, wanted), find_donors(InProcess(), codes, wanted)
+    assert sorted(set(bank.asked)) == sorted(bank.species)
+    for one, other in zip(found, serial, strict=True):
+        assert one.keys() == other.keys()
+        assert all(one[r].ids == other[r].ids and np.array_equal(one[r].code, other[r].code) for r in one)
+
+
+def test_an_error_of_one_of_several_searches_is_raised(monkeypatch: pytest.MonkeyPatch) -> None:
+    bank = Several()
+    monkeypatch.setattr(InProcess, "search_regions", lambda self, queries, k, species: {}[species])
+    with pytest.raises(KeyError):
+        find_donors(bank, bank.codes[:1], [DonorQuery(0, dict.fromkeys(REGIONS, NEAREST), DonorRule())])

@@ -77,7 +77,9 @@ def _files(old: Path, new: Path) -> list[str]:
     before, after = (_named(folder) for folder in (old, new))
     if before.keys() != after.keys():
         return [f"files {sorted(before.keys() ^ after.keys())[:3]} are in one of both alone"]
-    return [f"file {name} differs" for name in before if before[name].read_bytes() != after[name].read_bytes()]
+    return [
+        f"file {name} differs" for name in before if shown(before[name].read_bytes()) != shown(after[name].read_bytes())
+    ]
 
 
 def _named(folder: Path) -> dict[str, Path]:
