@@ -29,6 +29,7 @@ $(STAMP): requirements.lock pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(PY) -m pip install --quiet --disable-pip-version-check uv || true
 	$(VENV)/bin/uv pip install --quiet --python $(PY) -r requirements.lock || $(PY) -m pip install --quiet -r requirements.lock
+	@echo "compiling bytecode, which takes a minute or two on a quiet machine"
 	$(PY) -m compileall -q -j 0 $(VENV)/lib >/dev/null 2>&1 || true
 	touch $(STAMP)
 

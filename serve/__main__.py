@@ -15,6 +15,7 @@ from collections.abc import Callable, Sequence
 import httpx
 from pydantic import ValidationError
 
+from actors.starting import start_error
 from rupantara.errors import UserError
 from serve import auth
 from serve.auth import Tokens
@@ -94,7 +95,14 @@ def run(host: str, port: int, config: Config) -> int:
     # Ray's workers stand back by 15 for others on the machine; who serves people does not. (It counts where Ray is started here.)
     os.environ.setdefault("RAY_worker_niceness", "0")
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    ray.init(namespace="serve", logging_level=logging.WARNING, log_to_driver=False)
+    try:
+        ray.init(namespace="serve", logging_level=logging.WARNING, log_to_driver=False)
+    except Exception as error:
+        said = start_error(error)
+        if not isinstance(said, UserError):
+            raise
+        print(f"error: {said}", file=sys.stderr)
+        return 1
     try:
         check_room(config)
         serve.start(http_options={"host": host, "port": port})

@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Generator, Sequence
 from pathlib import Path
 
+from actors.starting import start_error
 from rupantara.compute import Compute
 from rupantara.errors import UserError
 
@@ -22,6 +23,12 @@ MALLOC = {
 }
 """Environment by which workers keep freed buffers: on a CPU page faults of fresh mappings cost a quarter of a training step."""
 
+FALSE_ALARMS = {
+    "ray.data._internal.execution.resource_manager": "The job may hang forever",
+    "ray.data.dataset": "The Dataset job will hang unless",
+}
+"""What Ray Data says whenever a worker starts slowly, by the logger. Room that can never come is refused before (`require_room`), and
+silence ends in an error."""
 
 GREETING = b"Set ray log level from environment variable"
 """Of the line by which Ray says that it was told to say nothing; no level keeps it back."""
@@ -72,10 +79,7 @@ def connect() -> None:
         with without_greeting():
             ray.init(address="local", num_cpus=cpus, include_dashboard=False, logging_level=level, log_to_driver=False)
     except Exception as error:
-        # Ray has no type of its own for it.
-        if "timed out during startup" not in str(error):
-            raise
-        raise UserError("Ray did not start in time, the machine is too busy: the same command tries again") from error
+        raise start_error(error) from error
 
 
 def disconnect() -> None:
@@ -90,15 +94,13 @@ def quieten() -> None:
     for name in ("ray.data", "ray.train", "ray.serve"):
         logging.getLogger(name).setLevel(logging.WARNING)
     if not os.environ.get("RAY_ADDRESS"):
-        logging.getLogger("ray.data._internal.execution.resource_manager").addFilter(_is_no_false_alarm)
+        for name in FALSE_ALARMS:
+            logging.getLogger(name).addFilter(_is_no_false_alarm)
 
 
 def _is_no_false_alarm(record: logging.LogRecord) -> bool:
-    """Tell whether a record is not Ray Data's "may hang forever".
-
-    It comes whenever a worker starts slowly. Room that can never come is refused before (`require_room`), and silence ends in an error.
-    """
-    return "The job may hang forever" not in record.getMessage()
+    """Tell whether a record is none of FALSE_ALARMS."""
+    return FALSE_ALARMS.get(record.name, "\n") not in record.getMessage()
 
 
 def scales() -> bool:

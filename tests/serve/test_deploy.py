@@ -3,16 +3,18 @@
 import json
 import os
 import re
+import signal
 import subprocess
 from pathlib import Path
 
 import pytest
+import ray
 import yaml
 from pydantic import ValidationError
 from ray.serve.schema import ServeDeploySchema
 
 from rupantara.errors import UserError
-from serve.__main__ import end, parse
+from serve.__main__ import end, parse, run
 from serve.app import deployed
 from serve.auth import is_loopback
 from serve.config import Config, Scale
@@ -111,3 +113,14 @@ def test_the_end_says_nothing_of_its_own_and_does_every_step(capsys):
     done = []
     end(lambda: print("Task ServeController.graceful_shutdown failed."), lambda: done.append(1))
     assert (capsys.readouterr().out, done) == ("", [1])
+
+
+def test_a_ray_that_does_not_start_is_said_in_one_line(monkeypatch, capsys):
+    def fails(**_):
+        raise Exception("The current node timed out during startup. This could happen because …")
+
+    monkeypatch.setattr(signal, "signal", lambda *_: None)
+    monkeypatch.setattr(ray, "init", fails)
+    assert run("127.0.0.1", 8123, Config()) == 1
+    said = capsys.readouterr().err
+    assert said.startswith("error: Ray did not start in time") and said.count("\n") == 1
