@@ -27,7 +27,9 @@ SCALES = (1.0, 2.0, 0.6)
 NEARER = 0.36
 """A head whose box is a smaller share of what the network was shown is looked at again, enlarged."""
 SHARE = 0.7
-"""The share of the second look that its box fills."""
+"""The share of the next look that its box fills."""
+LOOKS = 3
+"""Most looks at one head after the first."""
 PRIOR = 0.16
 """Standard deviation, as a share of the box's side, with which the coarse place of a point weighs its heat map."""
 LEAST_PEAK = 0.05
@@ -99,14 +101,17 @@ class AnimalHeads:
         return sorted(_distinct(found), key=lambda head: -head.score * _weight(head, width, height))
 
     def _nearer(self, picture: Picture, head: Head, look: NetworkView) -> Head:
-        """Look at a small head again, enlarged, or return it as it is."""
-        side = float(head.box[2:].max())
-        if side * look.transform[0, 0] / SIDE > NEARER:
-            return head
-        again = around(head.box)
-        seen = self._seen(picture, again)
-        near = [other for other in seen if _overlap(head.box, other.box) > OVERLAP]
-        return max(near, key=lambda other: other.score) if near else head
+        """Look at a small head again, enlarged, as often as that shows a smaller one in its place; return the last."""
+        for _ in range(LOOKS):
+            if float(head.box[2:].max()) * look.transform[0, 0] / SIDE > NEARER:
+                break
+            look = around(head.box)
+            # A small head's box is loose: the next one may be much smaller, anywhere in it.
+            there = [other for other in self._seen(picture, look) if _holds(head.box, other.box)]
+            if not there:
+                break
+            head = max(there, key=lambda other: other.score)
+        return head
 
     def _seen(self, picture: Picture, look: NetworkView) -> list[Head]:
         shown = show(picture, look)
@@ -217,6 +222,12 @@ def _distinct(heads: list[Head]) -> list[Head]:
         if all(_overlap(head.box, other.box) <= OVERLAP for other in kept):
             kept.append(head)
     return kept
+
+
+def _holds(outer: np.ndarray, inner: np.ndarray) -> bool:
+    """Tell whether the middle of a box lies in another."""
+    middle = inner[:2] + inner[2:] / 2
+    return bool((middle >= outer[:2]).all() and (middle <= outer[:2] + outer[2:]).all())
 
 
 def _overlap(first: np.ndarray, second: np.ndarray) -> float:

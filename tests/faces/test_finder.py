@@ -6,11 +6,14 @@ import numpy as np
 import pytest
 
 from rupantara.errors import Rejected
-from rupantara.faces.animal_heads import Head
+from rupantara.faces.animal_heads import AnimalHeads, Head
+from rupantara.faces.animal_network import load_network
 from rupantara.faces.detector import Detection
 from rupantara.faces.finder import FaceFinder, found_of, networks_of
 from rupantara.faces.known import load_known_keypoints
 from rupantara.landmarks.points import keypoints_from_six
+from rupantara.storage import weights
+from rupantara.synthetic import draw_face
 
 PICTURE = np.zeros((8, 8, 3), np.uint8)
 POINTS = np.array([[80, 90], [130, 92], [104, 130], [103, 146], [52, 40], [165, 44]], np.float32)
@@ -107,3 +110,14 @@ def test_a_photograph_of_nothing_holds_no_face() -> None:
     for picture in (noise, np.full((50, 200, 3), 128, np.uint8), np.zeros((30, 30, 3), np.uint8)):
         heads = FaceFinder()._heads.find(picture)
         assert all(found_of(one).reject is not None for one in heads)
+
+
+@pytest.mark.parametrize("species", ["dog", "cat", "tiger"])
+def test_a_head_that_is_a_small_part_of_the_photograph_is_looked_at_until_it_is_large(species: str) -> None:
+    drawn = draw_face(species, 0, size=128)
+    photograph = np.full((768, 768, 3), 128, np.uint8)
+    photograph[320:448, 320:448] = drawn.image
+    (first, *_) = AnimalHeads(load_network(weights.load("", "animal_landmarks"))).find(photograph)
+    marked = drawn.keypoints[:3] + 320
+    away = np.hypot(*(first.points[:3] - marked).T) / np.hypot(*(marked[1] - marked[0]))
+    assert away.max() < 0.25
