@@ -28,6 +28,8 @@ UNIT_ERROR = 0.01
 """How far from 1 a query's length may be: 16 bits round that much."""
 
 AT_A_TIME = 4
+"""Questions that one caller asks at the same time: where workers keep all cores busy each answer waits for one, and four wait together."""
+
 LARGE_BYTES = 100_000
 """Queries above this are put into the object store once, and not once a shard."""
 
@@ -91,7 +93,7 @@ class ShardedBank:
 
     @property
     def at_a_time(self) -> int:
-        """Return how many questions one caller may ask at the same time: a busy machine keeps each answer waiting."""
+        """Return how many questions one caller may ask at the same time, each in a thread of its own."""
         return AT_A_TIME
 
     def refresh(self, timeout_s: float = START_TIMEOUT_S) -> bool:

@@ -61,7 +61,7 @@ def steady(parts, workers):
     since = next(busy, None)
     if since is None:
         raise ValueError(
-            f"parts must outnumber the workers, got {len(parts)} for {workers}: at no time were all at work"
+            f"all {workers} workers must be at work at some time, and never were in {len(parts)} parts: use more --faces"
         )
     rows = sum(
         p["rows"] * max(0.0, p["ended"] - max(b, since)) / p["seconds"] for b, p in zip(begun, parts, strict=True)

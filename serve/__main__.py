@@ -101,7 +101,7 @@ def run(host: str, port: int, config: Config) -> int:
         said = start_error(error)
         if not isinstance(said, UserError):
             raise
-        print(f"error: {said}", file=sys.stderr)
+        print(said, file=sys.stderr)
         return 1
     try:
         check_room(config)

@@ -1,4 +1,4 @@
-"""What benchmarks count with: a rate is of the time in which all workers were at work."""
+"""What benchmarks count with: a rate is from when all workers were at work to the end."""
 
 import pytest
 
@@ -17,5 +17,5 @@ def test_a_part_under_way_when_the_last_worker_starts_counts_by_its_share() -> N
 
 
 def test_workers_that_were_never_all_at_work_have_no_rate() -> None:
-    with pytest.raises(ValueError, match="at no time were all at work"):
+    with pytest.raises(ValueError, match="must be at work at some time"):
         steady([part(0, 1), part(1, 2)], 2)

@@ -27,8 +27,8 @@ FALSE_ALARMS = {
     "ray.data._internal.execution.resource_manager": "The job may hang forever",
     "ray.data.dataset": "The Dataset job will hang unless",
 }
-"""What Ray Data says whenever a worker starts slowly, by the logger. Room that can never come is refused before (`require_room`), and
-silence ends in an error."""
+"""What Ray Data says, by the logger, where a worker starts slowly or the job's own actors hold all CPUs. Room that can never come is
+refused before (`require_room`), and silence ends in an error."""
 
 GREETING = b"Set ray log level from environment variable"
 """Of the line by which Ray says that it was told to say nothing; no level keeps it back."""
@@ -79,7 +79,10 @@ def connect() -> None:
         with without_greeting():
             ray.init(address="local", num_cpus=cpus, include_dashboard=False, logging_level=level, log_to_driver=False)
     except Exception as error:
-        raise start_error(error) from error
+        said = start_error(error)
+        if said is error:
+            raise
+        raise said from error
 
 
 def disconnect() -> None:
@@ -100,7 +103,7 @@ def quieten() -> None:
 
 def _is_no_false_alarm(record: logging.LogRecord) -> bool:
     """Tell whether a record is none of FALSE_ALARMS."""
-    return FALSE_ALARMS.get(record.name, "\n") not in record.getMessage()
+    return FALSE_ALARMS[record.name] not in record.getMessage()
 
 
 def scales() -> bool:

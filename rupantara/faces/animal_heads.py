@@ -30,6 +30,10 @@ SHARE = 0.7
 """The share of the next look that its box fills."""
 LOOKS = 3
 """Most looks at one head after the first."""
+LARGER, WORSE = 1.3, 0.25
+"""A next look's head counts while its box is at most so much larger, and its probability at most so much lower."""
+LOOSE = 2.0
+"""A box so many times as large as that of a surer head in it is that head's, seen at too small a scale."""
 PRIOR = 0.16
 """Standard deviation, as a share of the box's side, with which the coarse place of a point weighs its heat map."""
 LEAST_PEAK = 0.05
@@ -101,13 +105,20 @@ class AnimalHeads:
         return sorted(_distinct(found), key=lambda head: -head.score * _weight(head, width, height))
 
     def _nearer(self, picture: Picture, head: Head, look: NetworkView) -> Head:
-        """Look at a small head again, enlarged, as often as that shows a smaller one in its place; return the last."""
+        """Look at a small head again, enlarged, until it is large in what is shown; return the last look's.
+
+        The box of a small head is loose: the next one may be much smaller, anywhere in the first. One that overlaps it comes before others,
+        which may be a neighbour's.
+        """
+        first = head.box
         for _ in range(LOOKS):
-            if float(head.box[2:].max()) * look.transform[0, 0] / SIDE > NEARER:
+            size = float(head.box[2:].max())
+            if size * look.transform[0, 0] / SIDE > NEARER:
                 break
             look = around(head.box)
-            # A small head's box is loose: the next one may be much smaller, anywhere in it.
-            there = [other for other in self._seen(picture, look) if _holds(head.box, other.box)]
+            there = [o for o in self._seen(picture, look) if _holds(first, o.box) and o.box[2:].max() < LARGER * size]
+            there = [o for o in there if o.score > head.score - WORSE]
+            there = [o for o in there if _overlap(head.box, o.box) > OVERLAP] or there
             if not there:
                 break
             head = max(there, key=lambda other: other.score)
@@ -219,9 +230,13 @@ def _softmax(x: np.ndarray) -> np.ndarray:
 def _distinct(heads: list[Head]) -> list[Head]:
     kept: list[Head] = []
     for head in sorted(heads, key=lambda h: -h.score):
-        if all(_overlap(head.box, other.box) <= OVERLAP for other in kept):
+        if not any(_overlap(head.box, other.box) > OVERLAP or _is_loose(head.box, other.box) for other in kept):
             kept.append(head)
     return kept
+
+
+def _is_loose(outer: np.ndarray, inner: np.ndarray) -> bool:
+    return _holds(outer, inner) and float(outer[2:].max()) > LOOSE * float(inner[2:].max())
 
 
 def _holds(outer: np.ndarray, inner: np.ndarray) -> bool:

@@ -1,5 +1,6 @@
 """What a report says of the networks that judged, by whether they were there."""
 
+from rupantara.metrics import metrics_table
 from rupantara.storage.recipe import Recipe
 
 
@@ -15,7 +16,7 @@ def lpips_text(recipe: Recipe) -> str:
 
 def knows_identity(recipe: Recipe) -> bool:
     """Tell whether an evaluation measured identity."""
-    return "mobilefacenet" in recipe.models
+    return metrics_table.IDENTITY in recipe.models
 
 
 def identity_text(recipe: Recipe, told: str) -> str:

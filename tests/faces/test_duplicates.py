@@ -60,6 +60,16 @@ def test_tables_without_accepted_faces_have_no_duplicates() -> None:
     assert suspects(0, lambda numbers: iter(())) == {}
 
 
+def test_only_parts_with_several_faces_of_a_photograph_are_read_again() -> None:
+    parts = [faces(("a", "1", None)), faces(("b", "2", None)), faces(("c", "1", None)), faces(("d", "3", None))]
+    for count, again in ((4, [[0, 1, 2, 3], [0, 2]]), (2, [[0, 1], []])):
+        read: list[list[int]] = []
+        suspects(
+            count, lambda numbers, read=read: (read.append(list(numbers)), iter([prints(parts[i]) for i in numbers]))[1]
+        )
+        assert read == again
+
+
 @settings(deadline=None)
 @given(
     st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from("12345"), st.booleans()), max_size=30), st.integers(1, 5)

@@ -121,3 +121,14 @@ def test_a_head_that_is_a_small_part_of_the_photograph_is_looked_at_until_it_is_
     marked = drawn.keypoints[:3] + 320
     away = np.hypot(*(first.points[:3] - marked).T) / np.hypot(*(marked[1] - marked[0]))
     assert away.max() < 0.25
+
+
+def test_small_heads_side_by_side_are_both_found() -> None:
+    drawn = {"dog": (160, 320), "cat": (480, 320)}
+    photograph = np.full((768, 768, 3), 128, np.uint8)
+    for species, (left, top) in drawn.items():
+        photograph[top : top + 128, left : left + 128] = draw_face(species, 0, size=128).image
+    found = AnimalHeads(load_network(weights.load("", "animal_landmarks"))).find(photograph)
+    middles = [head.box[:2] + head.box[2:] / 2 for head in found]
+    for left, top in drawn.values():
+        assert sum(bool((np.abs(middle - (left + 64, top + 64)) < 40).all()) for middle in middles) == 1

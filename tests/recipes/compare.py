@@ -1,4 +1,4 @@
-"""Two outputs of one recipe, compared row for row: ids, pictures and numbers, to the bit."""
+"""Two outputs of one recipe, compared row for row: ids, pictures and numbers, to the bit; PNGs by their pixels and text."""
 
 import io
 import re
@@ -12,7 +12,7 @@ from rupantara.storage import manifest, tables
 
 PNG = b"\x89PNG"
 BYTES = (".tar", ".npy", ".jpg", ".png", ".bin", ".faiss", ".safetensors.index")
-"""Endings of the files beside the rows that are compared byte for byte; cards and reports only draw what the rows say."""
+"""Endings of the files beside the rows that are compared, by their bytes or as `shown`; cards and reports only draw what the rows say."""
 
 
 def differences(old: Path, new: Path) -> list[str]:

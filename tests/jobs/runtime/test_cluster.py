@@ -45,8 +45,9 @@ def test_a_start_that_takes_too_long_is_said_in_one_line(
     monkeypatch.setattr(os, "environ", {k: v for k, v in os.environ.items() if k != "RAY_ADDRESS"})
     monkeypatch.setattr(ray, "is_initialized", lambda: False)
     monkeypatch.setattr(ray, "init", fails)
-    with pytest.raises(kind, match=message):
+    with pytest.raises(kind, match=message) as raised:
         cluster.connect()
+    assert (raised.value.__cause__ is None) == (kind is Exception)
 
 
 @pytest.mark.parametrize(("name", "alarm"), cluster.FALSE_ALARMS.items())
