@@ -101,7 +101,7 @@ def main() -> None:
     loaded, judge, out = loading.load(args.checkpoint), Judge(), Path(args.out)
     gaussian = prior.read(args.checkpoint)
     assert gaussian is not None
-    priors: dict[str, loading.Prior] = {"gaussian": gaussian, "flow": flow_prior.load(args.prior, loaded.sha256)}
+    priors: dict[str, loading.Prior] = {"gaussian": gaussian, "flow": flow_prior.load(args.prior, loaded.codes_sha256)}
     held = people(args.features, ("val", "test"))
     count, draw = min(args.count, len(held)), np.random.default_rng(args.seed)
     train = people(args.features, ("train",))

@@ -56,10 +56,10 @@ def build(config: Config) -> Recipe:
     if not (config.faces and config.features):
         raise UserError("--faces and --features must be given with a region VAE: its prior is fitted to their codes")
     faces, features = manifest.require(config.faces, "faces"), manifest.require(config.features, "features")
-    model = loading.model_sha256(config.checkpoint)
-    if features.extra["model_sha256"] != model or features.recipe.inputs.get("faces") != faces.content:
-        raise UserError(f"{config.features} must be made from {config.faces} with {config.checkpoint} ({model[:12]}…)")
-    if not loading.read_config(config.checkpoint).variances:
+    model, codes = loading.model_sha256(config.checkpoint), loading.codes_sha256(config.checkpoint)
+    if features.extra["model_sha256"] != codes or features.recipe.inputs.get("faces") != faces.content:
+        raise UserError(f"{config.features} must be made from {config.faces} with {config.checkpoint} ({codes[:12]}…)")
+    if manifest.require(config.checkpoint, loading.MODEL_TYPE).recipe.job == RECIPE.job:
         raise UserError(f"{config.checkpoint} is packed already")
     settings = cli.row_config(config, "faces", "features", "checkpoint", "packed")
     inputs = {"faces": faces.content, "features": features.content}
@@ -113,14 +113,18 @@ def pack_region_vae(config: Config) -> None:
     rows = seen_rows(config)
     faces = load(rows, model.config.size)
     species = model.config.domain_index(rows["domain"].to_pylist())
-    packed = pack.without_variances(model, pack.posteriors(model, faces), species)
+    # Half precision moves no weight of a packed encoder: its codes stay those that banks and features are of.
+    packed, kept = model, loading.codes_of(config.checkpoint)
+    if model.config.variances:
+        packed, kept = pack.without_variances(model, pack.posteriors(model, faces), species), ""
     codes = schema.where(tables.read(config.features, schema="features"), domain="human", split="train")
     fitted = pack.fit_prior(model, codes, np.mean(faces.boxes[(species == 0).numpy()], axis=0), config.prior_rank)
     metrics = trained.extra["metrics"]
     card = model_card(
         packed.config, trained.recipe, metrics, f"{config.data}\n\n![People sampled from the prior]({SAMPLES})"
     )
-    files, digest = checkpoints.write(config.packed, loading.config_dict(packed.config), pack.halved(packed), card)
+    content = loading.config_dict(packed.config, kept)
+    files, digest = checkpoints.write(config.packed, content, pack.halved(packed), card)
     beside = {prior.FILE: prior.as_bytes(fitted), SAMPLES: pack.sample_sheet(packed, fitted, config.seed)}
     for name, data in beside.items():
         uris.write_bytes(uris.join(config.packed, name), data)

@@ -50,7 +50,7 @@ class Config(cli.Common):
 def build(config: Config) -> TableRun:
     """Choose the held-out faces and the train animals of the gallery, and count it; plan one part for each measure."""
     faces, bank = manifest.require(config.faces, "faces"), manifest.require(config.bank, "bank")
-    model = loading.model_sha256(config.checkpoint)
+    model = loading.codes_sha256(config.checkpoint)
     if bank.extra["model_sha256"] != model:
         raise UserError(
             f"--bank must be made with --checkpoint, got models {bank.extra['model_sha256'][:12]}, {model[:12]}"
@@ -66,7 +66,7 @@ def build(config: Config) -> TableRun:
     return TableRun(
         output=config.probe,
         schema="probe",
-        recipe=RECIPE.of(settings, inputs, {"region_vae": model}),
+        recipe=RECIPE.of(settings, inputs, {"region_vae": loading.model_sha256(config.checkpoint)}),
         plan=plan.of_rows([pa.table({"measure": [name]}) for name in MEASURES]),
         make_stage=partial(ProbeCodes, config.faces, config.checkpoint, alignment, held, config.seed, train),
         report=partial(write, config.probe),

@@ -25,7 +25,7 @@ from rupantara.training.streams import Laid
 from rupantara.training.warm_start import fit_pcas
 
 RECIPE = RecipeSpec("train_vae", version=4)
-SIZES = ("size", "channels", "decoder_channels", "stem", "separate_domains")
+SIZES = ("size", "channels", "decoder_channels", "stem", "separate_domains", "region_context")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,6 +54,8 @@ class Config(TrainingFlags, RegionVAEObjective):
     """How much the first stage shrinks the picture (2 or 4)."""
     separate_domains: bool = False
     """Give humans and animals a network each, as the paper does; codes of the two then share no space."""
+    region_context: bool = RegionVAEConfig.region_context
+    """Show the decoder's coarsest maps the region codes too: a hybrid's fur reaches its cheeks."""
     epochs: int = 10
     """Passes over the human faces; as many animals as the batch sizes say are shown beside them, species balanced."""
     human_batch: int = 10
@@ -120,13 +122,14 @@ def run_of(config: Config) -> TrainingRun:
     last = config.channels_last if config.num_workers == 1 else bool(config.channels_last)  # All workers alike.
     start = RegionVAEStart(model, objective, config.weights, names, None, last, config.compiled, config.init)
     hashes = {"init": loading.model_sha256(config.init)} if config.init else {}
+    codes_of = loading.codes_sha256(config.init) if config.decoder_only else ""
     models = hashes | {name: weights.sha256(config.weights, name) for name in names}
     settings = recipe_settings(config, "compiled", "channels_last")
     steps = streams.train["human"].count // config.num_workers // config.human_batch
 
     def network(laid: Mapping[str, Laid]) -> Network:
         warm = replace(start, pca=fit_pcas((laid[name] for name in DOMAINS), model))
-        return Network(warm, loading.config_dict(model), partial(model_card, model))
+        return Network(warm, loading.config_dict(model, codes_of), partial(model_card, model))
 
     return TrainingRun(
         output=config.checkpoint,

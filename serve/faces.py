@@ -41,7 +41,7 @@ class Place:
 
 @dataclass(frozen=True)
 class Codes:
-    """The codes of a face by one model: global [global_dim], regions [5, region_dim], float32."""
+    """The codes of a face: global [global_dim], regions [5, region_dim], float32; `model_sha256` names whose (`codes_sha256`)."""
 
     global_mu: np.ndarray
     regions_mu: np.ndarray

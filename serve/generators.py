@@ -183,14 +183,14 @@ class ChildMaker:
 
     def about(self) -> dict[str, Any]:
         """Return what /v1/models tells."""
-        told = {"model_sha256": self._loaded.sha256, "codec_sha256": self._loaded.codec.sha256}
+        told = {"model_sha256": self._loaded.sha256, "codec_sha256": self._loaded.codec.codes_sha256}
         return told | {"groups": list(self._loaded.codec.layout.groups), "ages": self._edits is not None}
 
     def trial(self) -> ChildAsk:
         """Return a request to warm up with: two people at the mean."""
         layout, mean = self._loaded.codec.layout, self._loaded.net.mean.numpy()
         boxes = part_boxes(None, "human", 256)
-        tokens = [FaceTokens(name, np.zeros_like(mean), boxes, self._loaded.codec.sha256) for name in ("a", "b")]
+        tokens = [FaceTokens(name, np.zeros_like(mean), boxes, self._loaded.codec.codes_sha256) for name in ("a", "b")]
         assert mean.shape == (layout.tokens, layout.dim)
         return ChildAsk(tokens[0], tokens[1], {})
 

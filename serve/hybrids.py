@@ -54,7 +54,7 @@ class HybridMaker:
         self._generator = HybridGenerator(self._loaded, bank, donors=looks) if bank is not None else None
         self._crops = Crops(RegionLooks(self._loaded, looks))
         config = self._loaded.model.config
-        self.sha256, self.size = self._loaded.sha256, config.size
+        self.sha256, self.codes_sha256, self.size = self._loaded.sha256, self._loaded.codes_sha256, config.size
         self.global_dim, self.region_dim = config.global_dim, config.region_dim
 
     @property
@@ -70,7 +70,7 @@ class HybridMaker:
     def encode(self, faces: Sequence[Face]) -> list[Codes]:
         """Return the codes of aligned crops, in one batch."""
         found = library.encode(self._loaded, [crop_of(face) for face in faces])
-        return [Codes(one.global_mu, one.regions_mu, self.sha256) for one in found]
+        return [Codes(one.global_mu, one.regions_mu, self.codes_sha256) for one in found]
 
     def blank(self) -> Face:
         """Return a grey face, to warm up with."""
@@ -79,7 +79,7 @@ class HybridMaker:
     def sample(self, number: int, truncation: float) -> Face:
         """Draw a person who does not exist from the checkpoint's prior."""
         (drawn,) = library.sample_people(self._loaded, [number], 0, truncation)
-        codes = Codes(drawn.global_mu, drawn.regions_mu, self.sha256)
+        codes = Codes(drawn.global_mu, drawn.regions_mu, self.codes_sha256)
         return Face(drawn.face_id, np.array(drawn.boxes, np.float32), codes=codes, shape=drawn.shape)
 
     def pictures(self, faces: Sequence[Face]) -> list[Picture]:

@@ -84,15 +84,16 @@ def asked(config: Config, known: tuple[str, ...]) -> dict[str, Any]:
 def build(config: Config) -> TableRun:
     """Check that the bank fits the model, choose the sources, plan one part for each file of the faces."""
     config.check_sources(config.faces, "the sources of hybrids")
-    bank, model = manifest.require(config.bank, "bank"), loading.model_sha256(config.checkpoint)
-    if bank.extra["model_sha256"] != model:
+    bank, codes = manifest.require(config.bank, "bank"), loading.codes_sha256(config.checkpoint)
+    if bank.extra["model_sha256"] != codes:
         raise UserError(
             f"--bank must be made with --checkpoint: {config.bank} has model {bank.extra['model_sha256'][:12]},"
-            f" {config.checkpoint} is {model[:12]}"
+            f" {config.checkpoint} is {codes[:12]}"
         )
     wanted = asked(config, tuple(bank.extra["species"]))
     settings = kind.settings_of(config)
-    inputs, models, chosen = {"bank": bank.content}, {"region_vae": model}, None
+    models, chosen = {"region_vae": loading.model_sha256(config.checkpoint)}, None
+    inputs = {"bank": bank.content}
     if config.faces:
         faces = manifest.require(config.faces, "faces")
         inputs, parts = inputs | {"faces": faces.content}, plan.of_files(config.faces, faces)

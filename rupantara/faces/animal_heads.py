@@ -30,8 +30,8 @@ SHARE = 0.7
 """The share of the next look that its box fills."""
 LOOKS = 3
 """Most looks at one head after the first."""
-LARGER, WORSE = 1.3, 0.25
-"""A next look's head counts while its box is at most so much larger, and its probability at most so much lower."""
+LARGER = 1.3
+"""A next look's head counts while its box is at most so much larger."""
 LOOSE = 2.0
 """A box so many times as large as that of a surer head in it is that head's, seen at too small a scale."""
 PRIOR = 0.16
@@ -108,7 +108,7 @@ class AnimalHeads:
         """Look at a small head again, enlarged, until it is large in what is shown; return the last look's.
 
         The box of a small head is loose: the next one may be much smaller, anywhere in the first. One that overlaps it comes before others,
-        which may be a neighbour's.
+        which may be a neighbour's or none, and have to be surer than it.
         """
         first = head.box
         for _ in range(LOOKS):
@@ -116,9 +116,10 @@ class AnimalHeads:
             if size * look.transform[0, 0] / SIDE > NEARER:
                 break
             look = around(head.box)
-            there = [o for o in self._seen(picture, look) if _holds(first, o.box) and o.box[2:].max() < LARGER * size]
-            there = [o for o in there if o.score > head.score - WORSE]
-            there = [o for o in there if _overlap(head.box, o.box) > OVERLAP] or there
+            seen = [o for o in self._seen(picture, look) if _holds(first, o.box) and o.box[2:].max() < LARGER * size]
+            there = [o for o in seen if _overlap(head.box, o.box) > OVERLAP] or [
+                o for o in seen if o.score > head.score
+            ]
             if not there:
                 break
             head = max(there, key=lambda other: other.score)

@@ -78,7 +78,7 @@ class RegionVAECodes:
         loaded = loading.load(source.checkpoint)
         self._model, self._spec = loaded.model.to(source.device), spec
         config, stored = loaded.model.config, STORED[spec.store]
-        field = partial(schema.vector_field, model_sha256=loaded.sha256, dtype=stored)
+        field = partial(schema.vector_field, model_sha256=loaded.codes_sha256, dtype=stored)
         self.columns = [
             field("global_mu", config.global_dim),
             field("regions_mu", len(REGIONS), config.region_dim),
@@ -219,7 +219,7 @@ def make(specs: Sequence[Spec], source: ExtractorNetworks) -> list[tuple[Extract
 def model_sha256(spec: Spec, source: ExtractorNetworks) -> str:
     """Return what identifies an extractor's network, without loading it where possible."""
     if spec.name == "region_vae":
-        return loading.model_sha256(source.checkpoint)
+        return loading.codes_sha256(source.checkpoint)
     if spec.name in (IDENTITY, FEATURES):
         return hashlib.sha256(weights.load(source.weights, "mobilefacenet")).hexdigest()
     if spec.name == identity.NAME:

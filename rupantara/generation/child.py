@@ -38,7 +38,7 @@ WITHIN_FAMILY = 0.5**0.5
 
 @dataclass(frozen=True)
 class FaceTokens:
-    """A face as standardized tokens [tokens, dim] of a codec, and boxes [6, 4]; `codec_sha256` says whose."""
+    """A face as standardized tokens [tokens, dim] of a codec, and boxes [6, 4]; `codec_sha256` names the codec's codes."""
 
     face_id: str
     tokens: np.ndarray
@@ -156,9 +156,9 @@ class ChildGenerator:
         for face in (request.first, request.second):
             if isinstance(face, FaceTokens):
                 self._codec.layout.demand(torch.from_numpy(np.asarray(face.tokens)))
-                if face.codec_sha256 != self._codec.sha256:
+                if face.codec_sha256 != self._codec.codes_sha256:
                     raise UserError(
-                        f"tokens of {face.face_id} must be of {self._codec.layout.codec} {self._codec.sha256[:12]}, got"
+                        f"tokens of {face.face_id} must be of {self._codec.layout.codec} {self._codec.codes_sha256[:12]}, got"
                         f" {face.codec_sha256[:12] or 'unknown'}: another codec's?"
                     )
 

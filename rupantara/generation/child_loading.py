@@ -39,7 +39,11 @@ def load(uri: str, codec_uri: str) -> LoadedBlender:
 
 def demand(uri: str, model_type: str, codec_uri: str) -> None:
     """Raise UserError where a checkpoint, a blender's or of edits, is of other codes than a codec's; no weights are read."""
-    raw, name, found = checkpoints.read_config(uri, model_type), codecs.name_of(codec_uri), codecs.sha256(codec_uri)
+    raw, name, found = (
+        checkpoints.read_config(uri, model_type),
+        codecs.name_of(codec_uri),
+        codecs.codes_sha256(codec_uri),
+    )
     if (raw.get("codec"), raw.get("codec_sha256")) != (name, found):
         raise UserError(
             f"{uri} must be trained on codes of {codec_uri}, {name} {found[:12]}, got {raw.get('codec')}"

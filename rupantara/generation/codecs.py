@@ -23,9 +23,9 @@ def name_of(uri: str) -> str:
     raise MissingError(f"a codec must be a checkpoint of jobs.train_vae, or a folder with {file}: {uri} is neither")
 
 
-def sha256(uri: str) -> str:
-    """Return the SHA-256 of the codec's weights."""
-    return loading.model_sha256(uri) if name_of(uri) == region_vae.NAME else weights.sha256(uri, "e4e")
+def codes_sha256(uri: str) -> str:
+    """Return what names the codec's codes (`LatentCodec.codes_sha256`); no weights are read."""
+    return loading.codes_sha256(uri) if name_of(uri) == region_vae.NAME else weights.sha256(uri, "e4e")
 
 
 def load(uri: str, moments: Moments | None = None) -> LatentCodec:
@@ -34,6 +34,6 @@ def load(uri: str, moments: Moments | None = None) -> LatentCodec:
         if moments is None:
             raise UserError(f"codes of {uri} need the moments of a blender's checkpoint to be standardized by")
         found = loading.load(uri)
-        return region_vae.RegionVAECodec(found.model, moments, found.sha256)
+        return region_vae.RegionVAECodec(found.model, moments, found.sha256, found.codes_sha256)
     data = torch.load(io.BytesIO(weights.load(uri, "e4e")), map_location="cpu", weights_only=True)
     return e4e_stylegan2.from_published(data["state_dict"], data["latent_avg"], moments, weights.sha256(uri, "e4e"))

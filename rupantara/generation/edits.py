@@ -93,9 +93,9 @@ class Edits:
 
     def demand(self, codec: LatentCodec) -> None:
         """Raise UserError where the edits are of another codec's codes."""
-        if (self.codec, self.codec_sha256) != (codec.layout.codec, codec.sha256):
+        if (self.codec, self.codec_sha256) != (codec.layout.codec, codec.codes_sha256):
             raise UserError(
-                f"edits must be of the codec's own codes, {codec.layout.codec} {codec.sha256[:12]}, got {self.codec}"
+                f"edits must be of the codec's own codes, {codec.layout.codec} {codec.codes_sha256[:12]}, got {self.codec}"
                 f" {self.codec_sha256[:12]}: train them on its features"
             )
 

@@ -104,11 +104,11 @@ class HybridGenerator:
         self._bank = bank
         if donors is not None:
             donors.show_by(animal_decoder(self._loaded.model))
-        made_by = getattr(bank, "model_sha256", self._loaded.sha256)
-        if made_by != self._loaded.sha256:
+        made_by = getattr(bank, "model_sha256", self._loaded.codes_sha256)
+        if made_by != self._loaded.codes_sha256:
             raise UserError(
                 f"the bank must be made with the checkpoint: it has model {made_by[:12]}, the checkpoint is"
-                f" {self._loaded.sha256[:12]}"
+                f" {self._loaded.codes_sha256[:12]}"
             )
 
     @property

@@ -13,6 +13,9 @@ from rupantara.storage import checkpoints
 MODEL_TYPE = "region_vae"
 """Schema name of the checkpoint's manifest, and `model_type` of its config.json."""
 
+CODES_OF = "codes_of"
+"""Entry of config.json: the SHA-256 of the weights with the same encoder, of which this checkpoint has only trained the decoder on."""
+
 
 class Prior(Protocol):
     """What draws people's codes: a Gaussian (`prior.CodePrior`) or a flow (`flow_prior.FlowCodePrior`)."""
@@ -31,16 +34,25 @@ class Prior(Protocol):
 
 @dataclass(frozen=True)
 class LoadedRegionVAE:
-    """A model ready to run on the CPU, the SHA-256 of its weights, and a prior of its codes, if it has one."""
+    """A model ready to run on the CPU, the SHA-256 of its weights, and a prior of its codes, if it has one.
+
+    `codes_of` is the SHA-256 of the checkpoint whose encoder it has, where its decoder was trained alone.
+    """
 
     model: RegionVAE
     sha256: str
     prior: Prior | None = None
+    codes_of: str = ""
+
+    @property
+    def codes_sha256(self) -> str:
+        """Return what names its codes: banks, features, priors, blenders and edits of one name go together."""
+        return self.codes_of or self.sha256
 
 
-def config_dict(config: RegionVAEConfig) -> dict[str, Any]:
-    """Return the content of config.json."""
-    return {"model_type": MODEL_TYPE, **asdict(config)}
+def config_dict(config: RegionVAEConfig, codes_of: str = "") -> dict[str, Any]:
+    """Return the content of config.json; `codes_of` names the checkpoint whose codes these are, if it is another."""
+    return {"model_type": MODEL_TYPE, **asdict(config)} | ({CODES_OF: codes_of} if codes_of else {})
 
 
 def read_config(uri: str) -> RegionVAEConfig:
@@ -55,9 +67,19 @@ def model_sha256(uri: str) -> str:
     return checkpoints.model_sha256(uri, MODEL_TYPE)
 
 
+def codes_of(uri: str) -> str:
+    """Return the SHA-256 of the checkpoint whose encoder a complete checkpoint has kept, "" where it has its own."""
+    return str(checkpoints.read_config(uri, MODEL_TYPE).get(CODES_OF, ""))
+
+
+def codes_sha256(uri: str) -> str:
+    """Return what names the codes of a complete checkpoint: `LoadedRegionVAE.codes_sha256`."""
+    return codes_of(uri) or model_sha256(uri)
+
+
 def load(uri: str) -> LoadedRegionVAE:
     """Load a complete checkpoint for inference, with the flow prior that it carries, else its Gaussian."""
-    config = read_config(uri)
+    config, kept = read_config(uri), codes_of(uri)
     model, sha256 = checkpoints.restore(uri, MODEL_TYPE, lambda: RegionVAE(config))
     flow = flow_prior.beside(uri)
-    return LoadedRegionVAE(model, sha256, flow_prior.load(flow, sha256) if flow else prior.read(uri))
+    return LoadedRegionVAE(model, sha256, flow_prior.load(flow, kept or sha256) if flow else prior.read(uri), kept)

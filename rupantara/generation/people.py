@@ -25,13 +25,15 @@ class SampledPeople:
         flow = self._flow()
         if not flow:
             return {"prior": prior.sha256(self.checkpoint)}
-        return {"flow_prior": flow_prior.demand(flow, loading.model_sha256(self.checkpoint))}
+        return {"flow_prior": flow_prior.demand(flow, loading.codes_sha256(self.checkpoint))}
 
     def load(self) -> LoadedRegionVAE:
         """Load the region VAE with the prior."""
         loaded, flow = loading.load(self.checkpoint), self._flow()
         return (
-            replace(loaded, prior=flow_prior.load(flow, loaded.sha256, self.wanted, self.guidance)) if flow else loaded
+            replace(loaded, prior=flow_prior.load(flow, loaded.codes_sha256, self.wanted, self.guidance))
+            if flow
+            else loaded
         )
 
     def _flow(self) -> str:

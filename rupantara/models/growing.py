@@ -1,7 +1,11 @@
-"""Turns a trained region VAE into one of twice the side (progressive growing, Karras et al., 2018), which starts where the first ended."""
+"""Turns a trained region VAE into one of twice the side (progressive growing, Karras et al., 2018), which starts where the first ended.
+
+The new one may also have `region_context`, which adds nothing at first.
+"""
 
 from dataclasses import replace
 
+import torch
 from torch import Tensor
 
 from rupantara.models.region_vae import RegionVAE, RegionVAEConfig
@@ -9,6 +13,7 @@ from rupantara.models.region_vae import RegionVAE, RegionVAEConfig
 
 def fits(trained: RegionVAEConfig, wanted: RegionVAEConfig) -> bool:
     """Tell whether `grow` can turn the first into the second: sizes are equal, or size and stem are doubled."""
+    trained = replace(trained, region_context=trained.region_context or wanted.region_context)
     return wanted in (trained, replace(trained, size=2 * trained.size, stem=2 * trained.stem))
 
 
@@ -20,9 +25,13 @@ def grow(trained: RegionVAE, config: RegionVAEConfig) -> dict[str, Tensor]:
     if not fits(trained.config, config):
         raise ValueError(f"cannot grow size {trained.config.size} into {config}")
     weights = trained.state_dict()
-    if config == trained.config:
-        return weights
-    return dict(_grown(name, value, trained.config.stem) for name, value in weights.items())
+    if config.size != trained.config.size:
+        weights = dict(_grown(name, value, trained.config.stem) for name, value in weights.items())
+    if config.region_context and not trained.config.region_context:
+        with torch.device("meta"):
+            shapes = {name: value.shape for name, value in RegionVAE(config).state_dict().items()}
+        weights |= {name: torch.zeros(shapes[name]) for name in shapes.keys() - weights.keys()}
+    return weights
 
 
 def _grown(name: str, value: Tensor, stem: int) -> tuple[str, Tensor]:

@@ -10,7 +10,7 @@ regions meet.
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import torch
 import torch.nn.functional as F
@@ -62,6 +62,8 @@ class RegionVAEConfig:
     region_base_side: int = 24
     region_base_rank: int = 112
     separate_domains: bool = False
+    region_context: bool = False
+    """Whether the region codes also reach the decoder's coarsest maps, and so the whole face; else each reaches its own place alone."""
     variances: bool = True
     """Whether the encoder predicts variances for each face; a model packed for generation keeps only their means."""
 
@@ -99,6 +101,8 @@ class RegionPosterior(NamedTuple):
             reparameterize(self.regions_mu, self.regions_logvar, noise[1]),
         )
 
+
+L = TypeVar("L", nn.Conv2d, nn.Linear)
 
 NECK = 64
 """Channels of the maps where the linear layers to and from codes meet the convolutions: they hold most of the parameters."""
@@ -139,8 +143,8 @@ class RegionEncoder(Encoder):
         return torch.stack([head(seen[:, i]) for i, head in enumerate(self.heads)], dim=1)
 
 
-def _zeroed(layer: nn.Conv2d) -> nn.Conv2d:
-    """Initialize a last layer to zero, so that it adds nothing at first."""
+def _zeroed(layer: L) -> L:
+    """Initialize a layer to zero, so that it adds nothing at first."""
     nn.init.zeros_(layer.weight)
     return layer
 
@@ -160,6 +164,10 @@ class Decoder(nn.Module):
         c, self.coarse, self.region_channels = config.decoder_channels, config.coarse, config.region_channels
         self.join_side = config.size // (2 * config.stem)
         self.from_global = nn.Linear(config.global_dim + config.species_dim, NECK * self.coarse**2)
+        self.from_context: nn.Linear | None = None
+        if config.region_context:
+            joined = len(REGIONS) * config.region_dim
+            self.from_context = _zeroed(nn.Linear(joined, NECK * self.coarse**2, bias=False))
         self.widen = nn.Conv2d(NECK, c[-1], 1)
         self.from_regions = nn.ModuleList(
             nn.Linear(config.region_dim + config.species_dim, config.region_channels * 16) for _ in REGIONS
@@ -178,9 +186,10 @@ class Decoder(nn.Module):
 
     def forward(self, global_z: Tensor, region_z: Tensor, boxes: PartBoxes, condition: Tensor, base: Images) -> Images:
         """Paint codes over the linear path's picture `base`: [batch, 3, size, size]."""
-        h = self.widen(
-            self.from_global(torch.cat([global_z, condition], dim=1)).unflatten(1, (-1, self.coarse, self.coarse))
-        )
+        coarsest = self.from_global(torch.cat([global_z, condition], dim=1))
+        if self.from_context is not None:
+            coarsest = coarsest + self.from_context(region_z.flatten(1))
+        h = self.widen(coarsest.unflatten(1, (-1, self.coarse, self.coarse)))
         maps = torch.stack(
             [layer(torch.cat([region_z[:, i], condition], dim=1)) for i, layer in enumerate(self.from_regions)], dim=1
         )

@@ -116,7 +116,7 @@ class ProbeCodes:
         names += [self._train[i] for i in ids[len(names) :]]
         vectors = schema.vector_array(np.concatenate(codes))
         features = pa.table({"face_id": ids, "species": names, "regions_mu": vectors})
-        columns = schema.bank(self._loaded.model.config.region_dim, self._loaded.sha256)
+        columns = schema.bank(self._loaded.model.config.region_dim, self._loaded.codes_sha256)
         return {space: BankIndex(bank_rows(features, columns, a)) for space, a in self._spaces.items()}
 
     def _matched(self, views: Sequence[np.ndarray], space: str) -> np.ndarray:

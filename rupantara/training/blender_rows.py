@@ -144,7 +144,7 @@ def fields_of(features: str, columns: Sequence[str]) -> list[pa.Field]:
 
 def demand_codec(features: str, codec: str) -> tuple[str, str]:
     """Return the name and the SHA-256 of a codec; UserError where the table's codes are of another."""
-    name, sha256 = codecs.name_of(codec), codecs.sha256(codec)
+    name, sha256 = codecs.name_of(codec), codecs.codes_sha256(codec)
     first = fields_of(features, codecs.COLUMNS[name])[0]
     made_by = (first.metadata or {}).get(b"model_sha256", b"").decode()
     if made_by != sha256:

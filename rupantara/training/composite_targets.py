@@ -5,6 +5,7 @@ composite (`landmarks.composite`) is one face, at any amount.
 """
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 import numpy as np
@@ -98,11 +99,15 @@ def make(images: Images, points: Points, num_people: int, wanted: Tensor, region
     if not pairs:
         return Composites(rows, donors, amounts, images[:0])
     people = list(to_pictures(images[rows].float()))
-    prepared = {j: _prepared(images, six, j) for j in sorted(set(donors.tolist()))}
-    made = [
-        composite(picture, landmarks[i].astype(np.float64), [DonorShare(prepared[j], shares)])
-        for picture, (i, j), shares in zip(people, pairs, map(_by_region, amounts.tolist()), strict=True)
-    ]
+    lent = sorted(set(donors.tolist()))
+    # NumPy and OpenCV let go of the interpreter: one thread would leave the others of the training idle for half of a step.
+    with ThreadPoolExecutor(torch.get_num_threads()) as pool:
+        prepared = dict(zip(lent, pool.map(lambda j: _prepared(images, six, j), lent), strict=True))
+        parts = [
+            [DonorShare(prepared[j], _by_region(row))] for (_, j), row in zip(pairs, amounts.tolist(), strict=True)
+        ]
+        shapes = [landmarks[i].astype(np.float64) for i, _ in pairs]
+        made = list(pool.map(composite, people, shapes, parts))
     return Composites(rows, donors, amounts, to_images(np.stack(made)).to(images))
 
 

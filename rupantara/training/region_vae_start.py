@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import torch
@@ -34,7 +34,8 @@ def checked(model: RegionVAEConfig, init: str) -> RegionVAEConfig:
 def decoder_of(init: str, size: int, species: tuple[str, ...], chosen: Mapping[str, Any]) -> RegionVAEConfig:
     """Return the sizes of the checkpoint whose decoder is trained on.
 
-    UserError unless it is of this size and these species, and of the other sizes that were chosen on the command line.
+    UserError unless it is of this size and these species, and of the other sizes that were chosen on the command line. `region_context`
+    may be new.
     """
     if not init:
         raise UserError("--decoder-only needs --init, the checkpoint whose decoder is trained on")
@@ -45,7 +46,9 @@ def decoder_of(init: str, size: int, species: tuple[str, ...], chosen: Mapping[s
             f" {', '.join(found.species)}"
         )
     for name, value in chosen.items():
-        if value != getattr(found, name):
+        if name == "region_context":
+            found = replace(found, region_context=True)
+        elif value != getattr(found, name):
             raise UserError(
                 f"with --decoder-only, --{name.replace('_', '-')} is that of --init: {getattr(found, name)}"
             )

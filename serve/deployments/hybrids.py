@@ -46,7 +46,7 @@ class Hybrids(Deployment):
         maker = HybridMaker(self._config.checkpoint, self._open_bank(), self._threads)
         face = maker.blank()
         codes = maker.encode([face])[0]
-        made = with_codes(face, codes.global_mu, codes.regions_mu, maker.sha256)
+        made = with_codes(face, codes.global_mu, codes.regions_mu, maker.codes_sha256)
         if maker.bank is not None:
             species = dict.fromkeys(REGIONS, maker.species[0])
             maker.generate([HybridAsk(made, species, dict.fromkeys(REGIONS, 1.0))])
@@ -107,7 +107,7 @@ class Hybrids(Deployment):
         maker: HybridMaker = self._loading.get()
         if face.token:
             return each(lambda some: [_of_token(maker, one) for one in some], [face.token], "token")[0].unwrap(seconds)
-        if face.codes is not None and face.codes.model_sha256 == maker.sha256:
+        if face.codes is not None and face.codes.model_sha256 == maker.codes_sha256:
             return face
         codes = (await self._encode(face)).unwrap(seconds)
         return with_codes(face, codes.global_mu, codes.regions_mu, codes.model_sha256)
@@ -197,7 +197,7 @@ class Hybrids(Deployment):
 
 
 def _of_token(maker: HybridMaker, token: str) -> Face:
-    return from_token(token, maker.sha256, maker.global_dim, maker.region_dim)
+    return from_token(token, maker.codes_sha256, maker.global_dim, maker.region_dim)
 
 
 def _without_crop(face: Face) -> Face:

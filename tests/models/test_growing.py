@@ -48,6 +48,34 @@ def test_equal_sizes_keep_the_weights() -> None:
     assert all(torch.equal(value, model.state_dict()[name]) for name, value in grow(model, SMALL).items())
 
 
+@pytest.mark.parametrize("wanted", [SMALL, BIG])
+def test_the_context_of_regions_adds_nothing_at_first_and_reaches_the_whole_face_once_trained(
+    wanted: RegionVAEConfig,
+) -> None:
+    small = trained(SMALL)
+    plain, more = (
+        RegionVAE(replace(wanted, region_context=context)).eval().requires_grad_(False) for context in (False, True)
+    )
+    for model in (plain, more):
+        model.load_state_dict(grow(small, model.config))
+    codes, boxes, species = (
+        torch.randn(2, 512),
+        torch.tensor(CANONICAL["human"]).expand(2, -1, -1),
+        torch.tensor([0, 1]),
+    )
+    regions = torch.randn(2, 5, SMALL.region_dim)
+    assert torch.equal(more.decode(codes, regions, boxes, species), plain.decode(codes, regions, boxes, species))
+    (layer,) = (net.decoder.from_context for net in more.domain_nets())
+    assert layer is not None
+    layer.weight.normal_(std=0.1)
+    other = torch.cat([regions[:, :4], regions[:, 4:] + 1], dim=1)
+    changed = [
+        (m.decode(codes, other, boxes, species) - m.decode(codes, regions, boxes, species)).abs() for m in (plain, more)
+    ]
+    chin = [float(one[:, :, -8:].mean()) for one in changed]
+    assert chin[1] > 3 * chin[0]
+
+
 @pytest.mark.parametrize(
     "change", [{"size": 256, "stem": 2}, {"global_dim": 64}, {"species": ("fox",)}, {"size": 256, "stem": 4}]
 )

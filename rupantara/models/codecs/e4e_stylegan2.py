@@ -45,7 +45,8 @@ class E4EStyleGAN2Codec:
         if encoder.latent_avg.shape != (layers, dim):
             found = list(encoder.latent_avg.shape)
             raise UserError(f"the encoder must have the generator's styles [{layers}, {dim}], got {found}")
-        self.encoder, self.generator, self.sha256 = encoder, generator, sha256
+        self.encoder, self.generator = encoder, generator
+        self.sha256 = self.codes_sha256 = sha256
         self.layout, self.side = layout_of(layers, dim), generator.config.size
         self.moments = moments or Moments(encoder.latent_avg.cpu(), torch.ones(layers, dim))
 

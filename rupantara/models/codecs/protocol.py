@@ -77,13 +77,15 @@ class Moments:
 class LatentCodec(Protocol):
     """Encodes aligned pictures of its `side` to standardized tokens, and decodes them.
 
-    `keypoints` are where the five keypoints lie in its pictures, as fractions; `sha256` names the networks behind it.
+    `keypoints` are where the five keypoints lie in its pictures, as fractions; `sha256` names the networks behind it,
+    `codes_sha256` those that make its codes.
     """
 
     layout: CodeLayout
     moments: Moments
     side: int
     sha256: str
+    codes_sha256: str
     keypoints: tuple[tuple[float, float], ...]
 
     def to(self, device: torch.device) -> "LatentCodec":

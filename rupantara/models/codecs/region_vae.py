@@ -41,9 +41,10 @@ class RegionVAECodec:
 
     keypoints: tuple[tuple[float, float], ...] = TEMPLATES["human"]
 
-    def __init__(self, model: RegionVAE, moments: Moments, sha256: str = "") -> None:
+    def __init__(self, model: RegionVAE, moments: Moments, sha256: str = "", codes_sha256: str = "") -> None:
         """Take a trained network in evaluation mode, and the moments of its raw codes."""
-        self.model, self.moments, self.sha256 = model, moments, sha256
+        self.model, self.moments = model, moments
+        self.sha256, self.codes_sha256 = sha256, codes_sha256 or sha256
         self.layout, self.side = layout_of(model.config), model.config.size
         self._whole = len(self.layout.groups["global"])
         self._taking = taking(model)
