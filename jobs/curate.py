@@ -24,7 +24,7 @@ from rupantara.storage import tables, weights
 from rupantara.storage.listing import FOLDER, Listing
 from rupantara.storage.recipe import RecipeSpec
 
-RECIPE = RecipeSpec("curate", version=3)
+RECIPE = RecipeSpec("curate", version=4)
 PART_BYTES = 128 * 2**20
 log = logging.getLogger("jobs")
 

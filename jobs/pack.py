@@ -113,8 +113,7 @@ def pack_region_vae(config: Config) -> None:
     rows = seen_rows(config)
     faces = load(rows, model.config.size)
     species = model.config.domain_index(rows["domain"].to_pylist())
-    # Half precision moves no weight of a packed encoder: its codes stay those that banks and features are of.
-    packed, kept = model, loading.codes_of(config.checkpoint)
+    packed, kept = model, loading.codes_of(config.checkpoint) if pack.keeps_codes(model) else ""
     if model.config.variances:
         packed, kept = pack.without_variances(model, pack.posteriors(model, faces), species), ""
     codes = schema.where(tables.read(config.features, schema="features"), domain="human", split="train")

@@ -99,7 +99,8 @@ def run_of(config: Config) -> TrainingRun:
         recipe=RECIPE.of(
             recipe_settings(config) | {"objective": asdict(objective)},
             inputs,
-            {name: sha256, **{n: weights.sha256(config.weights, n) for n in networks}},
+            # The whole codec: its decoder takes part in the losses.
+            {name: codecs.sha256(config.codec), **{n: weights.sha256(config.weights, n) for n in networks}},
         ),
         train={STREAM: streams[0]},
         validation={STREAM: streams[1]},

@@ -26,7 +26,7 @@ from rupantara.storage.listing import as_rows
 from rupantara.storage.recipe import RecipeSpec
 from rupantara.training.decoder_rows import decoders_field
 
-RECIPE = RecipeSpec("generate_inversion", version=3)
+RECIPE = RecipeSpec("generate_inversion", version=4)
 PART_ROWS = 256
 
 

@@ -23,7 +23,7 @@ from rupantara.stages.affinity_rows import MadeRows
 from rupantara.storage import uris
 from rupantara.storage.recipe import RecipeSpec
 
-RECIPE = RecipeSpec("reverse_map", version=4)
+RECIPE = RecipeSpec("reverse_map", version=5)
 PLACED = 5000
 """Faces, about, over which the animals' share of the intervals is measured."""
 

@@ -108,7 +108,7 @@ class AnimalHeads:
         """Look at a small head again, enlarged, until it is large in what is shown; return the last look's.
 
         The box of a small head is loose: the next one may be much smaller, anywhere in the first. One that overlaps it comes before others,
-        which may be a neighbour's or none, and have to be surer than it.
+        however sure it is; those may be a neighbour's or none, and have to be surer than the last look's.
         """
         first = head.box
         for _ in range(LOOKS):

@@ -23,6 +23,11 @@ def name_of(uri: str) -> str:
     raise MissingError(f"a codec must be a checkpoint of jobs.train_vae, or a folder with {file}: {uri} is neither")
 
 
+def sha256(uri: str) -> str:
+    """Return the SHA-256 of the codec's weights, the decoder's among them."""
+    return loading.model_sha256(uri) if name_of(uri) == region_vae.NAME else weights.sha256(uri, "e4e")
+
+
 def codes_sha256(uri: str) -> str:
     """Return what names the codec's codes (`LatentCodec.codes_sha256`); no weights are read."""
     return loading.codes_sha256(uri) if name_of(uri) == region_vae.NAME else weights.sha256(uri, "e4e")

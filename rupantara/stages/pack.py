@@ -69,6 +69,12 @@ def sample_sheet(model: RegionVAE, prior: CodePrior, seed: int) -> bytes:
     return codec.encode_jpeg(grid([pictures[:SHEET_ROW], pictures[SHEET_ROW:]]), 90)
 
 
+def keeps_codes(model: RegionVAE) -> bool:
+    """Tell whether half precision moves no weight outside the decoders, as in a model trained on from a packed one."""
+    kept = [value for name, value in model.state_dict().items() if ".decoder." not in name]
+    return all(torch.equal(value.half().to(value.dtype), value) for value in kept if value.is_floating_point())
+
+
 def halved(model: RegionVAE) -> dict[str, torch.Tensor]:
     """Return the weights at half precision."""
     return {name: value.half() if value.is_floating_point() else value for name, value in model.state_dict().items()}

@@ -143,7 +143,7 @@ def fields_of(features: str, columns: Sequence[str]) -> list[pa.Field]:
 
 
 def demand_codec(features: str, codec: str) -> tuple[str, str]:
-    """Return the name and the SHA-256 of a codec; UserError where the table's codes are of another."""
+    """Return the name of a codec and what names its codes (`codecs.codes_sha256`); UserError where the table's codes are of another."""
     name, sha256 = codecs.name_of(codec), codecs.codes_sha256(codec)
     first = fields_of(features, codecs.COLUMNS[name])[0]
     made_by = (first.metadata or {}).get(b"model_sha256", b"").decode()

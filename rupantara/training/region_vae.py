@@ -78,8 +78,8 @@ class RegionVAEObjective:
     composite_share: float = 0.0
     """Share of these hybrids that are taught by the composite with an animal, where the points of both faces are known."""
     decoder_only: bool = False
-    """Train the decoder alone, from --init, whose codes stay as they are to the bit: its banks, features, priors, blenders and edits stay
-    valid."""
+    """Train the decoder alone, from --init, whose codes stay as they are to the bit: its banks, features, blenders, edits and flow
+    priors (--prior) go with the new checkpoint; of a packed --init, also once that is packed."""
     animal_weight: float = 1.0
     """Weight of the animals' squared error; that of the humans is 1."""
     gradient_clip: float = 1.0

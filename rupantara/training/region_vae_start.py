@@ -35,7 +35,7 @@ def decoder_of(init: str, size: int, species: tuple[str, ...], chosen: Mapping[s
     """Return the sizes of the checkpoint whose decoder is trained on.
 
     UserError unless it is of this size and these species, and of the other sizes that were chosen on the command line. `region_context`
-    may be new.
+    may be new; a checkpoint that has it keeps it.
     """
     if not init:
         raise UserError("--decoder-only needs --init, the checkpoint whose decoder is trained on")

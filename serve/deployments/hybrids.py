@@ -189,7 +189,8 @@ class Hybrids(Deployment):
         maker: HybridMaker | None = self._loading.value
         if maker is None:
             return {}
-        told = {"kind": "region_vae", "model_sha256": maker.sha256, "size": maker.size, "samples": maker.samples}
+        told: dict[str, Any] = {"kind": "region_vae", "size": maker.size, "samples": maker.samples}
+        told |= {"model_sha256": maker.sha256, "codes_sha256": maker.codes_sha256}
         if maker.bank is not None:
             told["bank"] = {"version": maker.bank.version, "fingerprint": maker.bank.fingerprint}
             told["species"] = list(maker.species)

@@ -1,4 +1,4 @@
-"""A decoder trained alone keeps the codes: what was made of them before goes with the new checkpoint, packed or not."""
+"""A decoder trained alone, on from a packed model, keeps its codes: what was made of them before goes with the new one, packed or not."""
 
 import json
 from dataclasses import dataclass, replace
@@ -12,6 +12,7 @@ from jobs.generate import hybrid
 from rupantara import schema
 from rupantara.errors import UserError
 from rupantara.generation import codecs, loading
+from rupantara.stages.pack import keeps_codes
 from rupantara.storage import manifest, tables
 from tests.drawn import CONFIG, SIDE, face_row, tiny_model, write_faces, write_model
 from tests.in_process import without_ray
@@ -81,6 +82,10 @@ def test_the_bank_of_the_first_lends_to_hybrids_of_the_new_one(made: Made, tmp_p
     rows = schema.accepted(tables.read(config.generated, schema="generated")).to_pylist()
     assert {row["kind"] for row in rows} == {"reconstruction", "hybrid"}
     assert {tuple(row["model_sha256"]) for row in rows} == {(loading.model_sha256(getattr(made, name)),)}
+
+
+def test_a_checkpoint_whose_encoder_half_precision_would_move_keeps_no_codes() -> None:
+    assert keeps_codes(tiny_model().half().float()) and not keeps_codes(tiny_model())
 
 
 def test_another_encoder_is_refused(made: Made, tmp_path: Path) -> None:
