@@ -19,7 +19,7 @@ from rupantara.storage.recipe import RecipeSpec
 from rupantara.training import networks
 from rupantara.training.face_rows import face_streams
 from rupantara.training.region_vae import RegionVAEObjective
-from rupantara.training.region_vae_start import RegionVAEStart, checked, decoder_of
+from rupantara.training.region_vae_start import RegionVAEStart, checked, content_of, decoder_of, init_sha256
 from rupantara.training.region_vae_task import DOMAINS
 from rupantara.training.streams import Laid
 from rupantara.training.warm_start import fit_pcas
@@ -104,8 +104,7 @@ def model_of(config: Config, species: tuple[str, ...]) -> RegionVAEConfig:
     """Resolve the network's sizes."""
     sizes: dict[str, Any] = {name: getattr(config, name) for name in SIZES}
     if config.decoder_only:
-        chosen = {name: value for name, value in sizes.items() if value != getattr(Config, name)}
-        return decoder_of(config.init, config.size, species, chosen)
+        return decoder_of(config.init, species, sizes, Config)
     return checked(RegionVAEConfig(**sizes, region_side=min(48, config.size * 3 // 8), species=species), config.init)
 
 
@@ -121,15 +120,13 @@ def run_of(config: Config) -> TrainingRun:
     names = networks.wanted(objective, config.perceptual_network)
     last = config.channels_last if config.num_workers == 1 else bool(config.channels_last)  # All workers alike.
     start = RegionVAEStart(model, objective, config.weights, names, None, last, config.compiled, config.init)
-    hashes = {"init": loading.model_sha256(config.init)} if config.init else {}
-    codes_of = loading.codes_sha256(config.init) if config.decoder_only else ""
-    models = hashes | {name: weights.sha256(config.weights, name) for name in names}
+    models = init_sha256(config.init) | {name: weights.sha256(config.weights, name) for name in names}
     settings = recipe_settings(config, "compiled", "channels_last")
     steps = streams.train["human"].count // config.num_workers // config.human_batch
 
     def network(laid: Mapping[str, Laid]) -> Network:
-        warm = replace(start, pca=fit_pcas((laid[name] for name in DOMAINS), model))
-        return Network(warm, loading.config_dict(model, codes_of), partial(model_card, model))
+        warm, kept = replace(start, pca=fit_pcas((laid[name] for name in DOMAINS), model)), config.decoder_only
+        return Network(warm, content_of(model, config.init if kept else ""), partial(model_card, model))
 
     return TrainingRun(
         output=config.checkpoint,

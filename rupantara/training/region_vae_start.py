@@ -31,21 +31,23 @@ def checked(model: RegionVAEConfig, init: str) -> RegionVAEConfig:
     return model
 
 
-def decoder_of(init: str, size: int, species: tuple[str, ...], chosen: Mapping[str, Any]) -> RegionVAEConfig:
+def decoder_of(init: str, species: tuple[str, ...], sizes: Mapping[str, Any], usual: object) -> RegionVAEConfig:
     """Return the sizes of the checkpoint whose decoder is trained on.
 
-    UserError unless it is of this size and these species, and of the other sizes that were chosen on the command line. `region_context`
+    UserError unless it is of this size and these species, and of the other sizes that differ from the `usual` ones. `region_context`
     may be new; a checkpoint that has it keeps it.
     """
     if not init:
         raise UserError("--decoder-only needs --init, the checkpoint whose decoder is trained on")
-    found = loading.read_config(init)
+    found, size = loading.read_config(init), sizes["size"]
     if (found.size, found.species) != (size, species):
         raise UserError(
             f"--decoder-only needs an --init of {size} px and {', '.join(species)}, {init} is of {found.size} px and"
             f" {', '.join(found.species)}"
         )
-    for name, value in chosen.items():
+    for name, value in sizes.items():
+        if value == getattr(usual, name):
+            continue
         if name == "region_context":
             found = replace(found, region_context=True)
         elif value != getattr(found, name):
@@ -53,6 +55,16 @@ def decoder_of(init: str, size: int, species: tuple[str, ...], chosen: Mapping[s
                 f"with --decoder-only, --{name.replace('_', '-')} is that of --init: {getattr(found, name)}"
             )
     return found
+
+
+def init_sha256(init: str) -> dict[str, str]:
+    """Return what the recipe says of the checkpoint that a training starts from ("" = none)."""
+    return {"init": loading.model_sha256(init)} if init else {}
+
+
+def content_of(model: RegionVAEConfig, kept: str) -> dict[str, Any]:
+    """Return the content of config.json; `kept` is the checkpoint whose encoder is not trained ("" = none)."""
+    return loading.config_dict(model, loading.codes_sha256(kept) if kept else "")
 
 
 @dataclass(frozen=True)
