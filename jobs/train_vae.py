@@ -24,7 +24,7 @@ from rupantara.training.region_vae_task import DOMAINS
 from rupantara.training.streams import Laid
 from rupantara.training.warm_start import fit_pcas
 
-RECIPE = RecipeSpec("train_vae", version=4)
+RECIPE = RecipeSpec("train_vae", version=5)
 SIZES = ("size", "channels", "decoder_channels", "stem", "separate_domains", "region_context")
 
 
